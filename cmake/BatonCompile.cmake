@@ -1,0 +1,45 @@
+# How every target of this tree is compiled: language, warnings, sanitizers, where binaries land.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
+
+if(NOT CMAKE_BUILD_TYPE AND NOT CMAKE_CONFIGURATION_TYPES)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo CACHE STRING "Build type" FORCE)
+endif()
+
+find_program(BATON_CCACHE ccache)
+if(BATON_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER "${BATON_CCACHE}")
+endif()
+
+add_compile_options(-Wall -Wextra -Wpedantic)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  add_compile_options(-Wthread-safety)
+endif()
+if(BATON_WERROR)
+  add_compile_options(-Werror)
+endif()
+# Includes are written from the project root: #include "base/ids.h".
+include_directories("${PROJECT_SOURCE_DIR}")
+
+if(BATON_SANITIZE)
+  if(NOT BATON_SANITIZE MATCHES "^(address,undefined|thread)$")
+    message(FATAL_ERROR "BATON_SANITIZE is \"${BATON_SANITIZE}\"; expected \"address,undefined\" or \"thread\"")
+  endif()
+  if(BATON_SANITIZE STREQUAL "thread" AND BATON_WITH_GRPC)
+    message(FATAL_ERROR "ThreadSanitizer reports falsely on a gRPC that is not instrumented: "
+                        "add -DBATON_WITH_GRPC=OFF (preset tsan does)")
+  endif()
+  add_compile_options(-fsanitize=${BATON_SANITIZE} -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${BATON_SANITIZE})
+  if(BATON_SANITIZE MATCHES "undefined")
+    add_compile_options(-fno-sanitize-recover=undefined)
+  endif()
+  if(BATON_SANITIZE STREQUAL "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # g++ warns about every std::atomic_thread_fence under TSan.
+    add_compile_options(-Wno-tsan)
+  endif()
+endif()

@@ -1,0 +1,48 @@
+# baton_test(NAME name LABEL unit|component|crash|stress|soak SOURCES file... [LIBS target...] [TIMEOUT seconds]
+#            [DEPENDS target...] [SERIAL])
+#
+# Makes a GoogleTest executable `name` in build/bin/tests, links gmock_main, and registers each of its tests with ctest
+# under the label. TIMEOUT is per test case; DEPENDS are programs the test starts (batond, baton); SERIAL keeps
+# other tests from running at the same time.
+include(GoogleTest)
+
+function(baton_test)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;LABEL;TIMEOUT" "SOURCES;LIBS;DEPENDS")
+  if(arg_UNPARSED_ARGUMENTS)
+    message(FATAL_ERROR "baton_test(${arg_NAME}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
+  endif()
+  if(NOT arg_NAME OR NOT arg_SOURCES)
+    message(FATAL_ERROR "baton_test needs NAME and SOURCES")
+  endif()
+  set(timeout_unit 30)
+  set(timeout_component 60)
+  set(timeout_crash 240)
+  set(timeout_stress 240)
+  set(timeout_soak 3600)
+  if(NOT DEFINED timeout_${arg_LABEL})
+    message(FATAL_ERROR "baton_test(${arg_NAME}): LABEL is \"${arg_LABEL}\"; "
+                        "expected unit, component, crash, stress or soak")
+  endif()
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT ${timeout_${arg_LABEL}})
+    if(BATON_SANITIZE)
+      math(EXPR arg_TIMEOUT "${arg_TIMEOUT} * 5")
+    endif()
+  endif()
+
+  add_executable(${arg_NAME} ${arg_SOURCES})
+  set_target_properties(${arg_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin/tests")
+  target_link_libraries(${arg_NAME} PRIVATE ${arg_LIBS} GTest::gmock_main)
+  if(arg_DEPENDS)
+    add_dependencies(${arg_NAME} ${arg_DEPENDS})
+  endif()
+  set(properties LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+  if(arg_SERIAL)
+    list(APPEND properties RUN_SERIAL ON)
+  endif()
+  gtest_discover_tests(${arg_NAME}
+    TEST_PREFIX "${arg_LABEL}/"
+    DISCOVERY_MODE PRE_TEST
+    DISCOVERY_TIMEOUT 60
+    PROPERTIES ${properties})
+endfunction()
