@@ -1,13 +1,14 @@
 # baton_test(NAME name LABEL unit|component|crash|stress|soak SOURCES file... [LIBS target...] [TIMEOUT seconds]
-#            [DEPENDS target...] [SERIAL])
+#            [DEPENDS target...] [SERIAL] [GRPC])
 #
 # Makes a GoogleTest executable `name` in build/bin/tests, links gmock_main, and registers each of its tests with ctest
-# under the label. TIMEOUT is per test case; DEPENDS are programs the test starts (batond, baton); SERIAL keeps
-# other tests from running at the same time.
+# under the label. TIMEOUT is per test case; DEPENDS are programs the test starts (batond, baton; they are in
+# BATON_BIN_DIR, a string literal); SERIAL keeps other tests from running at the same time; GRPC says that the test
+# links gRPC or starts a program that does: it is left out when BATON_WITH_GRPC is OFF.
 include(GoogleTest)
 
 function(baton_test)
-  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;LABEL;TIMEOUT" "SOURCES;LIBS;DEPENDS")
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL;GRPC" "NAME;LABEL;TIMEOUT" "SOURCES;LIBS;DEPENDS")
   if(arg_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "baton_test(${arg_NAME}): unknown arguments ${arg_UNPARSED_ARGUMENTS}")
   endif()
@@ -30,8 +31,12 @@ function(baton_test)
     endif()
   endif()
 
+  if(arg_GRPC AND NOT BATON_WITH_GRPC)
+    return()
+  endif()
   add_executable(${arg_NAME} ${arg_SOURCES})
   set_target_properties(${arg_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin/tests")
+  target_compile_definitions(${arg_NAME} PRIVATE BATON_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
   target_link_libraries(${arg_NAME} PRIVATE ${arg_LIBS} GTest::gmock_main)
   if(arg_DEPENDS)
     add_dependencies(${arg_NAME} ${arg_DEPENDS})
