@@ -1,0 +1,136 @@
+#include "storage/format/keys.h"
+
+#include "base/check.h"
+#include "base/coding.h"
+
+namespace baton {
+namespace {
+
+std::string Start(RowKind kind) {
+  std::string key;
+  key.reserve(25);
+  key.push_back(static_cast<char>(kind));
+  return key;
+}
+
+std::string Start(RowKind kind, QueueId queue) {
+  std::string key = Start(kind);
+  AppendFixed32(key, queue.value());
+  return key;
+}
+
+// Instants in keys are never negative: broker time starts in 1970.
+void AppendInstant(std::string& key, Instant instant) {
+  BATON_CHECK_GE(ToMicros(instant), 0);
+  AppendFixed64(key, static_cast<uint64_t>(ToMicros(instant)));
+}
+
+Instant ReadInstant(ByteReader& reader) { return InstantFromMicros(static_cast<int64_t>(reader.Fixed64())); }
+
+bool HasKind(ByteReader& reader, RowKind kind) { return reader.Byte() == static_cast<uint8_t>(kind); }
+
+}  // namespace
+
+std::string ReadyKey(QueueId queue, ReadyPosition position) {
+  std::string key = Start(RowKind::kReady, queue);
+  AppendFixed32(key, kMainLane);
+  AppendFixed64(key, position.rank);
+  AppendFixed64(key, position.seq.value());
+  return key;
+}
+
+std::string DelayedKey(QueueId queue, DelayedPosition position) {
+  std::string key = Start(RowKind::kDelayed, queue);
+  AppendInstant(key, position.due);
+  AppendFixed64(key, position.seq.value());
+  return key;
+}
+
+std::string ParkedKey(QueueId queue, Seq seq) {
+  std::string key = Start(RowKind::kParked, queue);
+  AppendFixed64(key, seq.value());
+  return key;
+}
+
+std::string ExpiryKey(ExpiryPosition position) {
+  std::string key = Start(RowKind::kExpiry);
+  AppendInstant(key, position.deadline);
+  AppendFixed32(key, position.queue.value());
+  AppendFixed64(key, position.seq.value());
+  return key;
+}
+
+std::string AttemptsKey(QueueId queue, Seq seq) {
+  std::string key = Start(RowKind::kAttempts, queue);
+  AppendFixed64(key, seq.value());
+  return key;
+}
+
+std::string LocatorKey(Seq seq) {
+  std::string key = Start(RowKind::kLocator);
+  AppendFixed64(key, seq.value());
+  return key;
+}
+
+std::string LedgerKey(QueueId queue) { return Start(RowKind::kLedger, queue); }
+
+std::string QueueKey(std::string_view name) { return Start(RowKind::kQueue).append(name); }
+
+std::string ProducerKey(ProducerId producer) {
+  std::string key = Start(RowKind::kProducer);
+  AppendFixed64(key, producer.value());
+  return key;
+}
+
+std::optional<ReadyKeyParts> ParseReadyKey(std::string_view key) {
+  ByteReader reader(key);
+  if (!HasKind(reader, RowKind::kReady)) return std::nullopt;
+  ReadyKeyParts parts{.queue = QueueId(reader.Fixed32()), .lane = reader.Fixed32(), .position = {}};
+  parts.position.rank = reader.Fixed64();
+  parts.position.seq = Seq(reader.Fixed64());
+  if (!reader.AtEnd()) return std::nullopt;
+  return parts;
+}
+
+std::optional<DelayedKeyParts> ParseDelayedKey(std::string_view key) {
+  ByteReader reader(key);
+  if (!HasKind(reader, RowKind::kDelayed)) return std::nullopt;
+  DelayedKeyParts parts{.queue = QueueId(reader.Fixed32()), .position = {}};
+  parts.position.due = ReadInstant(reader);
+  parts.position.seq = Seq(reader.Fixed64());
+  if (!reader.AtEnd()) return std::nullopt;
+  return parts;
+}
+
+std::optional<ParkedKeyParts> ParseParkedKey(std::string_view key) {
+  ByteReader reader(key);
+  if (!HasKind(reader, RowKind::kParked)) return std::nullopt;
+  ParkedKeyParts parts{.queue = QueueId(reader.Fixed32()), .seq = Seq(reader.Fixed64())};
+  if (!reader.AtEnd()) return std::nullopt;
+  return parts;
+}
+
+std::optional<ExpiryPosition> ParseExpiryKey(std::string_view key) {
+  ByteReader reader(key);
+  if (!HasKind(reader, RowKind::kExpiry)) return std::nullopt;
+  ExpiryPosition position;
+  position.deadline = ReadInstant(reader);
+  position.queue = QueueId(reader.Fixed32());
+  position.seq = Seq(reader.Fixed64());
+  if (!reader.AtEnd()) return std::nullopt;
+  return position;
+}
+
+KeyRange AllOf(RowKind kind) {
+  const char letter = static_cast<char>(kind);
+  return {.begin = std::string(1, letter), .end = std::string(1, static_cast<char>(letter + 1))};
+}
+
+KeyRange AllOf(RowKind kind, QueueId queue) {
+  KeyRange range{.begin = Start(kind, queue), .end = {}};
+  // Queue numbers end at 2^32 - 2 (QueueRegistry), so the successor exists.
+  range.end = Start(kind, QueueId(queue.value() + 1));
+  return range;
+}
+
+}  // namespace baton

@@ -1,0 +1,108 @@
+// Row keys. Big-endian numbers, so that byte order is delivery order. Drawn in docs/storage-format.md.
+//
+//   R queue:4 lane:4 rank:8 seq:8      ready      Put / SingleDelete, strictly alternating
+//   D queue:4 due:8 seq:8              delayed    Put / SingleDelete
+//   P queue:4 seq:8                    parked     Put / SingleDelete
+//   X deadline:8 queue:4 seq:8         expiry     Put / SingleDelete
+//   A queue:4 seq:8                    attempts   Put / Delete
+//   I seq:8                            locator    Put / Delete
+//   L queue:4                          ledger     Put / Delete
+//   Q name                             queue      Put / Delete
+//   N producer:8                       producer   Put / Delete
+//   M name                             the store's own (format, identity, epoch); written by the store only
+//   U                                  reserved for dedup keys
+//
+// To change a key: never. Add a row kind with a new letter, raise kFormatVersion, and write the step that converts.
+#pragma once
+
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/time.h"
+
+namespace baton {
+
+enum class RowKind : char {
+  kReady = 'R',
+  kDelayed = 'D',
+  kParked = 'P',
+  kExpiry = 'X',
+  kAttempts = 'A',
+  kLocator = 'I',
+  kLedger = 'L',
+  kQueue = 'Q',
+  kProducer = 'N',
+  kMeta = 'M',
+};
+
+// Lane 0 is the queue's own; a message group will have a lane of its own.
+inline constexpr uint32_t kMainLane = 0;
+
+// A ready message's place in its queue's order: smaller is delivered first.
+struct ReadyPosition {
+  uint64_t rank = 0;  // strict: 2^32 - 1 - priority
+  Seq seq;
+  friend auto operator<=>(const ReadyPosition&, const ReadyPosition&) = default;
+};
+
+// A delayed message's place among its queue's delayed messages.
+struct DelayedPosition {
+  Instant due;
+  Seq seq;
+  friend auto operator<=>(const DelayedPosition&, const DelayedPosition&) = default;
+};
+
+// An expiry hint's place among all queues' hints.
+struct ExpiryPosition {
+  Instant deadline;
+  QueueId queue;
+  Seq seq;
+  friend auto operator<=>(const ExpiryPosition&, const ExpiryPosition&) = default;
+};
+
+constexpr uint64_t RankOfPriority(uint32_t priority) { return 0xffffffffu - priority; }
+constexpr uint32_t PriorityOfRank(uint64_t rank) { return 0xffffffffu - static_cast<uint32_t>(rank); }
+
+std::string ReadyKey(QueueId queue, ReadyPosition position);
+std::string DelayedKey(QueueId queue, DelayedPosition position);
+std::string ParkedKey(QueueId queue, Seq seq);
+std::string ExpiryKey(ExpiryPosition position);
+std::string AttemptsKey(QueueId queue, Seq seq);
+std::string LocatorKey(Seq seq);
+std::string LedgerKey(QueueId queue);
+std::string QueueKey(std::string_view name);
+std::string ProducerKey(ProducerId producer);
+
+// The parts of a key of that kind; nullopt when the bytes are not such a key.
+struct ReadyKeyParts {
+  QueueId queue;
+  uint32_t lane;
+  ReadyPosition position;
+};
+struct DelayedKeyParts {
+  QueueId queue;
+  DelayedPosition position;
+};
+struct ParkedKeyParts {
+  QueueId queue;
+  Seq seq;
+};
+std::optional<ReadyKeyParts> ParseReadyKey(std::string_view key);
+std::optional<DelayedKeyParts> ParseDelayedKey(std::string_view key);
+std::optional<ParkedKeyParts> ParseParkedKey(std::string_view key);
+std::optional<ExpiryPosition> ParseExpiryKey(std::string_view key);
+
+// Every row of that kind; or every row of that kind that belongs to one queue: [begin, end).
+// REQUIRES for the second: kind is kReady, kDelayed, kParked or kAttempts.
+struct KeyRange {
+  std::string begin;
+  std::string end;
+};
+KeyRange AllOf(RowKind kind);
+KeyRange AllOf(RowKind kind, QueueId queue);
+
+}  // namespace baton

@@ -1,0 +1,115 @@
+// Store makes queue state survive a crash. It knows rows, not queues.
+//
+// ORDER: commits take effect in the order of submission, and none is durable before the ones before it.
+// THREADS: Submit and Read from one owner thread. The listener is called on the store's threads, one call at a time for
+// progress and one at a time for reads, never while a lock of the store is held. A listener only posts.
+// ERRORS: the first failed commit poisons the store: everything after it fails, OnFailed is called once, and the process
+// is expected to exit (an fsync is never retried).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "base/ids.h"
+#include "storage/format/commit.h"
+
+namespace baton {
+
+// What must hold before a commit counts as done.
+enum class Promise : uint8_t {
+  kWritten,  // in the log: survives kill -9; synced within one second
+  kSynced,   // survives power loss
+};
+
+struct ReadRequest {
+  ReadId id;
+
+  // Point reads; when not empty the range below is ignored. The result has one row per key, in this order.
+  std::vector<std::string> keys;
+
+  // Otherwise the rows of [begin, end), in key order (`reverse`: from the last one backwards), until `rows_max` rows or
+  // `bytes_max` bytes of values; always at least one row where there is one.
+  std::string begin;
+  std::string end;
+  size_t rows_max = 0;
+  size_t bytes_max = 0;
+  bool reverse = false;
+
+  // When set, each row found also carries the value of the row `companion(key)`, read at the same moment.
+  // Runs on the reader's thread: a pure function.
+  std::string (*companion)(std::string_view key) = nullptr;
+};
+
+struct Row {
+  std::string key;
+  std::optional<std::string> value;  // nullopt only for a point read that found nothing
+  std::optional<std::string> companion;
+};
+
+struct ReadResult {
+  ReadId id;
+  absl::Status status;
+  std::vector<Row> rows;
+  bool end_reached = false;  // of a range: there was nothing more before `end` (reverse: before `begin`)
+};
+
+enum class DiskState : uint8_t {
+  kOk,
+  kLow,  // only the reserve is left: refuse what grows, go on with what shrinks
+};
+
+class Store {
+ public:
+  class Listener {
+   public:
+    virtual ~Listener() = default;
+    // Every commit up to `written` is written, every commit up to `synced` is synced; never goes back; written >= synced.
+    virtual void OnProgress(CommitNumber written, CommitNumber synced) = 0;
+    virtual void OnRead(ReadResult result) = 0;
+    virtual void OnDiskState(DiskState state) = 0;
+    // Once. Nothing submitted after the last progress can be confirmed.
+    virtual void OnFailed(absl::Status status) = 0;
+  };
+
+  // Figures for metrics; any thread.
+  struct Stats {
+    uint64_t commits = 0;
+    uint64_t writes = 0;  // commits are joined: writes <= commits
+    uint64_t syncs = 0;
+    uint64_t written_bytes = 0;
+    uint64_t reads = 0;
+    uint64_t rows_read = 0;
+    uint64_t memory_bytes = 0;  // memtables, block cache, table readers
+    uint64_t disk_bytes = 0;
+    uint64_t disk_free_bytes = 0;
+  };
+
+  virtual ~Store() = default;
+
+  // Once, before the first Submit or Read. The listener outlives the store's Stop.
+  virtual void Start(Listener* listener) = 0;
+  // Finishes and syncs everything submitted, then calls the listener no more. BLOCKS.
+  virtual void Stop() = 0;
+
+  // Writes all of `commit` or nothing, after everything submitted before it. Returns at once.
+  // REQUIRES: `number` is the last one + 1, starting at 1; commit.bytes() <= kCommitBytesMax.
+  virtual void Submit(CommitNumber number, Commit commit, Promise promise) = 0;
+
+  // Reads at one moment that is not before every commit submitted so far is written. Returns at once; reads are
+  // answered in order. The answer is a proposal: later commits may have changed the rows since.
+  virtual void Read(ReadRequest request) = 0;
+
+  // Before Start only: visits the rows of [begin, end) in order. BLOCKS.
+  virtual absl::Status ScanNow(const std::string& begin, const std::string& end,
+                               const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) = 0;
+
+  virtual Stats stats() const = 0;
+};
+
+}  // namespace baton
