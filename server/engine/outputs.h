@@ -1,0 +1,190 @@
+// What the engine says to transports. Every promise it states holds when it is called: the engine is the one place that
+// sends confirmations, downstream of the commit.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "base/ids.h"
+#include "base/message_id.h"
+#include "base/time.h"
+#include "server/engine/commands.h"
+#include "server/engine/latency_histogram.h"
+#include "server/engine/queue_config.h"
+
+namespace baton {
+
+// One delivery. Borrows: `headers` and `body` are good during the call only.
+struct DeliveryView {
+  MessageId id;
+  DeliveryNumber number;
+  uint64_t tag = 0;  // of the session, consecutive
+  SubscriptionId subscription;
+  uint32_t priority = 0;
+  uint32_t attempt = 1;
+  bool redelivered = false;
+  Instant published;
+  Instant lease_end;
+  ProducerId producer;
+  uint64_t sequence = 0;
+  std::string_view headers;
+  std::string_view body;
+};
+
+struct PublishFailure {
+  uint64_t sequence = 0;
+  absl::Status status;
+};
+// What became of sequences first .. last of a session.
+struct ConfirmRun {
+  uint64_t first = 0;
+  uint64_t last = 0;
+  Durability durability = Durability::kDurable;
+  std::vector<PublishFailure> failures;
+  std::vector<uint64_t> duplicates;
+  std::string ids;  // when wanted: MessageId::kBytes per sequence, zeros for an exception
+};
+
+struct SettleFailure {
+  uint64_t settlement = 0;
+  uint64_t tag = 0;
+  absl::Status status;
+};
+
+// ---- Answers to calls.
+
+struct PublishResult {
+  absl::Status status;
+  MessageId id;
+  bool duplicate = false;
+};
+struct PublishReply {
+  Durability durability = Durability::kDurable;
+  std::vector<PublishResult> results;
+};
+
+struct ReceivedMessage {
+  LeaseToken token;  // holds the id and the attempt
+  uint32_t priority = 0;
+  bool redelivered = false;
+  Instant published;
+  Instant lease_end;
+  ProducerId producer;
+  uint64_t sequence = 0;
+  std::string headers;
+  std::string body;
+};
+struct ReceiveReply {
+  std::vector<ReceivedMessage> messages;
+};
+
+struct SettleReply {
+  std::vector<absl::Status> results;
+};
+
+struct QueueCounters {  // since the broker's start
+  uint64_t published = 0;
+  uint64_t delivered = 0;
+  uint64_t acked = 0;
+  uint64_t returned = 0;
+  uint64_t expired = 0;
+  uint64_t dead_lettered = 0;
+  uint64_t dropped = 0;
+};
+struct QueueInfo {
+  std::string name;
+  QueueId number;
+  QueueConfig config;
+  bool paused = false;
+  Instant created;
+  uint64_t ready = 0;
+  uint64_t leased = 0;
+  uint64_t delayed = 0;
+  uint64_t parked = 0;
+  uint64_t bytes = 0;
+  uint64_t resident = 0;
+  uint64_t subscriptions = 0;
+  Duration oldest_age{0};
+  QueueCounters counters;
+};
+struct QueueList {
+  std::vector<QueueInfo> queues;  // by name
+  bool more = false;
+};
+struct MessageCount {  // purge, delete
+  uint64_t messages = 0;
+};
+
+struct MessageInfo {
+  MessageId id;
+  std::string queue;
+  MessageState state = MessageState::kReady;
+  uint32_t priority = 0;
+  uint32_t attempts = 0;  // that ended
+  std::string headers;
+  std::string body;  // lists: cut to body_bytes_max
+  uint64_t body_bytes = 0;
+  Instant published;
+  Instant due = kNever;        // kDelayed only
+  Instant expires = kNever;
+  Instant lease_end = kNever;  // kLeased only
+  std::string last_reason;
+  ProducerId producer;
+  uint64_t sequence = 0;
+};
+struct MessagePage {
+  std::vector<MessageInfo> messages;
+  std::string after;  // for the next page; "" = that was all
+};
+
+struct SessionDescription {
+  SessionId session;
+  std::string client_name;
+  std::string peer;
+  Instant opened;
+  uint64_t subscriptions = 0;
+  uint64_t unsettled = 0;
+};
+struct EngineStatus {
+  Epoch epoch;
+  uint64_t queues = 0;
+  uint64_t sessions = 0;
+  uint64_t messages = 0;
+  uint64_t bytes = 0;
+  uint64_t resident_bytes = 0;     // windows and leased messages, with overhead
+  uint64_t uncommitted_bytes = 0;
+  uint64_t producers = 0;
+  bool disk_low = false;
+  LatencyHistogram publish_to_deliver;  // first deliveries
+  std::vector<SessionDescription> session_list;  // at most 1,000
+};
+
+struct Done {};
+
+using Reply = std::variant<Done, PublishReply, ReceiveReply, SettleReply, QueueInfo, QueueList, MessageCount, MessagePage,
+                           MessageInfo, EngineStatus>;
+
+// THREADS: called on the engine's thread, inside its functions. Must not call the engine back, must not block.
+class Outputs {
+ public:
+  virtual ~Outputs() = default;
+
+  virtual void SessionOpened(SessionId session, uint64_t accepted_sequence) = 0;
+  virtual void Subscribed(SessionId session, SubscriptionId subscription, absl::StatusOr<Duration> lease) = 0;
+  virtual void SubscriptionEnded(SessionId session, SubscriptionId subscription, absl::Status why) = 0;
+  virtual void Deliver(SessionId session, const DeliveryView& delivery) = 0;
+  virtual void Confirm(SessionId session, ConfirmRun run) = 0;
+  // Every settlement up to `through` is answered; cumulative.
+  virtual void Settled(SessionId session, uint64_t through, std::vector<SettleFailure> failures) = 0;
+  // The engine ends the session (its producer id was taken over, it broke a rule). The transport still posts CloseSession.
+  virtual void EndSession(SessionId session, absl::Status why) = 0;
+
+  virtual void Answer(CallId call, absl::StatusOr<Reply> reply) = 0;
+};
+
+}  // namespace baton
