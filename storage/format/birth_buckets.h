@@ -1,0 +1,48 @@
+// How old the oldest message of a queue is, without looking at the messages: counts by time of birth, in at most 32 buckets.
+// New births fill the newest bucket; when there are too many buckets, the two neighbours whose merger loses least (their
+// common span relative to their age) become one. So the error of the oldest age stays a few percent of it.
+// Deterministic: a birth time is found in the bucket it was counted in, or in the merger that took it in.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/coding.h"
+#include "base/time.h"
+
+namespace baton {
+
+class BirthBuckets {
+ public:
+  static constexpr size_t kBucketsMax = 32;
+
+  void Add(Instant born);
+  // REQUIRES: `born` was added and not removed.
+  void Remove(Instant born);
+  void Clear() { buckets_.clear(); }
+
+  bool empty() const { return buckets_.empty(); }
+  // Not later than the birth of the oldest message; kNever when empty.
+  Instant Oldest() const { return buckets_.empty() ? kNever : buckets_.front().start; }
+
+  void AppendTo(std::string& out) const;
+  // False: not what AppendTo writes.
+  bool ReadFrom(ByteReader& reader);
+
+  friend bool operator==(const BirthBuckets&, const BirthBuckets&) = default;
+
+ private:
+  struct Bucket {
+    Instant start;  // births from here to the next bucket's start
+    uint64_t count = 0;
+    friend bool operator==(const Bucket&, const Bucket&) = default;
+  };
+
+  size_t IndexOf(Instant born) const;
+  void MergeCheapest();
+
+  std::vector<Bucket> buckets_;  // by start; no empty ones
+};
+
+}  // namespace baton

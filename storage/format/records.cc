@@ -1,0 +1,196 @@
+#include "storage/format/records.h"
+
+#include "base/coding.h"
+
+namespace baton {
+namespace {
+
+constexpr uint8_t kVersion = 1;  // of every record so far
+
+// Flags of a message record.
+constexpr uint8_t kHasDeadline = 1;
+constexpr uint8_t kHasProducer = 2;
+constexpr uint8_t kHasId = 4;
+constexpr uint8_t kHasHops = 8;
+constexpr uint8_t kHasReason = 16;
+constexpr uint8_t kKnownFlags = 31;
+
+void AppendByte(std::string& out, uint8_t byte) { out.push_back(static_cast<char>(byte)); }
+void AppendInstant(std::string& out, Instant instant) { AppendVarint(out, static_cast<uint64_t>(ToMicros(instant))); }
+Instant ReadInstant(ByteReader& reader) { return InstantFromMicros(static_cast<int64_t>(reader.Varint())); }
+
+uint8_t FlagsOf(const MessageRecord& record) {
+  uint8_t flags = 0;
+  if (record.deadline != kNever) flags |= kHasDeadline;
+  if (record.producer) flags |= kHasProducer;
+  if (record.id.has_value()) flags |= kHasId;
+  if (record.hops != 0) flags |= kHasHops;
+  if (!record.reason.empty()) flags |= kHasReason;
+  return flags;
+}
+
+void AppendRowCount(std::string& out, const RowCount& count) {
+  AppendVarint(out, count.rows);
+  AppendVarint(out, count.bytes);
+}
+
+RowCount ReadRowCount(ByteReader& reader) {
+  RowCount count;
+  count.rows = reader.Varint();
+  count.bytes = reader.Varint();
+  return count;
+}
+
+}  // namespace
+
+std::string EncodeMessageHead(const MessageRecord& record) {
+  std::string out;
+  out.reserve(64 + record.headers.size() + record.reason.size());
+  AppendByte(out, kVersion);
+  const uint8_t flags = FlagsOf(record);
+  AppendByte(out, flags);
+  AppendVarint(out, record.priority);
+  AppendInstant(out, record.born);
+  if (flags & kHasDeadline) AppendInstant(out, record.deadline);
+  if (flags & kHasProducer) {
+    AppendFixed64(out, record.producer.value());
+    AppendVarint(out, record.sequence);
+  }
+  if (flags & kHasId) record.id->AppendTo(out);
+  if (flags & kHasHops) AppendVarint(out, record.hops);
+  if (flags & kHasReason) AppendLengthPrefixed(out, record.reason);
+  AppendLengthPrefixed(out, record.headers);
+  return out;
+}
+
+std::optional<MessageRecord> DecodeMessage(std::string_view value) {
+  ByteReader reader(value);
+  if (reader.Byte() != kVersion) return std::nullopt;
+  const uint8_t flags = reader.Byte();
+  if ((flags & ~kKnownFlags) != 0) return std::nullopt;
+  MessageRecord record;
+  const uint64_t priority = reader.Varint();
+  if (priority > UINT32_MAX) return std::nullopt;
+  record.priority = static_cast<uint32_t>(priority);
+  record.born = ReadInstant(reader);
+  if (flags & kHasDeadline) record.deadline = ReadInstant(reader);
+  if (flags & kHasProducer) {
+    record.producer = ProducerId(reader.Fixed64());
+    record.sequence = reader.Varint();
+  }
+  if (flags & kHasId) {
+    record.id = MessageId::FromBytes(reader.Bytes(MessageId::kBytes));
+    if (!record.id.has_value()) return std::nullopt;
+  }
+  if (flags & kHasHops) record.hops = static_cast<uint32_t>(reader.Varint());
+  if (flags & kHasReason) record.reason = reader.LengthPrefixed();
+  record.headers = reader.LengthPrefixed();
+  record.body = reader.Rest();
+  if (!reader.ok()) return std::nullopt;
+  return record;
+}
+
+std::string EncodeAttempts(const AttemptsRecord& record) {
+  std::string out;
+  AppendByte(out, kVersion);
+  AppendVarint(out, record.count);
+  AppendLengthPrefixed(out, record.reason);
+  return out;
+}
+
+std::optional<AttemptsRecord> DecodeAttempts(std::string_view value) {
+  ByteReader reader(value);
+  if (reader.Byte() != kVersion) return std::nullopt;
+  AttemptsRecord record;
+  record.count = static_cast<uint32_t>(reader.Varint());
+  record.reason = reader.LengthPrefixed();
+  if (!reader.AtEnd()) return std::nullopt;
+  return record;
+}
+
+std::string EncodeLocator(std::string_view row_key) {
+  std::string out;
+  AppendByte(out, kVersion);
+  return out.append(row_key);
+}
+
+std::optional<std::string_view> DecodeLocator(std::string_view value) {
+  ByteReader reader(value);
+  if (reader.Byte() != kVersion) return std::nullopt;
+  return reader.Rest();
+}
+
+std::string EncodeExpiryHint(const MessageId& id) {
+  std::string out;
+  AppendByte(out, kVersion);
+  id.AppendTo(out);
+  return out;
+}
+
+std::optional<MessageId> DecodeExpiryHint(std::string_view value) {
+  ByteReader reader(value);
+  if (reader.Byte() != kVersion) return std::nullopt;
+  return MessageId::FromBytes(reader.Rest());
+}
+
+std::string EncodeLedger(const LedgerRecord& record) {
+  std::string out;
+  AppendByte(out, kVersion);
+  AppendRowCount(out, record.ready);
+  AppendRowCount(out, record.delayed);
+  AppendRowCount(out, record.parked);
+  AppendVarint(out, record.attempt_rows);
+  AppendVarint(out, record.head.rank);
+  AppendVarint(out, record.head.seq.value());
+  AppendInstant(out, record.next_due);
+  AppendVarint(out, record.generation);
+  AppendVarint(out, record.floor_seq.value());
+  record.births.AppendTo(out);
+  return out;
+}
+
+std::optional<LedgerRecord> DecodeLedger(std::string_view value) {
+  ByteReader reader(value);
+  if (reader.Byte() != kVersion) return std::nullopt;
+  LedgerRecord record;
+  record.ready = ReadRowCount(reader);
+  record.delayed = ReadRowCount(reader);
+  record.parked = ReadRowCount(reader);
+  record.attempt_rows = reader.Varint();
+  record.head.rank = reader.Varint();
+  record.head.seq = Seq(reader.Varint());
+  record.next_due = ReadInstant(reader);
+  record.generation = reader.Varint();
+  record.floor_seq = Seq(reader.Varint());
+  if (!record.births.ReadFrom(reader) || !reader.AtEnd()) return std::nullopt;
+  return record;
+}
+
+std::string EncodeProducer(const ProducerRecord& record) {
+  std::string out;
+  AppendByte(out, kVersion);
+  AppendVarint(out, record.highest);
+  AppendInstant(out, record.last_use);
+  for (size_t at = 0; at < kProducerWindow; at += 8) {
+    uint8_t byte = 0;
+    for (size_t bit = 0; bit < 8; ++bit) byte |= static_cast<uint8_t>(record.accepted[at + bit] ? 1u << bit : 0u);
+    AppendByte(out, byte);
+  }
+  return out;
+}
+
+std::optional<ProducerRecord> DecodeProducer(std::string_view value) {
+  ByteReader reader(value);
+  if (reader.Byte() != kVersion) return std::nullopt;
+  ProducerRecord record;
+  record.highest = reader.Varint();
+  record.last_use = ReadInstant(reader);
+  for (size_t at = 0; at < kProducerWindow; at += 8) {
+    const uint8_t byte = reader.Byte();
+    for (size_t bit = 0; bit < 8; ++bit) record.accepted[at + bit] = (byte >> bit) & 1;
+  }
+  if (!reader.AtEnd()) return std::nullopt;
+  return record;
+}
+
+}  // namespace baton

@@ -1,0 +1,94 @@
+// Row values. Each starts with its version; a decoder knows every version ever released (there is one so far), and a golden
+// file test pins each. To change a record: raise its version, keep the old decoder, add a golden file.
+//
+//   message (R, D, P)  version:1 flags:1 priority:v born:v [deadline:v] [producer:8 sequence:v] [id:24] [hops:v] [reason:lp]
+//                      headers:lp body
+//   attempts (A)       version:1 count:v reason:lp
+//   locator (I)        version:1 row key
+//   expiry hint (X)    version:1 id:24
+//   ledger (L)         version:1 (rows:v bytes:v) of ready, delayed, parked; attempt rows:v head rank:v head seq:v
+//                      next due:v generation:v floor seq:v birth buckets
+//   producer (N)       version:1 highest:v last use:v bitmap:128
+//
+// v = varint, lp = length-prefixed, numbers otherwise big-endian bytes; instants in microseconds.
+#pragma once
+
+#include <bitset>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+#include "base/limits.h"
+#include "base/message_id.h"
+#include "base/time.h"
+#include "storage/format/birth_buckets.h"
+#include "storage/format/keys.h"
+
+namespace baton {
+
+// Borrows its strings.
+struct MessageRecord {
+  uint32_t priority = 0;
+  Instant born;
+  Instant deadline = kNever;
+  ProducerId producer;  // none: `sequence` means nothing
+  uint64_t sequence = 0;
+  std::optional<MessageId> id;  // absent: the one the row's key tells (the message never left its place of birth)
+  uint32_t hops = 0;            // dead-letterings so far
+  std::string_view reason;      // parked: why
+  std::string_view headers;     // an encoded baton.v1.Headers
+  std::string_view body;
+};
+// Everything but the body, which follows it in the row.
+std::string EncodeMessageHead(const MessageRecord& record);
+std::optional<MessageRecord> DecodeMessage(std::string_view value);
+
+struct AttemptsRecord {
+  uint32_t count = 0;       // attempts that ended without success
+  std::string_view reason;  // of the last one
+};
+std::string EncodeAttempts(const AttemptsRecord& record);
+std::optional<AttemptsRecord> DecodeAttempts(std::string_view value);
+
+// The key of the row where the message is now; borrows.
+std::string EncodeLocator(std::string_view row_key);
+std::optional<std::string_view> DecodeLocator(std::string_view value);
+
+std::string EncodeExpiryHint(const MessageId& id);
+std::optional<MessageId> DecodeExpiryHint(std::string_view value);
+
+// Counts follow the rows, so that they are exact after a crash: a delayed message that is due counts as delayed until its
+// row moves.
+struct RowCount {
+  uint64_t rows = 0;
+  uint64_t bytes = 0;  // bodies and headers
+  friend bool operator==(const RowCount&, const RowCount&) = default;
+};
+struct LedgerRecord {
+  RowCount ready;  // leased ones included
+  RowCount delayed;
+  RowCount parked;
+  uint64_t attempt_rows = 0;
+  ReadyPosition head;           // at or below every ready row
+  Instant next_due = kNever;    // at or below every delayed row's due time
+  uint64_t generation = 0;      // raised by every purge
+  Seq floor_seq;                // rows below it are void
+  BirthBuckets births;
+  friend bool operator==(const LedgerRecord&, const LedgerRecord&) = default;
+};
+std::string EncodeLedger(const LedgerRecord& record);
+std::optional<LedgerRecord> DecodeLedger(std::string_view value);
+
+struct ProducerRecord {
+  uint64_t highest = 0;  // accepted sequence
+  Instant last_use;
+  // Bit i: sequence highest - i was accepted. Bit 0 is always set.
+  std::bitset<kProducerWindow> accepted;
+  friend bool operator==(const ProducerRecord&, const ProducerRecord&) = default;
+};
+std::string EncodeProducer(const ProducerRecord& record);
+std::optional<ProducerRecord> DecodeProducer(std::string_view value);
+
+}  // namespace baton
