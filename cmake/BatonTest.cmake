@@ -51,3 +51,20 @@ function(baton_test)
     DISCOVERY_TIMEOUT 60
     PROPERTIES ${properties})
 endfunction()
+
+# baton_script_test(NAME name LABEL label SCRIPT file.py [TIMEOUT seconds] [SERIAL] [ARGS argument...])
+#
+# Registers a Python 3 script (standard library only) as one test.
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+function(baton_script_test)
+  cmake_parse_arguments(PARSE_ARGV 0 arg "SERIAL" "NAME;LABEL;SCRIPT;TIMEOUT" "ARGS")
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 60)
+  endif()
+  add_test(NAME ${arg_LABEL}/${arg_NAME}
+           COMMAND Python3::Interpreter -B ${CMAKE_CURRENT_SOURCE_DIR}/${arg_SCRIPT} ${arg_ARGS})
+  set_tests_properties(${arg_LABEL}/${arg_NAME} PROPERTIES LABELS ${arg_LABEL} TIMEOUT ${arg_TIMEOUT})
+  if(arg_SERIAL)
+    set_tests_properties(${arg_LABEL}/${arg_NAME} PROPERTIES RUN_SERIAL ON)
+  endif()
+endfunction()
