@@ -18,8 +18,8 @@ size_t BirthBuckets::IndexOf(Instant born) const {
 }
 
 void BirthBuckets::Add(Instant born) {
-  if (buckets_.empty() || born - buckets_.back().start >= kResolution) {
-    buckets_.push_back({.start = born, .count = 1});
+  if (buckets_.empty() || (born - buckets_.back().start >= kResolution && born > buckets_.back().last)) {
+    buckets_.push_back({.start = born, .last = born, .count = 1});
     if (buckets_.size() > kBucketsMax) MergeCheapest();
     return;
   }
@@ -28,7 +28,9 @@ void BirthBuckets::Add(Instant born) {
     ++buckets_.front().count;
     return;
   }
-  ++buckets_[IndexOf(born)].count;
+  Bucket& bucket = buckets_[IndexOf(born)];
+  bucket.last = std::max(bucket.last, born);
+  ++bucket.count;
 }
 
 void BirthBuckets::Remove(Instant born) {
@@ -53,6 +55,7 @@ void BirthBuckets::MergeCheapest() {
     }
   }
   buckets_[cheapest].count += buckets_[cheapest + 1].count;
+  buckets_[cheapest].last = std::max(buckets_[cheapest].last, buckets_[cheapest + 1].last);
   buckets_.erase(buckets_.begin() + static_cast<ptrdiff_t>(cheapest) + 1);
 }
 
@@ -60,6 +63,7 @@ void BirthBuckets::AppendTo(std::string& out) const {
   AppendVarint(out, buckets_.size());
   for (const Bucket& bucket : buckets_) {
     AppendVarint(out, static_cast<uint64_t>(ToMicros(bucket.start)));
+    AppendVarint(out, static_cast<uint64_t>((bucket.last - bucket.start).count()));
     AppendVarint(out, bucket.count);
   }
 }
@@ -70,9 +74,10 @@ bool BirthBuckets::ReadFrom(ByteReader& reader) {
   if (size > kBucketsMax) return false;
   for (uint64_t i = 0; i < size; ++i) {
     const Instant start = InstantFromMicros(static_cast<int64_t>(reader.Varint()));
+    const Instant last = start + Duration(static_cast<int64_t>(reader.Varint()));
     const uint64_t count = reader.Varint();
-    if (!reader.ok() || count == 0 || (!buckets_.empty() && start <= buckets_.back().start)) return false;
-    buckets_.push_back({.start = start, .count = count});
+    if (!reader.ok() || count == 0 || last < start || (!buckets_.empty() && start <= buckets_.back().start)) return false;
+    buckets_.push_back({.start = start, .last = last, .count = count});
   }
   return reader.ok();
 }

@@ -35,6 +35,7 @@ class BirthBuckets {
  private:
   struct Bucket {
     Instant start;  // births from here to the next bucket's start
+    Instant last;   // the latest counted so far: a new bucket starts only after it, so none is ever in the wrong one
     uint64_t count = 0;
     friend bool operator==(const Bucket&, const Bucket&) = default;
   };
