@@ -1,0 +1,150 @@
+// Queues and single messages as an administrator sees them; the calls are on Client (baton/client.h).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "baton/message.h"
+
+namespace baton {
+inline namespace client_api {
+
+using UnixTime = std::chrono::sys_time<std::chrono::milliseconds>;  // by the broker's clock
+
+enum class DeliveryMode : uint8_t {
+  kEager = 1,      // at once, perhaps before its confirm (default)
+  kCommitted = 2,  // once it is as durable as the queue
+};
+
+// What a publish over a queue's limit meets.
+enum class OverflowPolicy : uint8_t {
+  kReject = 1,            // RESOURCE_EXHAUSTED (default)
+  kDropOldest = 2,        // the oldest of the lowest priority goes, leased ones excepted
+  kDeadLetterOldest = 3,  // … to the dead-letter queue, or parked
+};
+
+// What becomes of a message that is given up.
+enum class Disposal : uint8_t {
+  kDrop = 1,
+  kDeadLetter = 2,  // to the dead-letter queue; parked when there is none
+  kPark = 3,        // set aside in its own queue until someone decides
+};
+
+// Absent: the default at creation, unchanged in an update; in an answer everything is set.
+struct QueueConfig {
+  std::optional<Durability> durability = {};            // kDurable
+  std::optional<DeliveryMode> delivery = {};            // kEager
+  std::optional<std::chrono::milliseconds> lease = {};  // 30 s; 100 ms to 12 h
+  std::optional<uint32_t> attempts_max = {};            // 16; 0 = unlimited
+  std::optional<std::chrono::milliseconds> backoff =
+      {};  // 0; after the first failed attempt, doubled after each
+  std::optional<std::chrono::milliseconds> backoff_max = {};  // 1 h
+  std::optional<Disposal> exhausted = {};                     // attempts used up: kDeadLetter
+  std::optional<Disposal> expired = {};                       // TTL over: kDrop
+  std::optional<std::string> dead_letter_queue = {};          // "" = none
+  std::optional<std::chrono::milliseconds> ttl = {};          // 0 = none
+  std::optional<uint64_t> messages_max = {};                  // 0 = no limit
+  std::optional<uint64_t> bytes_max = {};                     // 0 = no limit
+  std::optional<uint64_t> in_flight_max = {};                 // 0 = no limit
+  std::optional<OverflowPolicy> overflow = {};                // kReject
+};
+
+struct QueueCounts {
+  uint64_t ready = 0;
+  uint64_t leased = 0;
+  uint64_t delayed = 0;
+  uint64_t parked = 0;
+  uint64_t bytes = 0;
+  uint64_t resident = 0;                    // messages held in memory
+  std::chrono::milliseconds oldest_age{0};  // within a few percent
+  uint64_t subscriptions = 0;
+  // Since the broker's start.
+  uint64_t published = 0;
+  uint64_t delivered = 0;
+  uint64_t acked = 0;
+  uint64_t returned = 0;  // nacked, lease ended, consumer gone
+  uint64_t expired = 0;
+  uint64_t dead_lettered = 0;
+  uint64_t dropped = 0;
+};
+
+struct QueueInfo {
+  std::string name;
+  QueueConfig config;
+  QueueCounts counts;
+  bool paused = false;
+  UnixTime created{};
+  uint32_t number = 0;
+};
+
+enum class MessageState : uint8_t { kReady = 1, kLeased = 2, kDelayed = 3, kParked = 4 };
+
+struct MessageInfo {
+  std::string message_id;
+  std::string queue;
+  MessageState state = MessageState::kReady;
+  uint32_t priority = 0;
+  uint32_t attempts = 0;  // that ended; a leased message is in attempt attempts + 1
+  Headers headers;
+  std::string body;         // lists: only its beginning
+  uint64_t body_bytes = 0;  // of the whole
+  UnixTime published{};
+  std::optional<UnixTime> due = {};        // delayed: when it becomes ready
+  std::optional<UnixTime> expires = {};    // absent = never
+  std::optional<UnixTime> lease_end = {};  // leased
+  std::string last_reason;                 // of the last return, or why it was parked
+  uint64_t producer_id = 0;
+  uint64_t sequence = 0;
+};
+
+struct ListMessagesOptions {
+  std::string queue;
+  MessageState state =
+      MessageState::kReady;       // leased ones are listed where they are stored, among ready or delayed
+  uint32_t page_size = 100;       // at most 1,000
+  std::string page_token = {};    // from the page before
+  uint64_t body_bytes_max = 256;  // of each body
+};
+struct MessagePage {
+  std::vector<MessageInfo> messages;  // in delivery order
+  std::string next_page_token;        // "" = no more
+};
+
+struct SessionInfo {
+  uint64_t session_id = 0;
+  std::string client_name;
+  std::string peer;
+  uint64_t subscriptions = 0;
+  uint64_t unsettled = 0;
+  uint64_t unconfirmed = 0;
+  UnixTime connected{};
+};
+
+struct BrokerStatus {
+  std::string version;
+  uint32_t epoch = 0;  // how often the broker was started
+  UnixTime started{};
+  UnixTime now{};
+  uint32_t pid = 0;
+  std::string data_dir;
+  uint64_t queues = 0;
+  uint64_t sessions = 0;
+  uint64_t messages = 0;
+  uint64_t bytes = 0;
+  uint64_t memory_budget_bytes = 0;
+  uint64_t memory_used_bytes = 0;
+  uint64_t disk_bytes = 0;
+  uint64_t disk_free_bytes = 0;
+  bool disk_low = false;  // publishers are refused until there is room
+  uint64_t commits = 0;
+  uint64_t writes = 0;
+  uint64_t syncs = 0;
+  std::vector<std::string> listening;
+  std::vector<SessionInfo> session_list;
+};
+
+}  // namespace client_api
+}  // namespace baton
