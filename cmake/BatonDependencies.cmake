@@ -1,5 +1,5 @@
 # Everything comes from Debian 12 packages (scripts/install_deps.sh); nothing is downloaded at configure time.
-# Targets the rest of the tree links: protobuf::libprotobuf, absl::*, Boost::headers, baton::rocksdb, spdlog::spdlog,
+# Targets the rest of the tree links: protobuf::libprotobuf, absl::*, Boost::headers, baton::rocksdb, spdlog::spdlog, fmt::fmt,
 # CLI11::CLI11, tomlplusplus::tomlplusplus, nlohmann_json::nlohmann_json, prometheus-cpp::pull, gRPC::grpc++,
 # GTest::gtest, GTest::gmock_main, benchmark::benchmark.
 set(THREADS_PREFER_PTHREAD_FLAG ON)
@@ -8,6 +8,7 @@ find_package(Protobuf 3.21 REQUIRED)
 find_package(absl CONFIG REQUIRED)
 find_package(Boost 1.81 CONFIG REQUIRED)
 find_package(RocksDB 7.8 CONFIG REQUIRED)
+find_package(fmt CONFIG REQUIRED)
 find_package(spdlog CONFIG REQUIRED)
 find_package(tomlplusplus CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
