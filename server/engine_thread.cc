@@ -1,0 +1,150 @@
+#include "server/engine_thread.h"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+#include "base/check.h"
+
+namespace baton {
+namespace {
+
+CallId CallOf(const Command& command) {
+  return std::visit(
+      [](const auto& value) {
+        if constexpr (requires { value.call; }) return value.call;
+        return CallId();
+      },
+      command);
+}
+
+}  // namespace
+
+EngineThread::EngineThread(Options options, Engine* engine, OutputRouter* router, Store* store,
+                           BrokerTime* time, Inbox* inbox)
+    : options_(std::move(options)),
+      engine_(engine),
+      router_(router),
+      store_(store),
+      time_(time),
+      inbox_(inbox) {}
+
+EngineThread::~EngineThread() { BATON_CHECK(!thread_.joinable()) << "Stop was not called"; }
+
+void EngineThread::Start() {
+  store_->Start(this);
+  thread_ = std::thread([this] { Run(); });
+}
+
+void EngineThread::Stop() {
+  inbox_->PostStop();
+  thread_.join();
+}
+
+void EngineThread::AskLoopStats(absl::AnyInvocable<void(const LoopStats&)> answer) {
+  inbox_->Ask([this, answer = std::move(answer)]() mutable { answer(stats_); });
+}
+
+void EngineThread::Run() {
+  Duration wait(0);
+  while (!MayEnd()) {
+    TakeEvents(wait);
+    const Instant now = time_->Now();
+    if (batch_.store_failure) {
+      store_failed_ = true;
+      if (options_.on_store_failure) options_.on_store_failure(*batch_.store_failure);
+      batch_.store_failure.reset();
+    }
+    if (std::exchange(batch_.progressed, false)) NoteProgress(batch_.written, batch_.synced, now);
+    if (const auto state = std::exchange(batch_.disk_state, std::nullopt)) engine_->OnDiskState(*state);
+    for (ReadResult& read : batch_.reads) engine_->OnRead(std::move(read), now);
+    batch_.reads.clear();
+    HandleShare(now);
+    FinishTurn(now);
+
+    const bool more = next_post_ < batch_.posts.size();
+    wait = more ? Duration(0) : std::clamp(next_due_ - time_->Now(), Duration(0), options_.park_max);
+  }
+}
+
+// Takes the store's events; and what was posted, once the last batch of it is handled.
+void EngineThread::TakeEvents(Duration wait) {
+  if (next_post_ >= batch_.posts.size()) {
+    batch_.posts.clear();
+    next_post_ = 0;
+  }
+  inbox_->Take(batch_, wait);
+  stopping_ = stopping_ || batch_.stop;
+  if (std::exchange(batch_.refused, false)) {
+    for (Bell* bell : bells_) bell->Ring();
+  }
+  for (Inbox::Question& question : batch_.questions) question();
+  batch_.questions.clear();
+}
+
+// Handles posts until this turn's share is used up.
+void EngineThread::HandleShare(Instant now) {
+  CommandCost spent;
+  while (next_post_ < batch_.posts.size() && spent.steps < options_.turn_steps_max &&
+         spent.bytes < options_.turn_bytes_max) {
+    Post& post = batch_.posts[next_post_++];
+    const CommandCost cost = CostOf(post.command);
+    spent.steps += cost.steps;
+    spent.bytes += cost.bytes;
+    Handle(std::move(post), now);
+  }
+}
+
+void EngineThread::Handle(Post post, Instant now) {
+  ++stats_.commands;
+  if (auto* session = std::get_if<std::shared_ptr<SessionRecipient>>(&post.recipient)) {
+    router_->AddSession(std::get<OpenSession>(post.command).session, std::move(*session));
+  } else if (auto* call = std::get_if<std::shared_ptr<CallRecipient>>(&post.recipient)) {
+    router_->AddCall(CallOf(post.command), std::move(*call));
+  }
+  const auto* closing = std::get_if<CloseSession>(&post.command);
+  const SessionId closed = closing != nullptr ? closing->session : SessionId();
+  engine_->Handle(std::move(post.command), now);
+  if (closed) router_->RemoveSession(closed);
+}
+
+void EngineThread::FinishTurn(Instant now) {
+  Engine::Turn turn = engine_->EndTurn(now);
+  if (turn.number && !store_failed_) {
+    pending_commits_.push_back({.number = turn.number, .promise = turn.promise, .submitted = now});
+    store_->Submit(turn.number, std::move(turn.commit), turn.promise);
+    ++stats_.commits;
+  }
+  if (!store_failed_) {
+    for (ReadRequest& read : turn.reads) store_->Read(std::move(read));
+  }
+  router_->Flush();
+  next_due_ = turn.next_due;
+
+  ++stats_.turns;
+  stats_.turn_time.Add(time_->Now() - now);
+  if (now >= next_wall_check_) {
+    next_wall_check_ = now + options_.park_max;
+    if (const auto moved = time_->CheckWallClock()) {
+      ++stats_.wall_clock_jumps;
+      if (options_.on_wall_clock_jump) options_.on_wall_clock_jump(*moved);
+    }
+  }
+}
+
+void EngineThread::NoteProgress(CommitNumber written, CommitNumber synced, Instant now) {
+  engine_->OnProgress(written, synced, now);
+  while (!pending_commits_.empty()) {
+    const PendingCommit& commit = pending_commits_.front();
+    if (commit.number > (commit.promise == Promise::kSynced ? synced : written)) break;
+    stats_.commit_time.Add(now - commit.submitted);
+    pending_commits_.pop_front();
+  }
+}
+
+// A turn after the last progress has flushed its confirms, so nothing that holds is left unsaid.
+bool EngineThread::MayEnd() const {
+  return stopping_ && next_post_ >= batch_.posts.size() && (pending_commits_.empty() || store_failed_);
+}
+
+}  // namespace baton

@@ -1,0 +1,118 @@
+// EngineThread owns the engine: it takes what arrived, lets the engine decide, hands over the commit and the
+// reads, rings the sessions that were spoken to, and sleeps until something is due or posted.
+//
+// A turn handles a bounded share of what waits, so that deliveries and commits flow while publishers push.
+// THREADS: Start and Stop from one thread; Ask from any; the Store::Listener functions are the store's to
+// call.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "server/broker_time.h"
+#include "server/engine/engine.h"
+#include "server/engine/latency_histogram.h"
+#include "server/inbox.h"
+#include "server/output_router.h"
+#include "storage/store.h"
+
+namespace baton {
+
+// Rung when a full inbox has room again; carriers then retry what was refused. THREADS: rung on the engine's
+// thread.
+class Bell {
+ public:
+  virtual ~Bell() = default;
+  virtual void Ring() = 0;
+};
+
+// What the loop did since the start.
+struct LoopStats {
+  uint64_t turns = 0;
+  uint64_t commands = 0;
+  uint64_t commits = 0;
+  uint64_t wall_clock_jumps = 0;
+  LatencyHistogram turn_time;    // awake, one turn
+  LatencyHistogram commit_time;  // from the hand-over to the promise
+};
+
+class EngineThread final : public Store::Listener {
+ public:
+  struct Options {
+    size_t turn_steps_max = 4'096;                // messages, tags, tokens handled in one turn
+    size_t turn_bytes_max = 8u << 20;             // their bodies
+    Duration park_max = std::chrono::seconds(1);  // the wall clock is looked at this often
+    // Each once at most, on the engine's thread; must not block.
+    std::function<void(const absl::Status&)> on_store_failure;
+    std::function<void(Duration)> on_wall_clock_jump;
+  };
+
+  // Everything passed outlives this object. The engine is loaded and started, the store is not started yet.
+  EngineThread(Options options, Engine* engine, OutputRouter* router, Store* store, BrokerTime* time,
+               Inbox* inbox);
+  EngineThread(const EngineThread&) = delete;
+  EngineThread& operator=(const EngineThread&) = delete;
+  ~EngineThread() override;
+
+  // Before Start: rung when refused posts may be retried.
+  void AddBell(Bell* bell) { bells_.push_back(bell); }
+
+  // Starts the store with this listener, then the thread.
+  void Start();
+
+  // Handles what was posted before, waits until its commits keep their promises and their confirms are
+  // flushed, and ends the thread. Leases are kept: their tokens stay good in the next epoch. BLOCKS.
+  void Stop();
+
+  // Copied on the engine's thread: `answer` runs there. Dropped when the thread has ended.
+  void AskLoopStats(absl::AnyInvocable<void(const LoopStats&)> answer);
+
+  void OnProgress(CommitNumber written, CommitNumber synced) override {
+    inbox_->PostProgress(written, synced);
+  }
+  void OnRead(ReadResult result) override { inbox_->PostRead(std::move(result)); }
+  void OnDiskState(DiskState state) override { inbox_->PostDiskState(state); }
+  void OnFailed(absl::Status status) override { inbox_->PostStoreFailure(std::move(status)); }
+
+ private:
+  struct PendingCommit {
+    CommitNumber number;
+    Promise promise;
+    Instant submitted;
+  };
+
+  void Run();
+  void TakeEvents(Duration wait);
+  void HandleShare(Instant now);
+  void Handle(Post post, Instant now);
+  void FinishTurn(Instant now);
+  void NoteProgress(CommitNumber written, CommitNumber synced, Instant now);
+  bool MayEnd() const;
+
+  const Options options_;
+  Engine* const engine_;
+  OutputRouter* const router_;
+  Store* const store_;
+  BrokerTime* const time_;
+  Inbox* const inbox_;
+  std::vector<Bell*> bells_;  // constant after Start
+  std::thread thread_;
+
+  // Engine's thread.
+  Inbox::Batch batch_;
+  size_t next_post_ = 0;  // of batch_.posts: those before it are handled
+  Instant next_due_ = kNever;
+  Instant next_wall_check_;
+  std::deque<PendingCommit> pending_commits_;
+  bool stopping_ = false;
+  bool store_failed_ = false;
+  LoopStats stats_;
+};
+
+}  // namespace baton

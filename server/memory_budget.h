@@ -1,0 +1,27 @@
+// How memory_budget is divided. Each share is a bound that its owner keeps; what is not counted here (code,
+// stacks, gRPC's buffers, the allocator's slack) is why a process takes up to about 1.7 times the budget.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace baton {
+
+struct MemoryBudget {
+  size_t windows = 0;      // the engine: resident messages, leased ones included
+  size_t store = 0;        // memtables, block cache, indexes
+  size_t uncommitted = 0;  // commits handed over and not yet written
+  size_t inbox = 0;        // posted and not yet handled
+  size_t outboxes = 0;     // deliveries and results that sessions have not taken yet
+
+  static constexpr MemoryBudget Divide(uint64_t budget) {
+    const auto eighth = static_cast<size_t>(budget / 8);
+    return {.windows = 2 * eighth,
+            .store = 3 * eighth,
+            .uncommitted = eighth,
+            .inbox = eighth,
+            .outboxes = eighth};
+  }
+};
+
+}  // namespace baton
