@@ -28,15 +28,15 @@ enum class Promise : uint8_t {
 };
 
 struct ReadRequest {
-  ReadId id;
+  ReadId id = {};
 
   // Point reads; when not empty the range below is ignored. The result has one row per key, in this order.
-  std::vector<std::string> keys;
+  std::vector<std::string> keys = {};
 
   // Otherwise the rows of [begin, end), in key order (`reverse`: from the last one backwards), until `rows_max` rows or
   // `bytes_max` bytes of values; always at least one row where there is one.
-  std::string begin;
-  std::string end;
+  std::string begin = {};
+  std::string end = {};
   size_t rows_max = 0;
   size_t bytes_max = 0;
   bool reverse = false;

@@ -1,0 +1,137 @@
+#include "storage/rocks_committer.h"
+
+#include <pthread.h>
+
+#include <utility>
+
+#include "base/check.h"
+#include "base/limits.h"
+
+namespace baton {
+namespace {
+
+// Of a relaxed commit, and of the claim that the last write was synced.
+constexpr absl::Duration kUnsyncedMax = absl::Seconds(1);
+
+}  // namespace
+
+RocksCommitter::RocksCommitter(RocksWriter* writer, WriteFrontier* frontier, Store::Listener* listener)
+    : writer_(writer), frontier_(frontier), listener_(listener), thread_([this] { Run(); }) {
+  pthread_setname_np(thread_.native_handle(), "baton-commit");
+}
+
+RocksCommitter::~RocksCommitter() { Stop(); }
+
+void RocksCommitter::Submit(CommitNumber number, Commit commit, Promise promise) {
+  BATON_CHECK_LE(commit.bytes(), kCommitBytesMax);
+  const absl::MutexLock lock(&mutex_);
+  BATON_CHECK(!stopping_);
+  BATON_CHECK_EQ(number.value(), submitted_.value() + 1);
+  submitted_ = number;
+  if (failed_) return;
+  queue_.push_back({.number = number, .commit = std::move(commit), .promise = promise});
+  if (waiting_) work_.Signal();
+}
+
+void RocksCommitter::Stop() {
+  {
+    const absl::MutexLock lock(&mutex_);
+    stopping_ = true;
+    work_.Signal();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void RocksCommitter::Run() {
+  absl::Status status;
+  std::deque<Queued> taken;
+  while (status.ok() && TakeNext(taken)) {
+    status = taken.empty() ? DoIdleWork() : WriteJoined(Join(taken));
+  }
+  if (status.ok()) status = SyncLast();
+  if (status.ok()) return;
+  {
+    const absl::MutexLock lock(&mutex_);
+    failed_ = true;
+    queue_.clear();
+  }
+  frontier_->Fail(status);
+  listener_->OnFailed(status);
+}
+
+bool RocksCommitter::TakeNext(std::deque<Queued>& taken) {
+  const absl::MutexLock lock(&mutex_);
+  while (queue_.empty()) {
+    if (stopping_) return false;
+    waiting_ = true;
+    const bool timed_out = work_.WaitWithDeadline(&mutex_, idle_work_at_);
+    waiting_ = false;
+    if (timed_out && queue_.empty()) return true;
+  }
+  size_t bytes = 0;
+  do {
+    bytes += queue_.front().commit.bytes();
+    taken.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  } while (!queue_.empty() && bytes + queue_.front().commit.bytes() <= kCommitJoinBytesMax);
+  return true;
+}
+
+RocksCommitter::Joined RocksCommitter::Join(std::deque<Queued>& taken) {
+  Joined joined;
+  for (Queued& queued : taken) {
+    writer_->Add(queued.commit);
+    joined.last = queued.number;
+    if (queued.promise == Promise::kSynced) joined.promise = Promise::kSynced;
+  }
+  figures_.commits.fetch_add(taken.size(), std::memory_order_relaxed);
+  taken.clear();
+  return joined;
+}
+
+absl::Status RocksCommitter::WriteJoined(const Joined& joined) {
+  // A relaxed commit is synced within a second also when synced ones never pause.
+  const bool overdue = writer_->needs_sync() && absl::Now() >= idle_work_at_;
+  const Promise promise = overdue ? Promise::kSynced : joined.promise;
+  const bool sync = promise == Promise::kSynced;
+  figures_.written_bytes.fetch_add(writer_->bytes(), std::memory_order_relaxed);
+  const bool first_unsynced = !writer_->needs_sync();
+  if (absl::Status status = writer_->Write(promise); !status.ok()) return status;
+  figures_.writes.fetch_add(1, std::memory_order_relaxed);
+  if (sync || first_unsynced) idle_work_at_ = absl::Now() + kUnsyncedMax;
+  written_ = joined.last;
+  frontier_->Advance(written_);
+  ReportProgress(sync);
+  return absl::OkStatus();
+}
+
+// The deadline set by the last write has come and nothing else is to be written.
+absl::Status RocksCommitter::DoIdleWork() {
+  if (writer_->needs_sync()) {
+    if (absl::Status status = writer_->Sync(); !status.ok()) return status;
+    idle_work_at_ = absl::Now() + kUnsyncedMax;
+    ReportProgress(true);
+    return absl::OkStatus();
+  }
+  idle_work_at_ = absl::InfiniteFuture();
+  return writer_->needs_claim() ? writer_->Write(Promise::kWritten) : absl::OkStatus();
+}
+
+// So that a store that was stopped in order says of everything in it that it was synced.
+absl::Status RocksCommitter::SyncLast() {
+  if (writer_->needs_sync()) {
+    if (absl::Status status = writer_->Sync(); !status.ok()) return status;
+    ReportProgress(true);
+  }
+  return writer_->needs_claim() ? writer_->Write(Promise::kSynced) : absl::OkStatus();
+}
+
+void RocksCommitter::ReportProgress(bool synced) {
+  if (synced) {
+    synced_ = written_;
+    figures_.syncs.fetch_add(1, std::memory_order_relaxed);
+  }
+  listener_->OnProgress(written_, synced_);
+}
+
+}  // namespace baton

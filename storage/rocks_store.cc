@@ -1,0 +1,182 @@
+#include "storage/rocks_store.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+#include "base/coding.h"
+#include "rocksdb/db.h"
+#include "rocksdb/env.h"
+#include "rocksdb/file_system.h"
+#include "storage/data_directory.h"
+#include "storage/rocks_committer.h"
+#include "storage/rocks_options.h"
+#include "storage/rocks_reader.h"
+#include "storage/rocks_status.h"
+#include "storage/rocks_writer.h"
+#include "storage/write_frontier.h"
+#include "storage/write_mark.h"
+
+namespace baton {
+namespace {
+
+constexpr std::string_view kEpochKey = "Mepoch";  // value: the epoch, 4 bytes big-endian
+constexpr size_t kScanReadaheadBytes = 1u << 20;
+
+// The value of one of the store's own rows; "" when it is not there (none of them is empty).
+absl::StatusOr<std::string> GetMeta(rocksdb::DB* db, std::string_view key) {
+  std::string value;
+  const rocksdb::Status status =
+      db->Get(rocksdb::ReadOptions(), rocksdb::Slice(key.data(), key.size()), &value);
+  if (status.ok() || status.IsNotFound()) return value;
+  return FromRocks(status, "cannot read from the store");
+}
+
+absl::StatusOr<uint64_t> LastWriteNumber(rocksdb::DB* db) {
+  const absl::StatusOr<std::string> value = GetMeta(db, kWriteMarkKey);
+  if (!value.ok()) return value.status();
+  if (value->empty()) return 0;
+  const std::optional<WriteMark> mark = DecodeWriteMark(*value);
+  if (!mark.has_value()) return absl::DataLossError("the store's write mark does not decode");
+  return mark->number;
+}
+
+absl::StatusOr<Epoch> RaiseEpoch(rocksdb::DB* db, RocksWriter* writer) {
+  const absl::StatusOr<std::string> value = GetMeta(db, kEpochKey);
+  if (!value.ok()) return value.status();
+  uint32_t last = 0;
+  if (!value->empty()) {
+    ByteReader reader(*value);
+    last = reader.Fixed32();
+    if (!reader.AtEnd()) return absl::DataLossError("the store's epoch does not decode");
+  }
+  if (last >= kEpochMax) {
+    return absl::FailedPreconditionError(fmt::format(
+        "the store was started {} times and has no epoch left; move its messages to a new data directory",
+        last));
+  }
+  std::string raised;
+  AppendFixed32(raised, last + 1);
+  writer->AddMeta(kEpochKey, raised);
+  if (absl::Status status = writer->Write(Promise::kSynced); !status.ok()) return status;
+  return Epoch(last + 1);
+}
+
+}  // namespace
+
+// In the order of construction; destroyed backwards.
+struct RocksStore::Parts {
+  std::unique_ptr<DataDirectory> directory;
+  std::unique_ptr<rocksdb::Env> env;
+  rocksdb::Options rocks_options;
+  std::unique_ptr<rocksdb::DB> db;
+  std::unique_ptr<RocksWriter> writer;
+  Epoch epoch;
+
+  WriteFrontier frontier;
+  CommitNumber submitted;  // the owner thread's
+  bool stopped = false;    // the owner thread's
+  std::unique_ptr<RocksCommitter> committer;
+  std::unique_ptr<RocksReader> reader;
+};
+
+absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const Options& options) {
+  auto parts = std::make_unique<Parts>();
+  absl::StatusOr<std::unique_ptr<DataDirectory>> directory = DataDirectory::Open(options.path);
+  if (!directory.ok()) return directory.status();
+  parts->directory = *std::move(directory);
+
+  if (options.file_system != nullptr) parts->env = rocksdb::NewCompositeEnv(options.file_system);
+  parts->rocks_options =
+      MakeRocksOptions({.plan = PlanRocksMemory(options.memory_budget_bytes, options.wal_bytes_max),
+                        .wal_bytes_max = options.wal_bytes_max,
+                        .env = parts->env.get()});
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status opened = rocksdb::DB::Open(parts->rocks_options, parts->directory->store_path(), &db);
+  if (!opened.ok())
+    return FromRocks(opened, fmt::format("cannot open the store in {}", parts->directory->store_path()));
+  parts->db.reset(db);
+
+  const absl::StatusOr<uint64_t> last_number = LastWriteNumber(db);
+  if (!last_number.ok()) return last_number.status();
+  parts->writer =
+      std::make_unique<RocksWriter>(db, RocksWriter::Options{.secret = parts->directory->identity().secret,
+                                                             .last_number = *last_number,
+                                                             .check_alternation = options.check_alternation});
+  const absl::StatusOr<Epoch> epoch = RaiseEpoch(db, parts->writer.get());
+  if (!epoch.ok()) return epoch.status();
+  parts->epoch = *epoch;
+  if (absl::Status status = parts->directory->MarkStoreCreated(); !status.ok()) return status;
+  return std::unique_ptr<RocksStore>(new RocksStore(std::move(parts)));
+}
+
+RocksStore::RocksStore(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+RocksStore::~RocksStore() { Stop(); }
+
+Epoch RocksStore::epoch() const { return parts_->epoch; }
+
+const std::string& RocksStore::uuid() const { return parts_->directory->identity().uuid; }
+
+void RocksStore::Start(Listener* listener) {
+  BATON_CHECK(parts_->committer == nullptr);
+  parts_->committer = std::make_unique<RocksCommitter>(parts_->writer.get(), &parts_->frontier, listener);
+  parts_->reader = std::make_unique<RocksReader>(parts_->db.get(), &parts_->frontier, listener);
+}
+
+void RocksStore::Stop() {
+  if (parts_->committer == nullptr || parts_->stopped) return;
+  parts_->stopped = true;
+  parts_->committer->Stop();
+  parts_->reader->Stop();
+}
+
+void RocksStore::Submit(CommitNumber number, Commit commit, Promise promise) {
+  parts_->submitted = number;
+  parts_->committer->Submit(number, std::move(commit), promise);
+}
+
+void RocksStore::Read(ReadRequest request) { parts_->reader->Read(std::move(request), parts_->submitted); }
+
+absl::Status RocksStore::ScanNow(
+    const std::string& begin, const std::string& end,
+    const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) {
+  BATON_CHECK(parts_->committer == nullptr);
+  const rocksdb::Slice lower(begin);
+  const rocksdb::Slice upper(end);
+  rocksdb::ReadOptions options;
+  options.total_order_seek = true;
+  options.fill_cache = false;
+  options.readahead_size = kScanReadaheadBytes;
+  options.iterate_lower_bound = &lower;
+  options.iterate_upper_bound = &upper;
+  const std::unique_ptr<rocksdb::Iterator> it(parts_->db->NewIterator(options));
+  for (it->Seek(lower); it->Valid(); it->Next()) {
+    absl::Status status = visit(it->key().ToStringView(), it->value().ToStringView());
+    if (!status.ok()) return status;
+  }
+  return FromRocks(it->status(), "cannot read from the store");
+}
+
+Store::Stats RocksStore::stats() const {
+  Stats stats;
+  if (parts_->committer != nullptr) {
+    const RocksCommitter::Figures& written = parts_->committer->figures();
+    stats.commits = written.commits.load(std::memory_order_relaxed);
+    stats.writes = written.writes.load(std::memory_order_relaxed);
+    stats.syncs = written.syncs.load(std::memory_order_relaxed);
+    stats.written_bytes = written.written_bytes.load(std::memory_order_relaxed);
+    const RocksReader::Figures& read = parts_->reader->figures();
+    stats.reads = read.reads.load(std::memory_order_relaxed);
+    stats.rows_read = read.rows.load(std::memory_order_relaxed);
+  }
+  uint64_t table_readers = 0;
+  parts_->db->GetIntProperty(rocksdb::DB::Properties::kEstimateTableReadersMem, &table_readers);
+  stats.memory_bytes = CacheUsage(parts_->rocks_options) + table_readers;
+  parts_->db->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &stats.disk_bytes);
+  return stats;
+}
+
+}  // namespace baton

@@ -1,0 +1,25 @@
+#include "storage/write_frontier.h"
+
+namespace baton {
+
+void WriteFrontier::Advance(CommitNumber written) {
+  const absl::MutexLock lock(&mutex_);
+  written_ = written;
+  if (waited_for_) moved_.SignalAll();
+}
+
+void WriteFrontier::Fail(const absl::Status& status) {
+  const absl::MutexLock lock(&mutex_);
+  failure_ = status;
+  moved_.SignalAll();
+}
+
+absl::Status WriteFrontier::WaitFor(CommitNumber number) {
+  const absl::MutexLock lock(&mutex_);
+  waited_for_ = true;
+  while (written_ < number && failure_.ok()) moved_.Wait(&mutex_);
+  waited_for_ = false;
+  return failure_;
+}
+
+}  // namespace baton

@@ -1,0 +1,29 @@
+// WriteFrontier: up to where commits are written. The committer moves it, the reader waits for it.
+// THREADS: any.
+#pragma once
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "base/ids.h"
+
+namespace baton {
+
+class WriteFrontier {
+ public:
+  void Advance(CommitNumber written);
+  // Everything not yet written never will be.
+  void Fail(const absl::Status& status);
+
+  // BLOCKS until every commit up to `number` is written (ok), or the store has failed (why).
+  absl::Status WaitFor(CommitNumber number);
+
+ private:
+  absl::Mutex mutex_;
+  CommitNumber written_ ABSL_GUARDED_BY(mutex_);
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  bool waited_for_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::CondVar moved_;
+};
+
+}  // namespace baton

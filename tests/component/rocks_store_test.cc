@@ -1,0 +1,36 @@
+// RocksStore over the real RocksDB and the real file system.
+#include "storage/rocks_store.h"
+
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "gtest/gtest.h"
+#include "tests/support/store_contract.h"
+#include "tests/support/temporary_directory.h"
+
+namespace baton {
+namespace {
+
+class RocksHarness : public StoreHarness {
+ public:
+  std::unique_ptr<Store> Open() override {
+    absl::StatusOr<std::unique_ptr<RocksStore>> store = RocksStore::Open(
+        {.path = directory_.path() + "/data", .memory_budget_bytes = 16u << 20, .check_alternation = true});
+    if (!store.ok()) {
+      ADD_FAILURE() << store.status();
+      std::abort();
+    }
+    return *std::move(store);
+  }
+
+ private:
+  TemporaryDirectory directory_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Rocks, StoreContract,
+                         testing::Values(StoreFactory([] { return std::make_unique<RocksHarness>(); })),
+                         [](const auto&) { return "Store"; });
+
+}  // namespace
+}  // namespace baton

@@ -1,0 +1,58 @@
+// RecordingListener remembers what a store told it, and waits for it to tell more.
+// THREADS: any.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "storage/store.h"
+
+namespace baton {
+
+class RecordingListener : public Store::Listener {
+ public:
+  explicit RecordingListener(std::function<void()> let_it_work = [] {})
+      : let_it_work_(std::move(let_it_work)) {}
+
+  void OnProgress(CommitNumber written, CommitNumber synced) override;
+  void OnRead(ReadResult result) override;
+  void OnDiskState(DiskState state) override;
+  void OnFailed(absl::Status status) override;
+
+  // Until it is so, or the store has failed; false: failed. Tests have a time limit, these have none.
+  bool WaitForWritten(CommitNumber number);
+  bool WaitForSynced(CommitNumber number);
+  absl::Status WaitForFailure();
+  void WaitForDiskState(DiskState state);
+  ReadResult WaitForRead(ReadId id);
+
+  CommitNumber written() const;
+  CommitNumber synced() const;
+  int failures() const;
+  // Broken promises of the listener's contract, "" when there are none.
+  std::string complaint() const;
+  std::vector<ReadId> read_order() const;
+
+ private:
+  void WaitUntil(const std::function<bool()>& condition);
+
+  const std::function<void()> let_it_work_;
+  mutable absl::Mutex mutex_;
+  absl::CondVar changed_;
+  CommitNumber written_ ABSL_GUARDED_BY(mutex_);
+  CommitNumber synced_ ABSL_GUARDED_BY(mutex_);
+  int failures_ ABSL_GUARDED_BY(mutex_) = 0;
+  absl::Status failure_ ABSL_GUARDED_BY(mutex_);
+  std::optional<DiskState> disk_state_ ABSL_GUARDED_BY(mutex_);
+  std::map<ReadId, ReadResult> reads_ ABSL_GUARDED_BY(mutex_);
+  std::vector<ReadId> read_order_ ABSL_GUARDED_BY(mutex_);
+  std::string complaint_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace baton

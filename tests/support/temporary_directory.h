@@ -1,0 +1,34 @@
+// A directory of its own for one test, removed with everything in it.
+#pragma once
+
+#include <cstdlib>
+#include <filesystem>
+#include <string>
+#include <system_error>
+
+#include "base/check.h"
+#include "gtest/gtest.h"
+
+namespace baton {
+
+class TemporaryDirectory {
+ public:
+  TemporaryDirectory() {
+    std::string pattern = testing::TempDir() + "baton-XXXXXX";
+    BATON_CHECK(mkdtemp(pattern.data()) != nullptr) << pattern;
+    path_ = pattern;
+  }
+  ~TemporaryDirectory() {
+    std::error_code ignored;  // what is left behind lies in the system's temporary folder
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryDirectory(const TemporaryDirectory&) = delete;
+  TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
+
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+};
+
+}  // namespace baton
