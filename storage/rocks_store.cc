@@ -12,12 +12,12 @@
 #include "rocksdb/file_system.h"
 #include "storage/data_directory.h"
 #include "storage/rocks_committer.h"
+#include "storage/rocks_open.h"
 #include "storage/rocks_options.h"
 #include "storage/rocks_reader.h"
 #include "storage/rocks_status.h"
 #include "storage/rocks_writer.h"
 #include "storage/write_frontier.h"
-#include "storage/write_mark.h"
 
 namespace baton {
 namespace {
@@ -32,15 +32,6 @@ absl::StatusOr<std::string> GetMeta(rocksdb::DB* db, std::string_view key) {
       db->Get(rocksdb::ReadOptions(), rocksdb::Slice(key.data(), key.size()), &value);
   if (status.ok() || status.IsNotFound()) return value;
   return FromRocks(status, "cannot read from the store");
-}
-
-absl::StatusOr<uint64_t> LastWriteNumber(rocksdb::DB* db) {
-  const absl::StatusOr<std::string> value = GetMeta(db, kWriteMarkKey);
-  if (!value.ok()) return value.status();
-  if (value->empty()) return 0;
-  const std::optional<WriteMark> mark = DecodeWriteMark(*value);
-  if (!mark.has_value()) return absl::DataLossError("the store's write mark does not decode");
-  return mark->number;
 }
 
 absl::StatusOr<Epoch> RaiseEpoch(rocksdb::DB* db, RocksWriter* writer) {
@@ -73,6 +64,7 @@ struct RocksStore::Parts {
   rocksdb::Options rocks_options;
   std::unique_ptr<rocksdb::DB> db;
   std::unique_ptr<RocksWriter> writer;
+  RecoveryReport report;
   Epoch epoch;
 
   WriteFrontier frontier;
@@ -93,19 +85,16 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const Options& opti
       MakeRocksOptions({.plan = PlanRocksMemory(options.memory_budget_bytes, options.wal_bytes_max),
                         .wal_bytes_max = options.wal_bytes_max,
                         .env = parts->env.get()});
-  rocksdb::DB* db = nullptr;
-  const rocksdb::Status opened = rocksdb::DB::Open(parts->rocks_options, parts->directory->store_path(), &db);
-  if (!opened.ok())
-    return FromRocks(opened, fmt::format("cannot open the store in {}", parts->directory->store_path()));
-  parts->db.reset(db);
+  absl::StatusOr<OpenedRocks> opened = OpenRocks(parts->rocks_options, *parts->directory);
+  if (!opened.ok()) return opened.status();
+  parts->db = std::move(opened->db);
+  parts->report = std::move(opened->report);
 
-  const absl::StatusOr<uint64_t> last_number = LastWriteNumber(db);
-  if (!last_number.ok()) return last_number.status();
-  parts->writer =
-      std::make_unique<RocksWriter>(db, RocksWriter::Options{.secret = parts->directory->identity().secret,
-                                                             .last_number = *last_number,
-                                                             .check_alternation = options.check_alternation});
-  const absl::StatusOr<Epoch> epoch = RaiseEpoch(db, parts->writer.get());
+  parts->writer = std::make_unique<RocksWriter>(
+      parts->db.get(), RocksWriter::Options{.secret = parts->directory->identity().secret,
+                                            .last_number = parts->report.last_write_number,
+                                            .check_alternation = options.check_alternation});
+  const absl::StatusOr<Epoch> epoch = RaiseEpoch(parts->db.get(), parts->writer.get());
   if (!epoch.ok()) return epoch.status();
   parts->epoch = *epoch;
   if (absl::Status status = parts->directory->MarkStoreCreated(); !status.ok()) return status;
@@ -119,6 +108,8 @@ RocksStore::~RocksStore() { Stop(); }
 Epoch RocksStore::epoch() const { return parts_->epoch; }
 
 const std::string& RocksStore::uuid() const { return parts_->directory->identity().uuid; }
+
+const RecoveryReport& RocksStore::recovery_report() const { return parts_->report; }
 
 void RocksStore::Start(Listener* listener) {
   BATON_CHECK(parts_->committer == nullptr);

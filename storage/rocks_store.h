@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "base/ids.h"
+#include "storage/rocks_recovery.h"
 #include "storage/store.h"
 
 namespace rocksdb {
@@ -46,6 +47,8 @@ class RocksStore : public Store {
   Epoch epoch() const;
   // The data directory's, for ever.
   const std::string& uuid() const;
+  // What the opening found.
+  const RecoveryReport& recovery_report() const;
 
   void Start(Listener* listener) override;
   void Stop() override;

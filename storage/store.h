@@ -1,10 +1,10 @@
 // Store makes queue state survive a crash. It knows rows, not queues.
 //
 // ORDER: commits take effect in the order of submission, and none is durable before the ones before it.
-// THREADS: Submit and Read from one owner thread. The listener is called on the store's threads, one call at a time for
-// progress and one at a time for reads, never while a lock of the store is held. A listener only posts.
-// ERRORS: the first failed commit poisons the store: everything after it fails, OnFailed is called once, and the process
-// is expected to exit (an fsync is never retried).
+// THREADS: Submit and Read from one owner thread. The listener is called on the store's threads, one call at
+// a time for progress and one at a time for reads, never while a lock of the store is held. A listener only
+// posts. ERRORS: the first failed commit poisons the store: everything after it fails, OnFailed is called
+// once, and the process is expected to exit (an fsync is never retried).
 #pragma once
 
 #include <cstddef>
@@ -33,8 +33,8 @@ struct ReadRequest {
   // Point reads; when not empty the range below is ignored. The result has one row per key, in this order.
   std::vector<std::string> keys = {};
 
-  // Otherwise the rows of [begin, end), in key order (`reverse`: from the last one backwards), until `rows_max` rows or
-  // `bytes_max` bytes of values; always at least one row where there is one.
+  // Otherwise the rows of [begin, end), in key order (`reverse`: from the last one backwards), until
+  // `rows_max` rows or `bytes_max` bytes of values; always at least one row where there is one.
   std::string begin = {};
   std::string end = {};
   size_t rows_max = 0;
@@ -69,7 +69,8 @@ class Store {
   class Listener {
    public:
     virtual ~Listener() = default;
-    // Every commit up to `written` is written, every commit up to `synced` is synced; never goes back; written >= synced.
+    // Every commit up to `written` is written, every commit up to `synced` is synced; never goes back;
+    // written >= synced.
     virtual void OnProgress(CommitNumber written, CommitNumber synced) = 0;
     virtual void OnRead(ReadResult result) = 0;
     virtual void OnDiskState(DiskState state) = 0;
@@ -101,13 +102,14 @@ class Store {
   // REQUIRES: `number` is the last one + 1, starting at 1; commit.bytes() <= kCommitBytesMax.
   virtual void Submit(CommitNumber number, Commit commit, Promise promise) = 0;
 
-  // Reads at one moment that is not before every commit submitted so far is written. Returns at once; reads are
-  // answered in order. The answer is a proposal: later commits may have changed the rows since.
+  // Reads at one moment that is not before every commit submitted so far is written. Returns at once; reads
+  // are answered in order. The answer is a proposal: later commits may have changed the rows since.
   virtual void Read(ReadRequest request) = 0;
 
   // Before Start only: visits the rows of [begin, end) in order. BLOCKS.
-  virtual absl::Status ScanNow(const std::string& begin, const std::string& end,
-                               const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) = 0;
+  virtual absl::Status ScanNow(
+      const std::string& begin, const std::string& end,
+      const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) = 0;
 
   virtual Stats stats() const = 0;
 };
