@@ -1,5 +1,5 @@
-// Assertions that stay on in release builds: a broken invariant ends the process before it can spread to the disk.
-// For bugs of this process only; input is never a CHECK (base/error.h has the words for input).
+// Assertions that stay on in release builds: a broken invariant ends the process before it can spread to the
+// disk. For bugs of this process only; input is never a CHECK (base/error.h has the words for input).
 //
 //   BATON_CHECK(seq > last) << "queue " << name;
 //   BATON_CHECK_EQ(count, rows.size());
@@ -31,9 +31,10 @@ struct CheckVoidify {
 
 }  // namespace baton
 
-#define BATON_CHECK(condition)    \
-  (condition) ? static_cast<void>(0) \
-              : ::baton::CheckVoidify() & ::baton::CheckFailure(__FILE__, __LINE__, #condition).stream() << ' '
+#define BATON_CHECK(condition) \
+  (condition)                  \
+      ? static_cast<void>(0)   \
+      : ::baton::CheckVoidify() & ::baton::CheckFailure(__FILE__, __LINE__, #condition).stream() << ' '
 
 #define BATON_CHECK_OP_(a, op, b) BATON_CHECK((a)op(b)) << "(" << (a) << " vs " << (b) << ") "
 #define BATON_CHECK_EQ(a, b) BATON_CHECK_OP_(a, ==, b)

@@ -1,5 +1,5 @@
-// Bytes and numbers: big-endian for keys (byte order = numeric order), varints for values, and a reader that never reads
-// past its input and remembers the first failure.
+// Bytes and numbers: big-endian for keys (byte order = numeric order), varints for values, and a reader that
+// never reads past its input and remembers the first failure.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@ void AppendVarint(std::string& out, uint64_t value);
 // varint length, then the bytes.
 void AppendLengthPrefixed(std::string& out, std::string_view bytes);
 
-// Reads what the functions above wrote. After the first failed read `ok()` is false, every later read gives 0 or "",
-// so a decoder checks once, at its end.
+// Reads what the functions above wrote. After the first failed read `ok()` is false, every later read gives 0
+// or "", so a decoder checks once, at its end.
 class ByteReader {
  public:
   explicit ByteReader(std::string_view input) : rest_(input) {}

@@ -1,5 +1,6 @@
-// Errors a client can meet: an absl::Status whose code is a standard gRPC code, whose message says what was wrong, what
-// is allowed and what to do, and whose reason is a stable word for programs (google.rpc.ErrorInfo on the wire).
+// Errors a client can meet: an absl::Status whose code is a standard gRPC code, whose message says what was
+// wrong, what is allowed and what to do, and whose reason is a stable word for programs (google.rpc.ErrorInfo
+// on the wire).
 #pragma once
 
 #include <string>
@@ -39,6 +40,11 @@ inline constexpr std::string_view kStoreFailed = "STORE_FAILED";
 inline constexpr std::string_view kSessionLimit = "SESSION_LIMIT";
 inline constexpr std::string_view kSubscriptionExists = "SUBSCRIPTION_EXISTS";
 inline constexpr std::string_view kSubscriptionNotFound = "SUBSCRIPTION_NOT_FOUND";
+// Made by the client library itself; never on the wire.
+inline constexpr std::string_view kBrokerUnreachable = "BROKER_UNREACHABLE";
+inline constexpr std::string_view kClientClosed = "CLIENT_CLOSED";
+inline constexpr std::string_view kClientForked = "CLIENT_FORKED";
+inline constexpr std::string_view kPublishWindowFull = "PUBLISH_WINDOW_FULL";
 }  // namespace reason
 
 // `domain` of google.rpc.ErrorInfo.

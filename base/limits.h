@@ -1,5 +1,5 @@
-// A limit on everything, in one place. Checked at the edge (transport, configuration); the engine may rely on them.
-// Bytes unless the name says otherwise.
+// A limit on everything, in one place. Checked at the edge (transport, configuration); the engine may rely on
+// them. Bytes unless the name says otherwise.
 #pragma once
 
 #include <chrono>
@@ -10,8 +10,8 @@ namespace baton {
 
 // Names and messages.
 inline constexpr size_t kQueueNameLengthMax = 128;
-inline constexpr size_t kBodyBytesDefaultMax = 4u << 20;   // option body_bytes_max
-inline constexpr size_t kBodyBytesCeiling = 64u << 20;     // what that option may be raised to
+inline constexpr size_t kBodyBytesDefaultMax = 4u << 20;     // option body_bytes_max
+inline constexpr size_t kBodyBytesCeiling = 64u << 20;       // what that option may be raised to
 inline constexpr size_t kHeaderBytesDefaultMax = 16u << 10;  // all headers of one message, encoded
 inline constexpr size_t kHeaderCountMax = 64;
 inline constexpr size_t kReasonBytesMax = 256;  // a nack's reason; longer ones are refused
@@ -28,28 +28,30 @@ inline constexpr uint32_t kAttemptsDefaultMax = 16;
 inline constexpr uint32_t kAttemptsCeiling = 1'000'000;
 
 // Sessions.
-inline constexpr size_t kSessionsDefaultMax = 10'000;            // option sessions_max
+inline constexpr size_t kSessionsDefaultMax = 10'000;  // option sessions_max
 inline constexpr size_t kSubscriptionsPerSessionMax = 1'024;
-inline constexpr uint32_t kPublishCreditMessages = 4'096;         // unconfirmed publishes a session may have
-inline constexpr size_t kPublishCreditBytes = 8u << 20;          // their bodies; one larger message may stand alone
-inline constexpr uint32_t kCreditMessagesMax = 65'536;           // unsettled deliveries of one subscription
+inline constexpr uint32_t kPublishCreditMessages = 4'096;  // unconfirmed publishes a session may have
+inline constexpr size_t kPublishCreditBytes = 8u << 20;    // their bodies; one larger message may stand alone
+inline constexpr uint32_t kCreditMessagesMax = 65'536;     // unsettled deliveries of one subscription
 inline constexpr size_t kCreditBytesDefault = 16u << 20;
-inline constexpr size_t kBatchMessagesMax = 4'096;               // messages in one publish or receive
-inline constexpr size_t kSettleTagsMax = 65'536;                 // tags named by one frame's settlements
+inline constexpr size_t kBatchMessagesMax = 4'096;  // messages in one publish or receive
+inline constexpr size_t kSettleTagsMax = 65'536;    // tags named by one frame's settlements
 inline constexpr size_t kFrameBytesMax = kBodyBytesCeiling + (1u << 20);
-inline constexpr size_t kOutboxBytesMax = 32u << 20;             // results waiting for a session to take them
-inline constexpr std::chrono::seconds kOutboxStallMax{10};       // then the session ends
+inline constexpr size_t kOutboxBytesMax = 32u << 20;        // results waiting for a session to take them
+inline constexpr std::chrono::seconds kOutboxStallMax{10};  // then the session ends
 
 // Producers (idempotent publish).
-inline constexpr uint32_t kProducerWindow = 1'024;  // accepted sequences the broker remembers behind the highest
+inline constexpr uint32_t kProducerWindow =
+    1'024;  // accepted sequences the broker remembers behind the highest
 inline constexpr std::chrono::hours kProducerIdle{24 * 7};
 inline constexpr size_t kProducersMax = 100'000;
 
 // The broker.
 inline constexpr size_t kQueuesMax = 100'000;
-inline constexpr size_t kCommitBytesMax = 256u << 20;      // one commit; a single frame stays far below
-inline constexpr size_t kCommitJoinBytesMax = 4u << 20;    // commits joined into one write
-inline constexpr size_t kUncommittedBytesMax = 64u << 20;  // handed over and not yet written; then publishes are refused
+inline constexpr size_t kCommitBytesMax = 256u << 20;    // one commit; a single frame stays far below
+inline constexpr size_t kCommitJoinBytesMax = 4u << 20;  // commits joined into one write
+inline constexpr size_t kUncommittedBytesMax =
+    64u << 20;  // handed over and not yet written; then publishes are refused
 inline constexpr size_t kReadsInFlightMax = 256;
 inline constexpr size_t kInboxCommandsMax = 65'536;
 

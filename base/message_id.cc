@@ -54,7 +54,8 @@ std::optional<MessageId> MessageId::FromBytes(std::string_view bytes) {
   if (bytes.size() != kBytes) return std::nullopt;
   ByteReader reader(bytes);
   const uint32_t head = reader.Fixed32();
-  MessageId id{.birth = static_cast<Birth>(head >> 24), .lane = head & 0xffffff, .queue = {}, .seq = {}, .place = 0};
+  MessageId id{
+      .birth = static_cast<Birth>(head >> 24), .lane = head & 0xffffff, .queue = {}, .seq = {}, .place = 0};
   id.queue = QueueId(reader.Fixed32());
   id.seq = Seq(reader.Fixed64());
   id.place = reader.Fixed64();

@@ -1,5 +1,5 @@
-// A message's id and a delivery's token: opaque to users, enough for the broker to find the message in any state with a
-// few point reads.
+// A message's id and a delivery's token: opaque to users, enough for the broker to find the message in any
+// state with a few point reads.
 #pragma once
 
 #include <compare>

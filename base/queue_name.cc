@@ -23,12 +23,14 @@ absl::Status Invalid(std::string_view what) {
 
 absl::Status CheckQueueName(std::string_view name) {
   if (name.empty()) return Invalid("the queue name is empty");
-  if (name.size() > kQueueNameLengthMax) return Invalid(fmt::format("the queue name has {} characters", name.size()));
+  if (name.size() > kQueueNameLengthMax)
+    return Invalid(fmt::format("the queue name has {} characters", name.size()));
   for (const char c : name) {
     if (IsAllowed(c)) continue;
     const bool printable = c >= ' ' && c <= '~';
-    return Invalid(printable ? fmt::format("the queue name contains the character '{}'", c)
-                             : fmt::format("the queue name contains the byte 0x{:02x}", static_cast<uint8_t>(c)));
+    return Invalid(printable
+                       ? fmt::format("the queue name contains the character '{}'", c)
+                       : fmt::format("the queue name contains the byte 0x{:02x}", static_cast<uint8_t>(c)));
   }
   return absl::OkStatus();
 }

@@ -1,5 +1,5 @@
-// What transports post to the engine: parsed, checked against base/limits.h, typed. Below this line only valid values exist.
-// A command is a value and owns what it holds.
+// What transports post to the engine: parsed, checked against base/limits.h, typed. Below this line only
+// valid values exist. A command is a value and owns what it holds.
 #pragma once
 
 #include <cstdint>
@@ -17,8 +17,8 @@ namespace baton {
 
 struct NewMessage {
   uint32_t priority = 0;
-  Duration ttl{0};    // 0 = the queue's
-  Duration delay{0};  // 0 = ready at once
+  Duration ttl{0};      // 0 = the queue's
+  Duration delay{0};    // 0 = ready at once
   std::string headers;  // an encoded baton.v1.Headers
   std::string body;
 };
@@ -107,7 +107,8 @@ struct Receive {
   Duration wait{0};
   Duration lease{0};
 };
-// The client is gone: the Receive ends (answered with kCancelled). What was leased and not delivered is the transport's to release.
+// The client is gone: the Receive ends (answered with kCancelled). What was leased and not delivered is the
+// transport's to release.
 struct CancelCall {
   CallId call;
 };
@@ -165,8 +166,9 @@ struct GetEngineStatus {
   CallId call;
 };
 
-using Command = std::variant<OpenSession, CloseSession, Subscribe, Unsubscribe, SetCredit, Publish, SettleTags, SettleTokens,
-                             Receive, CancelCall, CreateQueue, UpdateQueue, DeleteQueue, PurgeQueue, GetQueue, ListQueues,
-                             ListMessages, GetMessage, DeleteMessage, GetEngineStatus>;
+using Command =
+    std::variant<OpenSession, CloseSession, Subscribe, Unsubscribe, SetCredit, Publish, SettleTags,
+                 SettleTokens, Receive, CancelCall, CreateQueue, UpdateQueue, DeleteQueue, PurgeQueue,
+                 GetQueue, ListQueues, ListMessages, GetMessage, DeleteMessage, GetEngineStatus>;
 
 }  // namespace baton

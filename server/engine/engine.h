@@ -1,8 +1,9 @@
-// The engine decides. It owns every queue, lease, schedule and session of the broker, and it is a pure state machine:
-// (state, event, now) -> effects. It never reads a clock, touches a disk or a socket, or waits.
+// The engine decides. It owns every queue, lease, schedule and session of the broker, and it is a pure state
+// machine: (state, event, now) -> effects. It never reads a clock, touches a disk or a socket, or waits.
 //
-// A turn: any number of events, then EndTurn, which delivers what can be delivered and gives back one commit, the reads
-// to start, and the time by which the next turn is due. The owner submits the commit first, then starts the reads.
+// A turn: any number of events, then EndTurn, which delivers what can be delivered and gives back one commit,
+// the reads to start, and the time by which the next turn is due. The owner submits the commit first, then
+// starts the reads.
 //
 // THREADS: one owner. ERRORS: through Outputs; the engine itself cannot fail.
 #pragma once
@@ -23,9 +24,9 @@
 namespace baton {
 
 struct EngineOptions {
-  Epoch epoch;                            // this life's; higher than every earlier one
-  size_t window_bytes = 64u << 20;        // resident messages of all queues, overhead included
-  size_t chunk_rows = 4'096;              // of one read-ahead
+  Epoch epoch;                      // this life's; higher than every earlier one
+  size_t window_bytes = 64u << 20;  // resident messages of all queues, overhead included
+  size_t chunk_rows = 4'096;        // of one read-ahead
   size_t chunk_bytes = 1u << 20;
   size_t uncommitted_bytes_max = kUncommittedBytesMax;
 };
@@ -41,8 +42,8 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
   ~Engine();
 
-  // What is to be loaded at start: the rows of these kinds, in this order, each by its Load. O(queues + producers).
-  // DATA_LOSS for a row that cannot be understood. After the last one: Start.
+  // What is to be loaded at start: the rows of these kinds, in this order, each by its Load. O(queues +
+  // producers). DATA_LOSS for a row that cannot be understood. After the last one: Start.
   absl::Status LoadQueue(std::string_view key, std::string_view value);
   absl::Status LoadLedger(std::string_view key, std::string_view value);
   absl::Status LoadProducer(std::string_view key, std::string_view value);
@@ -54,11 +55,13 @@ class Engine {
   void OnDiskState(DiskState state);
 
   struct Turn {
-    CommitNumber number;            // none = nothing to commit
+    CommitNumber number;  // none = nothing to commit
     Commit commit;
     Promise promise = Promise::kWritten;
     std::vector<ReadRequest> reads;
-    Instant next_due = kNever;      // call EndTurn again by then, or when something happened
+    Instant next_due = kNever;  // call EndTurn again by then, or when something happened
+    absl::Status failure;  // a read failed, or what was read makes no sense: end the process like after a
+                           // failed commit
   };
   Turn EndTurn(Instant now);
 

@@ -1,4 +1,5 @@
-// Counts of durations in buckets that double: fixed size, exact counts, no allocation. Bounds in the terms of Prometheus.
+// Counts of durations in buckets that double: fixed size, exact counts, no allocation. Bounds in the terms of
+// Prometheus.
 #pragma once
 
 #include <array>
@@ -11,7 +12,8 @@ namespace baton {
 
 class LatencyHistogram {
  public:
-  // Bucket i counts durations <= 2^i microseconds (and above the bucket before); the last one everything longer.
+  // Bucket i counts durations <= 2^i microseconds (and above the bucket before); the last one everything
+  // longer.
   static constexpr int kBuckets = 28;  // up to 2^26 us = 67 s, then "longer"
 
   void Add(Duration duration) {

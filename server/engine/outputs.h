@@ -1,5 +1,5 @@
-// What the engine says to transports. Every promise it states holds when it is called: the engine is the one place that
-// sends confirmations, downstream of the commit.
+// What the engine says to transports. Every promise it states holds when it is called: the engine is the one
+// place that sends confirmations, downstream of the commit.
 #pragma once
 
 #include <cstdint>
@@ -130,7 +130,7 @@ struct MessageInfo {
   std::string body;  // lists: cut to body_bytes_max
   uint64_t body_bytes = 0;
   Instant published;
-  Instant due = kNever;        // kDelayed only
+  Instant due = kNever;  // kDelayed only
   Instant expires = kNever;
   Instant lease_end = kNever;  // kLeased only
   std::string last_reason;
@@ -156,20 +156,21 @@ struct EngineStatus {
   uint64_t sessions = 0;
   uint64_t messages = 0;
   uint64_t bytes = 0;
-  uint64_t resident_bytes = 0;     // windows and leased messages, with overhead
+  uint64_t resident_bytes = 0;  // windows and leased messages, with overhead
   uint64_t uncommitted_bytes = 0;
   uint64_t producers = 0;
   bool disk_low = false;
-  LatencyHistogram publish_to_deliver;  // first deliveries
+  LatencyHistogram publish_to_deliver;           // first deliveries
   std::vector<SessionDescription> session_list;  // at most 1,000
 };
 
 struct Done {};
 
-using Reply = std::variant<Done, PublishReply, ReceiveReply, SettleReply, QueueInfo, QueueList, MessageCount, MessagePage,
-                           MessageInfo, EngineStatus>;
+using Reply = std::variant<Done, PublishReply, ReceiveReply, SettleReply, QueueInfo, QueueList, MessageCount,
+                           MessagePage, MessageInfo, EngineStatus>;
 
-// THREADS: called on the engine's thread, inside its functions. Must not call the engine back, must not block.
+// THREADS: called on the engine's thread, inside its functions. Must not call the engine back, must not
+// block.
 class Outputs {
  public:
   virtual ~Outputs() = default;
@@ -181,7 +182,8 @@ class Outputs {
   virtual void Confirm(SessionId session, ConfirmRun run) = 0;
   // Every settlement up to `through` is answered; cumulative.
   virtual void Settled(SessionId session, uint64_t through, std::vector<SettleFailure> failures) = 0;
-  // The engine ends the session (its producer id was taken over, it broke a rule). The transport still posts CloseSession.
+  // The engine ends the session (its producer id was taken over, it broke a rule). The transport still posts
+  // CloseSession.
   virtual void EndSession(SessionId session, absl::Status why) = 0;
 
   virtual void Answer(CallId call, absl::StatusOr<Reply> reply) = 0;

@@ -20,9 +20,9 @@ enum class Disposal : uint8_t { kDrop = 1, kDeadLetter = 2, kPark = 3 };
 struct QueueConfig {
   Durability durability = Durability::kDurable;
   DeliveryMode delivery = DeliveryMode::kEager;
-  Duration lease = kLeaseDefault;              // of a subscription that names none
+  Duration lease = kLeaseDefault;               // of a subscription that names none
   uint32_t attempts_max = kAttemptsDefaultMax;  // 0 = unlimited
-  Duration backoff{0};                         // after the first failed attempt; doubles with each
+  Duration backoff{0};                          // after the first failed attempt; doubles with each
   Duration backoff_max = std::chrono::hours(1);
   Disposal exhausted = Disposal::kDeadLetter;  // attempts used up; without a dead-letter queue: parked
   Disposal expired = Disposal::kDrop;
@@ -56,8 +56,8 @@ struct QueueConfigPatch {
   QueueConfig ApplyTo(QueueConfig config) const;
 };
 
-// Ok, or INVALID_ARGUMENT (QUEUE_CONFIG_INVALID) naming the property, its value and its range. Whether the dead-letter queue
-// exists is the engine's to check.
+// Ok, or INVALID_ARGUMENT (QUEUE_CONFIG_INVALID) naming the property, its value and its range. Whether the
+// dead-letter queue exists is the engine's to check.
 absl::Status CheckQueueConfig(const QueueConfig& config);
 
 }  // namespace baton

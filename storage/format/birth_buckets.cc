@@ -12,8 +12,9 @@ constexpr Duration kResolution = std::chrono::milliseconds(100);
 
 // The last bucket that starts at or before `born`.
 size_t BirthBuckets::IndexOf(Instant born) const {
-  const auto after = std::upper_bound(buckets_.begin(), buckets_.end(), born,
-                                      [](Instant instant, const Bucket& bucket) { return instant < bucket.start; });
+  const auto after =
+      std::upper_bound(buckets_.begin(), buckets_.end(), born,
+                       [](Instant instant, const Bucket& bucket) { return instant < bucket.start; });
   return static_cast<size_t>(after - buckets_.begin()) - 1;  // wraps to npos-like when there is none
 }
 
@@ -76,7 +77,8 @@ bool BirthBuckets::ReadFrom(ByteReader& reader) {
     const Instant start = InstantFromMicros(static_cast<int64_t>(reader.Varint()));
     const Instant last = start + Duration(static_cast<int64_t>(reader.Varint()));
     const uint64_t count = reader.Varint();
-    if (!reader.ok() || count == 0 || last < start || (!buckets_.empty() && start <= buckets_.back().start)) return false;
+    if (!reader.ok() || count == 0 || last < start || (!buckets_.empty() && start <= buckets_.back().start))
+      return false;
     buckets_.push_back({.start = start, .last = last, .count = count});
   }
   return reader.ok();

@@ -1,7 +1,8 @@
-// How old the oldest message of a queue is, without looking at the messages: counts by time of birth, in at most 32 buckets.
-// New births fill the newest bucket; when there are too many buckets, the two neighbours whose merger loses least (their
-// common span relative to their age) become one. So the error of the oldest age stays a few percent of it.
-// Deterministic: a birth time is found in the bucket it was counted in, or in the merger that took it in.
+// How old the oldest message of a queue is, without looking at the messages: counts by time of birth, in at
+// most 32 buckets. New births fill the newest bucket; when there are too many buckets, the two neighbours
+// whose merger loses least (their common span relative to their age) become one. So the error of the oldest
+// age stays a few percent of it. Deterministic: a birth time is found in the bucket it was counted in, or in
+// the merger that took it in.
 #pragma once
 
 #include <cstdint>
@@ -35,7 +36,8 @@ class BirthBuckets {
  private:
   struct Bucket {
     Instant start;  // births from here to the next bucket's start
-    Instant last;   // the latest counted so far: a new bucket starts only after it, so none is ever in the wrong one
+    Instant last;   // the latest counted so far: a new bucket starts only after it, so none is ever in the
+                    // wrong one
     uint64_t count = 0;
     friend bool operator==(const Bucket&, const Bucket&) = default;
   };

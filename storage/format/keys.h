@@ -12,7 +12,8 @@
 //   M name                             the store's own (format, identity, epoch); written by the store only
 //   U                                  reserved for dedup keys
 //
-// To change a key: never. Add a row kind with a new letter, raise kFormatVersion, and write the step that converts.
+// To change a key: never. Add a row kind with a new letter, raise kFormatVersion, and write the step that
+// converts.
 #pragma once
 
 #include <compare>
@@ -63,6 +64,18 @@ struct ExpiryPosition {
   Seq seq;
   friend auto operator<=>(const ExpiryPosition&, const ExpiryPosition&) = default;
 };
+
+// The smallest position above.
+constexpr ReadyPosition Successor(ReadyPosition at) { return {at.rank, Seq(at.seq.value() + 1)}; }
+constexpr DelayedPosition Successor(DelayedPosition at) { return {at.due, Seq(at.seq.value() + 1)}; }
+constexpr ExpiryPosition Successor(ExpiryPosition at) {
+  return {at.deadline, at.queue, Seq(at.seq.value() + 1)};
+}
+
+// Above every position there can be (a counter never reaches its last value).
+inline constexpr ReadyPosition kReadyEnd{UINT64_MAX, Seq(UINT64_MAX)};
+inline constexpr DelayedPosition kDelayedEnd{kNever, Seq(UINT64_MAX)};
+inline constexpr ExpiryPosition kExpiryEnd{kNever, QueueId(UINT32_MAX), Seq(UINT64_MAX)};
 
 constexpr uint64_t RankOfPriority(uint32_t priority) { return 0xffffffffu - priority; }
 constexpr uint32_t PriorityOfRank(uint64_t rank) { return 0xffffffffu - static_cast<uint32_t>(rank); }

@@ -16,7 +16,9 @@ constexpr uint8_t kHasReason = 16;
 constexpr uint8_t kKnownFlags = 31;
 
 void AppendByte(std::string& out, uint8_t byte) { out.push_back(static_cast<char>(byte)); }
-void AppendInstant(std::string& out, Instant instant) { AppendVarint(out, static_cast<uint64_t>(ToMicros(instant))); }
+void AppendInstant(std::string& out, Instant instant) {
+  AppendVarint(out, static_cast<uint64_t>(ToMicros(instant)));
+}
 Instant ReadInstant(ByteReader& reader) { return InstantFromMicros(static_cast<int64_t>(reader.Varint())); }
 
 uint8_t FlagsOf(const MessageRecord& record) {
@@ -173,7 +175,8 @@ std::string EncodeProducer(const ProducerRecord& record) {
   AppendInstant(out, record.last_use);
   for (size_t at = 0; at < kProducerWindow; at += 8) {
     uint8_t byte = 0;
-    for (size_t bit = 0; bit < 8; ++bit) byte |= static_cast<uint8_t>(record.accepted[at + bit] ? 1u << bit : 0u);
+    for (size_t bit = 0; bit < 8; ++bit)
+      byte |= static_cast<uint8_t>(record.accepted[at + bit] ? 1u << bit : 0u);
     AppendByte(out, byte);
   }
   return out;

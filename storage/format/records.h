@@ -1,12 +1,15 @@
-// Row values. Each starts with its version; a decoder knows every version ever released (there is one so far), and a golden
-// file test pins each. To change a record: raise its version, keep the old decoder, add a golden file.
+// Row values. Each starts with its version; a decoder knows every version ever released (there is one so
+// far), and a golden file test pins each. To change a record: raise its version, keep the old decoder, add a
+// golden file.
 //
-//   message (R, D, P)  version:1 flags:1 priority:v born:v [deadline:v] [producer:8 sequence:v] [id:24] [hops:v] [reason:lp]
+//   message (R, D, P)  version:1 flags:1 priority:v born:v [deadline:v] [producer:8 sequence:v] [id:24]
+//   [hops:v] [reason:lp]
 //                      headers:lp body
 //   attempts (A)       version:1 count:v reason:lp
 //   locator (I)        version:1 row key
 //   expiry hint (X)    version:1 id:24
-//   ledger (L)         version:1 (rows:v bytes:v) of ready, delayed, parked; attempt rows:v head rank:v head seq:v
+//   ledger (L)         version:1 (rows:v bytes:v) of ready, delayed, parked; attempt rows:v head rank:v head
+//   seq:v
 //                      next due:v generation:v floor seq:v birth buckets
 //   producer (N)       version:1 highest:v last use:v bitmap:128
 //
@@ -35,10 +38,11 @@ struct MessageRecord {
   Instant deadline = kNever;
   ProducerId producer;  // none: `sequence` means nothing
   uint64_t sequence = 0;
-  std::optional<MessageId> id;  // absent: the one the row's key tells (the message never left its place of birth)
-  uint32_t hops = 0;            // dead-letterings so far
-  std::string_view reason;      // parked: why
-  std::string_view headers;     // an encoded baton.v1.Headers
+  std::optional<MessageId>
+      id;                   // absent: the one the row's key tells (the message never left its place of birth)
+  uint32_t hops = 0;        // dead-letterings so far
+  std::string_view reason;  // parked: why
+  std::string_view headers;  // an encoded baton.v1.Headers
   std::string_view body;
 };
 // Everything but the body, which follows it in the row.
@@ -59,8 +63,8 @@ std::optional<std::string_view> DecodeLocator(std::string_view value);
 std::string EncodeExpiryHint(const MessageId& id);
 std::optional<MessageId> DecodeExpiryHint(std::string_view value);
 
-// Counts follow the rows, so that they are exact after a crash: a delayed message that is due counts as delayed until its
-// row moves.
+// Counts follow the rows, so that they are exact after a crash: a delayed message that is due counts as
+// delayed until its row moves.
 struct RowCount {
   uint64_t rows = 0;
   uint64_t bytes = 0;  // bodies and headers
@@ -71,10 +75,10 @@ struct LedgerRecord {
   RowCount delayed;
   RowCount parked;
   uint64_t attempt_rows = 0;
-  ReadyPosition head;           // at or below every ready row
-  Instant next_due = kNever;    // at or below every delayed row's due time
-  uint64_t generation = 0;      // raised by every purge
-  Seq floor_seq;                // rows below it are void
+  ReadyPosition head;         // at or below every ready row
+  Instant next_due = kNever;  // at or below every delayed row's due time
+  uint64_t generation = 0;    // raised by every purge
+  Seq floor_seq;              // rows below it are void
   BirthBuckets births;
   friend bool operator==(const LedgerRecord&, const LedgerRecord&) = default;
 };

@@ -1,0 +1,118 @@
+// All the engine's state: who owns what, in one picture. The parts of the engine (Publisher, Settler,
+// Dispatcher …) hold none of it; each is a set of functions over it.
+//
+//   queues ─────── windows, leased ──┐ point to
+//   sessions ───── deliveries ───────┤ (by id)
+//   expiry hints, lease ends ────────┤
+//   residents ─────────────────────► Message (owner of every message in memory)
+//   turn, confirmations: what goes to the store, what waits for it
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_map.h"
+#include "server/engine/engine.h"
+#include "server/engine/head_window.h"
+#include "server/engine/life_cycle_observer.h"
+#include "server/engine/message.h"
+#include "server/engine/producers.h"
+#include "server/engine/queue.h"
+#include "server/engine/session_state.h"
+#include "server/engine/turn.h"
+
+namespace baton {
+
+struct BrokerState {
+  BrokerState(const EngineOptions& engine_options, Outputs* engine_outputs,
+              LifeCycleObserver* engine_observer)
+      : options(engine_options), outputs(engine_outputs), observer(engine_observer) {}
+
+  const EngineOptions options;
+  Outputs* const outputs;
+  LifeCycleObserver* const observer;  // may be null
+
+  // Queues. Names in order, so that lists have pages.
+  std::map<std::string, std::unique_ptr<Queue>, std::less<>> queues;
+  absl::flat_hash_map<QueueId, Queue*> queues_by_number;
+  uint32_t last_queue_number = 0;
+
+  // Every message in memory, by the seq of its birth.
+  absl::flat_hash_map<Seq, std::unique_ptr<Message>> residents;
+  size_t resident_bytes = 0;  // footprints
+
+  // The head of all expiry hints, of all queues.
+  HeadWindow<ExpiryPosition, MessageId> expiry{kExpiryEnd};
+  // Which leases end when.
+  absl::btree_map<std::pair<Instant, DeliveryNumber>, Message*> lease_ends;
+  // When each queue's next delayed message is due, or its next read for one.
+  absl::btree_set<std::pair<Instant, QueueId>> delay_schedule;
+  // Until when Receive calls wait.
+  absl::btree_set<std::pair<Instant, CallId>> receive_waits;
+
+  absl::flat_hash_map<SessionId, std::unique_ptr<Session>> sessions;
+  absl::flat_hash_map<ProducerId, SessionId> producer_sessions;
+  absl::flat_hash_map<CallId, std::unique_ptr<Subscription>> receives;  // Receive calls that wait
+  Producers producers;
+
+  Turn turn;
+  Confirmations confirmations;
+  std::vector<Queue*> dirty_ledgers;
+  std::vector<Queue*> to_dispatch;
+  std::vector<Queue*> awaiting_commit;  // delivery = committed, its head not yet committed
+  std::vector<ReadRequest> reads;       // to start at the end of this turn
+  std::deque<std::pair<CommitNumber, size_t>> uncommitted;  // handed over, not yet written: bytes each
+  size_t uncommitted_bytes = 0;
+  bool disk_low = false;
+  absl::Status failure;  // what was read makes no sense: the process must end
+
+  uint64_t last_seq_counter = 0;
+  uint64_t last_delivery = 0;
+  LatencyHistogram publish_to_deliver;
+
+  Seq NextSeq();
+
+  Queue* FindQueue(std::string_view name) {
+    const auto found = queues.find(name);
+    return found == queues.end() ? nullptr : found->second.get();
+  }
+  Queue* FindQueue(QueueId number) {
+    const auto found = queues_by_number.find(number);
+    return found == queues_by_number.end() ? nullptr : found->second;
+  }
+  Message* FindResident(Seq birth) {
+    const auto found = residents.find(birth);
+    return found == residents.end() ? nullptr : found->second.get();
+  }
+
+  // `queue`'s ledger changed: it is written with this turn's commit.
+  void TouchLedger(Queue& queue) {
+    turn.Require(queue.promise());
+    if (queue.ledger_dirty) return;
+    queue.ledger_dirty = true;
+    dirty_ledgers.push_back(&queue);
+  }
+  // Something may be deliverable now.
+  void WantDispatch(Queue& queue) {
+    if (queue.dispatch_wanted) return;
+    queue.dispatch_wanted = true;
+    to_dispatch.push_back(&queue);
+  }
+  // A taker has credit (again). Keeps the order of turns.
+  void MakeAble(Subscription& subscription) {
+    if (subscription.in_able || !subscription.HasCredit()) return;
+    subscription.in_able = true;
+    subscription.queue->able.push_back(&subscription);
+    WantDispatch(*subscription.queue);
+  }
+};
+
+absl::Status QueueNotFound(std::string_view name);
+
+}  // namespace baton

@@ -1,0 +1,157 @@
+#include "server/engine/browser.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+
+namespace baton {
+namespace {
+
+RowKind KindOf(MessageState state) {
+  if (state == MessageState::kDelayed) return RowKind::kDelayed;
+  if (state == MessageState::kParked) return RowKind::kParked;
+  return RowKind::kReady;
+}
+
+MessageState StateOf(const Message& message) {
+  if (message.state == Message::State::kLeased) return MessageState::kLeased;
+  if (message.home == Message::Home::kParkedRow) return MessageState::kParked;
+  if (message.home == Message::Home::kDelayedRow && message.state != Message::State::kReady)
+    return MessageState::kDelayed;
+  return MessageState::kReady;
+}
+
+MessageInfo Describe(const Message& message, size_t body_bytes_max) {
+  MessageInfo info;
+  info.id = message.id;
+  info.queue = message.queue->name;
+  info.state = StateOf(message);
+  info.priority = message.priority;
+  info.attempts = message.attempts;
+  info.headers = message.headers;
+  info.body = message.body.substr(0, body_bytes_max);
+  info.body_bytes = message.body.size();
+  info.published = message.born;
+  if (info.state == MessageState::kDelayed) info.due = message.due;
+  info.expires = message.deadline;
+  if (info.state == MessageState::kLeased) info.lease_end = message.lease.end;
+  info.last_reason = message.last_reason;
+  info.producer = message.producer;
+  info.sequence = message.sequence;
+  return info;
+}
+
+absl::Status NoSuchMessage(const MessageId& id) {
+  return MakeError(
+      absl::StatusCode::kNotFound, reason::kMessageNotFound,
+      fmt::format("there is no message {}: it was settled, expired, purged or deleted, or never was",
+                  id.ToText()));
+}
+
+}  // namespace
+
+void Browser::Handle(const ListMessages& command) {
+  const Queue* queue = state_.FindQueue(command.queue);
+  if (queue == nullptr) {
+    state_.outputs->Answer(command.call, QueueNotFound(command.queue));
+    return;
+  }
+  if (!reads_.HasRoom()) {
+    state_.outputs->Answer(command.call, MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+                                                   "too many reads are waiting: try again shortly"));
+    return;
+  }
+  const KeyRange range = AllOf(KindOf(command.state), queue->number);
+  if (!command.after.empty() && (command.after < range.begin || command.after >= range.end)) {
+    state_.outputs->Answer(command.call,
+                           MakeError(absl::StatusCode::kInvalidArgument, reason::kInvalidArgument,
+                                     "the page token is not one of this list: leave it out to start again"));
+    return;
+  }
+  ReadRequest request;
+  request.begin = range.begin;
+  if (command.state == MessageState::kReady) request.begin = ReadyKey(queue->number, queue->ledger.head);
+  if (!command.after.empty()) request.begin = command.after + '\0';
+  request.begin = std::min(request.begin, range.end);
+  request.end = range.end;
+  request.rows_max = command.limit;
+  request.bytes_max = 8u << 20;
+  request.companion = &AttemptsKeyOfRow;
+  reads_.Start(std::move(request),
+               [this, command](const ReadResult& result, Instant) { AnswerPage(command, result); });
+}
+
+void Browser::AnswerPage(const ListMessages& command, const ReadResult& result) {
+  Queue* queue = state_.FindQueue(command.queue);
+  if (queue == nullptr) {
+    state_.outputs->Answer(command.call, QueueNotFound(command.queue));
+    return;
+  }
+  std::vector<std::pair<std::string, MessageInfo>> rows;
+  for (const Row& row : result.rows) {
+    auto message = MessageFromRow(*queue, row.key, *row.value, row.companion);
+    if (message == nullptr || message->seq < queue->ledger.floor_seq) continue;
+    const Message* resident = state_.FindResident(message->id.seq);
+    const MessageInfo info = Describe(resident != nullptr ? *resident : *message, command.body_bytes_max);
+    // A due message keeps its delayed row for a while; it is listed among the ready ones.
+    if (command.state == MessageState::kDelayed && info.state != MessageState::kDelayed) continue;
+    rows.emplace_back(row.key, info);
+  }
+  const std::string through = result.end_reached || result.rows.empty()
+                                  ? AllOf(KindOf(command.state), queue->number).end
+                                  : result.rows.back().key;
+  if (command.state == MessageState::kReady) AddDueMessages(*queue, command, through, rows);
+  MessagePage page;
+  for (auto& [key, info] : rows) page.messages.push_back(std::move(info));
+  if (!result.end_reached && !result.rows.empty()) page.after = result.rows.back().key;
+  state_.outputs->Answer(command.call, Reply(std::move(page)));
+}
+
+// Those between the page's first key and `through`, at their place among the ready ones.
+void Browser::AddDueMessages(Queue& queue, const ListMessages& command, const std::string& through,
+                             std::vector<std::pair<std::string, MessageInfo>>& rows) {
+  if (queue.due_homes.empty()) return;
+  const auto add = [&](const Message& message) {
+    if (message.home != Message::Home::kDelayedRow) return;
+    std::string key = ReadyKey(queue.number, message.position());
+    if (key > command.after && key <= through)
+      rows.emplace_back(std::move(key), Describe(message, command.body_bytes_max));
+  };
+  for (const auto& [position, message] : queue.ready) add(*message);
+  for (const auto& [position, message] : queue.leased) add(*message);
+  std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+}
+
+void Browser::Handle(const GetMessage& command, Instant now) {
+  locator_.Find(command.id, now, [this, call = command.call, id = command.id](Message* message, Instant at) {
+    if (message == nullptr || (message->deadline <= at && message->state != Message::State::kLeased)) {
+      state_.outputs->Answer(call, NoSuchMessage(id));
+    } else {
+      state_.outputs->Answer(call, Reply(Describe(*message, message->body.size())));
+    }
+  });
+}
+
+void Browser::Handle(const DeleteMessage& command, Instant now) {
+  locator_.Find(command.id, now, [this, call = command.call, id = command.id](Message* message, Instant at) {
+    if (message == nullptr) {
+      state_.outputs->Answer(call, NoSuchMessage(id));
+      return;
+    }
+    if (message->state == Message::State::kLeased) {
+      state_.outputs->Answer(
+          call, MakeError(absl::StatusCode::kFailedPrecondition, reason::kMessageLeased,
+                          fmt::format("message {} is being worked on: delete it when its lease has ended",
+                                      id.ToText())));
+      return;
+    }
+    const Promise promise = message->queue->promise();
+    life_cycle_.Dispose(*message, Disposal::kDrop, "deleted", at);
+    state_.confirmations.When(state_.turn.latest(), promise,
+                              [this, call] { state_.outputs->Answer(call, Reply(Done())); });
+  });
+}
+
+}  // namespace baton

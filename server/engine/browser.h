@@ -1,0 +1,31 @@
+// Looking at single messages without leasing them: list, show, delete.
+#pragma once
+
+#include "server/engine/life_cycle.h"
+#include "server/engine/locator.h"
+#include "server/engine/reads.h"
+
+namespace baton {
+
+class Browser {
+ public:
+  Browser(BrokerState* state, LifeCycle* life_cycle, Locator* locator, Reads* reads)
+      : state_(*state), life_cycle_(*life_cycle), locator_(*locator), reads_(*reads) {}
+
+  // The page is what the store held at one moment of the read; states are as of the answer.
+  void Handle(const ListMessages& command);
+  void Handle(const GetMessage& command, Instant now);
+  void Handle(const DeleteMessage& command, Instant now);
+
+ private:
+  void AnswerPage(const ListMessages& command, const ReadResult& result);
+  void AddDueMessages(Queue& queue, const ListMessages& command, const std::string& through,
+                      std::vector<std::pair<std::string, MessageInfo>>& rows);
+
+  BrokerState& state_;
+  LifeCycle& life_cycle_;
+  Locator& locator_;
+  Reads& reads_;
+};
+
+}  // namespace baton

@@ -1,0 +1,235 @@
+#include "server/engine/dispatcher.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/error.h"
+
+namespace baton {
+
+void Dispatcher::Handle(const Subscribe& command) {
+  const auto found = state_.sessions.find(command.session);
+  if (found == state_.sessions.end()) return;
+  Session& session = *found->second;
+  const auto refuse = [&](absl::Status why) {
+    state_.outputs->Subscribed(session.id, command.subscription, std::move(why));
+  };
+  Queue* queue = state_.FindQueue(command.queue);
+  if (queue == nullptr) return refuse(QueueNotFound(command.queue));
+  if (session.subscriptions.contains(command.subscription)) {
+    return refuse(
+        MakeError(absl::StatusCode::kAlreadyExists, reason::kSubscriptionExists,
+                  fmt::format("the session has a subscription {} already", command.subscription.value())));
+  }
+  auto subscription = std::make_unique<Subscription>();
+  subscription->queue = queue;
+  subscription->session = session.id;
+  subscription->id = command.subscription;
+  subscription->lease = command.lease > Duration(0) ? command.lease : queue->config.lease;
+  subscription->credit_messages = command.credit_messages;
+  subscription->credit_bytes = command.credit_bytes;
+  queue->subscriptions.insert(subscription.get());
+  state_.outputs->Subscribed(session.id, command.subscription, subscription->lease);
+  state_.MakeAble(*subscription);
+  state_.WantDispatch(*queue);
+  session.subscriptions.emplace(command.subscription, std::move(subscription));
+}
+
+void Dispatcher::Handle(const Unsubscribe& command) {
+  const auto session = state_.sessions.find(command.session);
+  if (session == state_.sessions.end()) return;
+  auto& subscriptions = session->second->subscriptions;
+  const auto found = subscriptions.find(command.subscription);
+  if (found != subscriptions.end()) {
+    Detach(*found->second);
+    subscriptions.erase(found);
+  }
+  state_.outputs->SubscriptionEnded(command.session, command.subscription, absl::OkStatus());
+}
+
+void Dispatcher::Handle(const SetCredit& command) {
+  const auto session = state_.sessions.find(command.session);
+  if (session == state_.sessions.end()) return;
+  const auto found = session->second->subscriptions.find(command.subscription);
+  if (found == session->second->subscriptions.end()) return;  // ended meanwhile
+  found->second->credit_messages = command.messages;
+  if (command.bytes != 0) found->second->credit_bytes = command.bytes;
+  state_.MakeAble(*found->second);
+}
+
+void Dispatcher::Handle(const Receive& command, Instant now) {
+  Queue* queue = state_.FindQueue(command.queue);
+  if (queue == nullptr) {
+    state_.outputs->Answer(command.call, QueueNotFound(command.queue));
+    return;
+  }
+  auto receive = std::make_unique<Subscription>();
+  receive->queue = queue;
+  receive->call = command.call;
+  receive->lease = command.lease > Duration(0) ? command.lease : queue->config.lease;
+  receive->credit_messages = command.messages_max;
+  receive->credit_bytes = command.bytes_max;
+  receive->wait_end = now + command.wait;
+  queue->subscriptions.insert(receive.get());
+  state_.MakeAble(*receive);
+  state_.receive_waits.insert({receive->wait_end, command.call});
+  state_.receives.emplace(command.call, std::move(receive));
+}
+
+void Dispatcher::Handle(const CancelCall& command) {
+  const auto found = state_.receives.find(command.call);
+  if (found != state_.receives.end())
+    AnswerReceive(*found->second, absl::CancelledError("the call was cancelled"));
+}
+
+void Dispatcher::Detach(Subscription& subscription) {
+  Queue& queue = *subscription.queue;
+  queue.subscriptions.erase(&subscription);
+  if (subscription.in_able) {
+    queue.able.erase(std::find(queue.able.begin(), queue.able.end(), &subscription));
+    subscription.in_able = false;
+  }
+}
+
+void Dispatcher::EndAll(Queue& queue, const absl::Status& why) {
+  const std::vector<Subscription*> all(queue.subscriptions.begin(), queue.subscriptions.end());
+  for (Subscription* subscription : all) {
+    if (subscription->call) {
+      AnswerReceive(*subscription, why);
+      continue;
+    }
+    const SessionId session = subscription->session;
+    const SubscriptionId id = subscription->id;
+    Detach(*subscription);
+    state_.sessions.at(session)->subscriptions.erase(SubscriptionId(id));
+    state_.outputs->SubscriptionEnded(session, id, why);
+  }
+}
+
+void Dispatcher::DispatchWanted(Instant now) {
+  // Dispatching may expire a message into another queue, which then wants dispatch too.
+  while (!state_.to_dispatch.empty()) {
+    std::vector<Queue*> queues;
+    queues.swap(state_.to_dispatch);
+    for (Queue* queue : queues) {
+      queue->dispatch_wanted = false;
+      Dispatch(*queue, now);
+    }
+  }
+}
+
+void Dispatcher::Dispatch(Queue& queue, Instant now) {
+  while (!queue.paused && !queue.ready.empty()) {
+    Message& message = *queue.ready.begin()->second;
+    if (message.deadline <= now) {
+      life_cycle_.Expire(message, now);
+      continue;
+    }
+    const uint64_t in_flight_max = queue.config.in_flight_max;
+    if (in_flight_max != 0 && queue.leased.size() >= in_flight_max) break;
+    if (queue.config.delivery == DeliveryMode::kCommitted &&
+        !state_.confirmations.Holds(message.commit, queue.promise())) {
+      if (!queue.awaits_commit) {
+        queue.awaits_commit = true;
+        state_.awaiting_commit.push_back(&queue);
+      }
+      break;
+    }
+    Subscription* taker = NextTaker(queue, message.bytes());
+    if (taker == nullptr) break;
+    Deliver(message, *taker, now);
+  }
+  for (Subscription* receive : served_) AnswerReceive(*receive, absl::OkStatus());
+  served_.clear();
+  residency_.RefillReady(queue);
+}
+
+// Whoever has no room leaves the round, and comes back when it has (BrokerState::MakeAble).
+Subscription* Dispatcher::NextTaker(Queue& queue, uint64_t bytes) {
+  while (!queue.able.empty()) {
+    Subscription* taker = queue.able.front();
+    queue.able.pop_front();
+    taker->in_able = false;
+    if (taker->HasCreditFor(bytes)) return taker;
+  }
+  return nullptr;
+}
+
+void Dispatcher::Deliver(Message& message, Subscription& taker, Instant now) {
+  DeliveryView view;
+  view.id = message.id;
+  view.number = DeliveryNumber(++state_.last_delivery);
+  view.subscription = taker.id;
+  view.priority = message.priority;
+  view.attempt = message.attempts + 1;
+  view.redelivered = message.attempts > 0 || EpochOf(message.id.seq) < state_.options.epoch;
+  view.published = message.born;
+  view.lease_end = now + taker.lease;
+  view.producer = message.producer;
+  view.sequence = message.sequence;
+  view.headers = message.headers;
+  view.body = message.body;
+  life_cycle_.Lease(
+      message,
+      {.number = view.number, .end = view.lease_end, .session = taker.session, .subscription = taker.id},
+      now);
+  ++taker.unsettled;
+  taker.unsettled_bytes += message.bytes();
+  if (taker.call) {
+    if (taker.received.empty()) served_.push_back(&taker);
+    taker.received.push_back({.token = {.epoch = state_.options.epoch,
+                                        .delivery = view.number,
+                                        .attempt = view.attempt,
+                                        .id = view.id},
+                              .priority = view.priority,
+                              .redelivered = view.redelivered,
+                              .published = view.published,
+                              .lease_end = view.lease_end,
+                              .producer = view.producer,
+                              .sequence = view.sequence,
+                              .headers = message.headers,
+                              .body = message.body});
+  } else {
+    Session& session = *state_.sessions.at(taker.session);
+    view.tag = ++session.last_tag;
+    session.unsettled.emplace_hint(session.unsettled.end(), view.tag,
+                                   Unsettled{.number = view.number,
+                                             .attempt = view.attempt,
+                                             .id = view.id,
+                                             .subscription = taker.id,
+                                             .bytes = message.bytes()});
+    state_.outputs->Deliver(session.id, view);
+  }
+  state_.MakeAble(taker);
+}
+
+void Dispatcher::AnswerReceive(Subscription& receive, absl::Status status) {
+  Detach(receive);
+  auto owned = state_.receives.extract(receive.call);
+  BATON_CHECK(!owned.empty());
+  state_.receive_waits.erase({receive.wait_end, receive.call});
+  if (status.ok()) {
+    state_.outputs->Answer(receive.call, Reply(ReceiveReply{.messages = std::move(receive.received)}));
+  } else {
+    state_.outputs->Answer(receive.call, std::move(status));
+  }
+}
+
+void Dispatcher::EndWaits(Instant now) {
+  while (!state_.receive_waits.empty() && state_.receive_waits.begin()->first <= now) {
+    AnswerReceive(*state_.receives.at(state_.receive_waits.begin()->second), absl::OkStatus());
+  }
+}
+
+void Dispatcher::OnProgress() {
+  std::vector<Queue*> queues;
+  queues.swap(state_.awaiting_commit);
+  for (Queue* queue : queues) {
+    queue->awaits_commit = false;
+    state_.WantDispatch(*queue);
+  }
+}
+
+}  // namespace baton

@@ -1,0 +1,199 @@
+#include "server/engine/engine.h"
+
+#include <algorithm>
+#include <type_traits>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "server/engine/broker_state.h"
+#include "server/engine/browser.h"
+#include "server/engine/dispatcher.h"
+#include "server/engine/expirer.h"
+#include "server/engine/life_cycle.h"
+#include "server/engine/locator.h"
+#include "server/engine/overflow.h"
+#include "server/engine/publisher.h"
+#include "server/engine/queue_admin.h"
+#include "server/engine/residency.h"
+#include "server/engine/session_table.h"
+#include "server/engine/settler.h"
+
+namespace baton {
+
+struct Engine::Parts {
+  Parts(const EngineOptions& options, Outputs* outputs, LifeCycleObserver* observer)
+      : state(options, outputs, observer),
+        reads(&state),
+        life_cycle(&state),
+        locator(&state, &life_cycle, &reads),
+        residency(&state, &life_cycle, &reads),
+        expirer(&state, &life_cycle, &locator, &reads),
+        overflow(&state, &life_cycle, &locator, &reads),
+        dispatcher(&state, &life_cycle, &residency),
+        settler(&state, &life_cycle, &locator),
+        publisher(&state, &life_cycle, &overflow),
+        admin(&state, &life_cycle, &dispatcher),
+        browser(&state, &life_cycle, &locator, &reads),
+        session_table(&state, &dispatcher, &settler) {
+    life_cycle.set_locator(&locator);
+  }
+
+  // Each command to the part that knows it.
+  void Route(OpenSession& command, Instant now) { session_table.Handle(command, now); }
+  void Route(CloseSession& command, Instant now) { session_table.Handle(command, now); }
+  void Route(GetEngineStatus& command, Instant) { session_table.Handle(command); }
+  void Route(Subscribe& command, Instant) { dispatcher.Handle(command); }
+  void Route(Unsubscribe& command, Instant) { dispatcher.Handle(command); }
+  void Route(SetCredit& command, Instant) { dispatcher.Handle(command); }
+  void Route(Receive& command, Instant now) { dispatcher.Handle(command, now); }
+  void Route(CancelCall& command, Instant) { dispatcher.Handle(command); }
+  void Route(Publish& command, Instant now) { publisher.Handle(std::move(command), now); }
+  void Route(SettleTags& command, Instant now) { settler.Handle(command, now); }
+  void Route(SettleTokens& command, Instant now) { settler.Handle(command, now); }
+  void Route(CreateQueue& command, Instant now) { admin.Handle(command, now); }
+  void Route(UpdateQueue& command, Instant now) { admin.Handle(command, now); }
+  void Route(DeleteQueue& command, Instant) { admin.Handle(command); }
+  void Route(PurgeQueue& command, Instant) { admin.Handle(command); }
+  void Route(GetQueue& command, Instant now) { admin.Handle(command, now); }
+  void Route(ListQueues& command, Instant now) { admin.Handle(command, now); }
+  void Route(ListMessages& command, Instant) { browser.Handle(command); }
+  void Route(GetMessage& command, Instant now) { browser.Handle(command, now); }
+  void Route(DeleteMessage& command, Instant now) { browser.Handle(command, now); }
+
+  void EndLeases(Instant now);
+  void ForgetIdleProducers(Instant now);
+  void WriteLedgers(Instant now);
+  Instant NextDue() const;
+
+  BrokerState state;
+  Reads reads;
+  LifeCycle life_cycle;
+  Locator locator;
+  Residency residency;
+  Expirer expirer;
+  Overflow overflow;
+  Dispatcher dispatcher;
+  Settler settler;
+  Publisher publisher;
+  QueueAdmin admin;
+  Browser browser;
+  SessionTable session_table;
+  Instant next_idle_check;
+};
+
+Engine::Engine(const EngineOptions& options, Outputs* outputs, LifeCycleObserver* observer)
+    : parts_(std::make_unique<Parts>(options, outputs, observer)) {}
+Engine::~Engine() = default;
+
+absl::Status Engine::LoadQueue(std::string_view key, std::string_view value) {
+  return parts_->admin.Load(key, value);
+}
+absl::Status Engine::LoadLedger(std::string_view key, std::string_view value) {
+  return parts_->admin.LoadLedger(key, value);
+}
+absl::Status Engine::LoadProducer(std::string_view key, std::string_view value) {
+  return parts_->state.producers.Load(key, value);
+}
+
+void Engine::Start(Instant now) {
+  parts_->state.expiry.StartAt({});
+  for (auto& [name, queue] : parts_->state.queues) parts_->residency.Schedule(*queue, now);
+  parts_->next_idle_check = now;
+}
+
+void Engine::Handle(Command command, Instant now) {
+  std::visit([this, now](auto& typed) { parts_->Route(typed, now); }, command);
+}
+
+void Engine::OnProgress(CommitNumber written, CommitNumber synced, Instant) {
+  BrokerState& state = parts_->state;
+  while (!state.uncommitted.empty() && state.uncommitted.front().first <= written) {
+    state.uncommitted_bytes -= state.uncommitted.front().second;
+    state.uncommitted.pop_front();
+  }
+  state.confirmations.OnProgress(written, synced);
+  parts_->settler.Flush();
+  parts_->dispatcher.OnProgress();
+}
+
+void Engine::OnRead(ReadResult result, Instant now) {
+  if (!result.status.ok()) {
+    parts_->state.failure.Update(result.status);
+    return;
+  }
+  parts_->reads.Complete(std::move(result), now);
+  parts_->residency.RetryWaiting(now);
+}
+
+void Engine::OnDiskState(DiskState disk) { parts_->state.disk_low = disk == DiskState::kLow; }
+
+void Engine::Parts::EndLeases(Instant now) {
+  while (!state.lease_ends.empty() && state.lease_ends.begin()->first.first <= now) {
+    life_cycle.Return(*state.lease_ends.begin()->second, ReturnCause::kLeaseEnded, std::nullopt,
+                      "lease ended", now);
+  }
+}
+
+void Engine::Parts::ForgetIdleProducers(Instant now) {
+  if (now < next_idle_check) return;
+  next_idle_check = now + std::chrono::hours(1);
+  if (state.producers.ForgetIdle(now, state.turn.commit())) state.turn.Require(Promise::kWritten);
+}
+
+void Engine::Parts::WriteLedgers(Instant now) {
+  for (Queue* queue : state.dirty_ledgers) {
+    queue->ledger_dirty = false;
+    LedgerRecord& ledger = queue->ledger;
+    ledger.head = queue->ready.boundary();
+    if (!queue->ready.empty()) ledger.head = std::min(ledger.head, queue->ready.begin()->first);
+    if (!queue->leased.empty()) ledger.head = std::min(ledger.head, queue->leased.begin()->first);
+    ledger.next_due = queue->delayed.boundary().due;
+    if (!queue->delayed.empty())
+      ledger.next_due = std::min(ledger.next_due, queue->delayed.begin()->first.due);
+    if (!queue->due_homes.empty()) ledger.next_due = std::min(ledger.next_due, queue->due_homes.begin()->due);
+    state.turn.commit().Put(LedgerKey(queue->number), EncodeLedger(ledger));
+    residency.Schedule(*queue, now);
+  }
+  state.dirty_ledgers.clear();
+}
+
+Instant Engine::Parts::NextDue() const {
+  Instant next = std::min(expirer.NextDue(), next_idle_check);
+  if (!state.lease_ends.empty()) next = std::min(next, state.lease_ends.begin()->first.first);
+  if (!state.delay_schedule.empty()) next = std::min(next, state.delay_schedule.begin()->first);
+  if (!state.receive_waits.empty()) next = std::min(next, state.receive_waits.begin()->first);
+  return next;
+}
+
+Engine::Turn Engine::EndTurn(Instant now) {
+  Parts& parts = *parts_;
+  BrokerState& state = parts.state;
+  parts.EndLeases(now);
+  parts.residency.WakeDue(now);
+  parts.expirer.FireDue(now);
+  parts.dispatcher.DispatchWanted(now);
+  parts.dispatcher.EndWaits(now);
+  parts.residency.Evict(now);
+  parts.ForgetIdleProducers(now);
+  parts.settler.Flush();
+
+  Turn turn;
+  turn.failure = state.failure;
+  parts.WriteLedgers(now);
+  if (state.producers.dirty()) state.producers.AppendTo(state.turn.commit());
+  if (state.turn.dirty()) {
+    auto finished = state.turn.Finish();
+    turn.number = finished.number;
+    turn.promise = finished.promise;
+    turn.commit = std::move(finished.commit);
+    state.uncommitted.emplace_back(turn.number, turn.commit.bytes());
+    state.uncommitted_bytes += turn.commit.bytes();
+  }
+  turn.reads.swap(state.reads);
+  turn.next_due = parts.NextDue();
+  return turn;
+}
+
+}  // namespace baton

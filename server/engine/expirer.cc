@@ -1,0 +1,99 @@
+#include "server/engine/expirer.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace baton {
+namespace {
+
+// How long before they are due hints are read from disk.
+constexpr Duration kLookahead = std::chrono::seconds(1);
+
+}  // namespace
+
+void Expirer::FireDue(Instant now) {
+  while (!state_.expiry.empty() && state_.expiry.begin()->first.deadline <= now && reads_.HasRoom()) {
+    const auto first = state_.expiry.begin();
+    const ExpiryPosition position = first->first;
+    const MessageId id = first->second;
+    state_.expiry.Erase(first);
+    Fire(position, id, now);
+  }
+  Refill(now);
+  Trim();
+}
+
+void Expirer::Fire(const ExpiryPosition& position, const MessageId& id, Instant now) {
+  locator_.Find(id, now, [this, position](Message* message, Instant at) {
+    Queue* queue = state_.FindQueue(position.queue);
+    if (queue == nullptr || position.seq < queue->ledger.floor_seq) {
+      // Deleted or purged with its queue: the hint is all that was left.
+      state_.turn.commit().SingleDelete(ExpiryKey(position));
+      state_.turn.Require(Promise::kWritten);
+      return;
+    }
+    // Otherwise whoever removed the message removed the hint.
+    if (message == nullptr || message->queue != queue || message->seq != position.seq) return;
+    if (message->deadline != position.deadline) return;
+    if (message->state == Message::State::kLeased) return;  // finishes its lease; looked at when it returns
+    life_cycle_.Expire(*message, at);
+  });
+}
+
+void Expirer::Refill(Instant now) {
+  auto& expiry = state_.expiry;
+  if (expiry.all_resident() || expiry.reading() || expiry.size() >= (state_.options.chunk_rows + 1) / 2)
+    return;
+  if (expiry.boundary().deadline - kLookahead > now || !reads_.HasRoom()) return;
+  ReadRequest request;
+  request.begin = ExpiryKey(expiry.boundary());
+  request.end = AllOf(RowKind::kExpiry).end;
+  request.rows_max = state_.options.chunk_rows;
+  request.bytes_max = state_.options.chunk_bytes;
+  const uint64_t flight = expiry.BeginRead();
+  reads_.Start(std::move(request),
+               [this, flight](const ReadResult& result, Instant) { OnHints(flight, result); });
+}
+
+void Expirer::OnHints(uint64_t flight, const ReadResult& result) {
+  if (!state_.expiry.InFlight(flight)) return;
+  std::vector<ExpiryPosition> keys;
+  keys.reserve(result.rows.size());
+  for (const Row& row : result.rows) keys.push_back(ParseExpiryKey(row.key).value());
+  const auto taken =
+      state_.expiry.FinishRead(keys, result.end_reached, [](const ExpiryPosition&) { return false; });
+  for (const size_t index : taken) {
+    const auto id = DecodeExpiryHint(*result.rows[index].value);
+    if (id.has_value()) {
+      state_.expiry.Insert(keys[index], *id);
+    } else {
+      state_.failure.Update(absl::DataLossError("an expiry hint cannot be read: the store is damaged"));
+    }
+  }
+}
+
+// Hints are small, but there may be millions: at most eight chunks stay, then four.
+void Expirer::Trim() {
+  auto& expiry = state_.expiry;
+  if (expiry.size() <= 8 * state_.options.chunk_rows) return;
+  ExpiryPosition boundary;
+  while (expiry.size() > 4 * state_.options.chunk_rows) {
+    const auto last = std::prev(expiry.end());
+    boundary = last->first;
+    expiry.Erase(last);
+  }
+  expiry.LowerBoundary(boundary);
+}
+
+Instant Expirer::NextDue() const {
+  auto& expiry = state_.expiry;
+  if (!reads_.HasRoom()) return kNever;
+  Instant next = expiry.empty() ? kNever : expiry.begin()->first.deadline;
+  const bool wants_read =
+      !expiry.all_resident() && !expiry.reading() && expiry.size() < (state_.options.chunk_rows + 1) / 2;
+  if (wants_read) next = std::min(next, expiry.boundary().deadline - kLookahead);
+  return next;
+}
+
+}  // namespace baton

@@ -1,0 +1,33 @@
+// Expires messages at their deadline, wherever they are: in memory at once, on disk by way of a read.
+#pragma once
+
+#include "server/engine/life_cycle.h"
+#include "server/engine/locator.h"
+#include "server/engine/reads.h"
+
+namespace baton {
+
+class Expirer {
+ public:
+  Expirer(BrokerState* state, LifeCycle* life_cycle, Locator* locator, Reads* reads)
+      : state_(*state), life_cycle_(*life_cycle), locator_(*locator), reads_(*reads) {}
+
+  // Handles every hint that is due, and reads ahead those that soon will be. As far as there is room for
+  // reads.
+  void FireDue(Instant now);
+  // When FireDue has something to do again; a completed read is a reason of its own.
+  Instant NextDue() const;
+
+ private:
+  void Fire(const ExpiryPosition& position, const MessageId& id, Instant now);
+  void Refill(Instant now);
+  void OnHints(uint64_t flight, const ReadResult& result);
+  void Trim();
+
+  BrokerState& state_;
+  LifeCycle& life_cycle_;
+  Locator& locator_;
+  Reads& reads_;
+};
+
+}  // namespace baton

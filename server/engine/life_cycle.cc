@@ -1,0 +1,378 @@
+#include "server/engine/life_cycle.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+#include "server/engine/locator.h"
+#include "server/engine/reason_headers.h"
+
+namespace baton {
+namespace {
+
+// When a message published now with this TTL expires; the queue's TTL is a default and an upper bound.
+Instant DeadlineOf(Duration ttl, const QueueConfig& config, Instant now) {
+  if (config.ttl > Duration(0)) ttl = ttl > Duration(0) ? std::min(ttl, config.ttl) : config.ttl;
+  return ttl > Duration(0) ? now + ttl : kNever;
+}
+
+}  // namespace
+
+Duration BackoffAfter(uint32_t attempts, const QueueConfig& config) {
+  Duration delay = config.backoff;
+  for (uint32_t i = 1; i < attempts && delay < config.backoff_max; ++i) {
+    if (delay == Duration(0)) return delay;
+    delay *= 2;
+  }
+  return std::min(delay, config.backoff_max);
+}
+
+// ---- Memory.
+
+Message& LifeCycle::MakeResident(std::unique_ptr<Message> owned) {
+  Message& message = *owned;
+  const size_t footprint = message.footprint();
+  message.queue->resident_bytes += footprint;
+  state_.resident_bytes += footprint;
+  const bool inserted = state_.residents.emplace(message.id.seq, std::move(owned)).second;
+  BATON_CHECK(inserted) << message.id.seq;
+  return message;
+}
+
+void LifeCycle::EraseResident(Message& message) {
+  BATON_CHECK(message.state == Message::State::kSpilled);
+  const size_t footprint = message.footprint();
+  message.queue->resident_bytes -= footprint;
+  state_.resident_bytes -= footprint;
+  state_.residents.erase(Seq(message.id.seq));
+}
+
+void LifeCycle::EnterReady(Message& message) {
+  Queue& queue = *message.queue;
+  queue.ready.Insert(message.position(), &message);
+  message.state = Message::State::kReady;
+  if (message.home == Message::Home::kReadyRow) {
+    ++queue.resident_ready_rows;
+  } else {
+    queue.due_homes.insert(message.delayed_position());
+  }
+  state_.WantDispatch(queue);
+}
+
+void LifeCycle::EnterDelayed(Message& message) {
+  message.queue->delayed.Insert(message.delayed_position(), &message);
+  message.state = Message::State::kDelayed;
+}
+
+void LifeCycle::TakeOut(Message& message) {
+  Queue& queue = *message.queue;
+  switch (message.state) {
+    case Message::State::kSpilled:
+      return;
+    case Message::State::kDelayed:
+      BATON_CHECK(queue.delayed.Erase(message.delayed_position()));
+      break;
+    case Message::State::kReady:
+      BATON_CHECK(queue.ready.Erase(message.position()));
+      break;
+    case Message::State::kLeased:
+      BATON_CHECK_EQ(queue.leased.erase(message.position()), 1u);
+      BATON_CHECK_EQ(state_.lease_ends.erase({message.lease.end, message.lease.number}), 1u);
+      message.lease = {};
+      state_.WantDispatch(queue);  // in_flight_max may allow another one
+      break;
+  }
+  if (message.state != Message::State::kDelayed) {
+    if (message.home == Message::Home::kReadyRow) {
+      --queue.resident_ready_rows;
+    } else {
+      queue.due_homes.erase(message.delayed_position());
+    }
+  }
+  message.state = Message::State::kSpilled;
+}
+
+void LifeCycle::PlaceReady(Message& message) {
+  Queue& queue = *message.queue;
+  if (queue.ready.Covers(message.position())) {
+    EnterReady(message);
+    return;
+  }
+  if (message.home == Message::Home::kReadyRow) {
+    queue.ready.NotePut(message.position());
+  } else {
+    rows_.Remove(message);
+    message.home = Message::Home::kReadyRow;
+    rows_.Put(message);
+  }
+  state_.WantDispatch(queue);
+  EraseResident(message);
+}
+
+void LifeCycle::PlaceDelayed(Message& message, Instant due) {
+  rows_.Remove(message);
+  message.home = Message::Home::kDelayedRow;
+  message.due = due;
+  rows_.Put(message);
+  if (message.queue->delayed.Covers(message.delayed_position())) {
+    EnterDelayed(message);
+  } else {
+    EraseResident(message);
+  }
+}
+
+void LifeCycle::Spill(Message& message) {
+  const bool was_delayed = message.state == Message::State::kDelayed;
+  TakeOut(message);
+  if (!was_delayed && message.home == Message::Home::kDelayedRow) {
+    rows_.Remove(message);
+    message.home = Message::Home::kReadyRow;
+    rows_.Put(message);
+  }
+  Changed(message);
+  EraseResident(message);
+}
+
+void LifeCycle::Changed(const Message& message) { locator_->Touch(message.id.seq); }
+
+// ---- Arrows.
+
+MessageId LifeCycle::Publish(Queue& queue, NewMessage fresh, ProducerId producer, uint64_t sequence,
+                             Instant now) {
+  auto message = std::make_unique<Message>();
+  message->queue = &queue;
+  message->seq = state_.NextSeq();
+  message->priority = fresh.priority;
+  message->born = now;
+  message->deadline = DeadlineOf(fresh.ttl, queue.config, now);
+  message->producer = producer;
+  message->sequence = sequence;
+  message->headers = std::move(fresh.headers);
+  message->body = std::move(fresh.body);
+  MessageId& id = message->id;
+  id = {.birth = MessageId::Birth::kReady,
+        .lane = kMainLane,
+        .queue = queue.number,
+        .seq = message->seq,
+        .place = message->rank()};
+  if (fresh.delay > Duration(0)) {
+    message->home = Message::Home::kDelayedRow;
+    message->due = now + fresh.delay;
+    id.birth = MessageId::Birth::kDelayed;
+    id.place = static_cast<uint64_t>(ToMicros(message->due));
+  }
+  rows_.Put(*message);
+  rows_.Arrive(*message);
+  ++queue.counters.published;
+  Note(Arrow::kPublished, *message, now);
+
+  const MessageId published = id;
+  if (message->home == Message::Home::kDelayedRow) {
+    if (queue.delayed.Covers(message->delayed_position())) EnterDelayed(MakeResident(std::move(message)));
+  } else if (queue.ready.Covers(message->position())) {
+    EnterReady(MakeResident(std::move(message)));
+  } else {
+    state_.WantDispatch(queue);
+  }
+  return published;
+}
+
+void LifeCycle::Wake(Message& message, Instant now) {
+  BATON_CHECK(message.state == Message::State::kDelayed && message.due <= now);
+  Note(Arrow::kWoken, message, now);
+  TakeOut(message);
+  Changed(message);
+  PlaceReady(message);
+}
+
+void LifeCycle::Lease(Message& message, const Message::Lease& lease, Instant now) {
+  BATON_CHECK(message.state == Message::State::kReady);
+  Queue& queue = *message.queue;
+  BATON_CHECK(queue.ready.Erase(message.position()));
+  queue.leased.emplace(message.position(), &message);
+  state_.lease_ends.emplace(std::pair(lease.end, lease.number), &message);
+  message.lease = lease;
+  message.state = Message::State::kLeased;
+  ++queue.counters.delivered;
+  if (message.attempts == 0 && message.id.birth == MessageId::Birth::kReady && message.hops == 0) {
+    state_.publish_to_deliver.Add(now - message.born);
+  }
+  Changed(message);
+  Note(Arrow::kDelivered, message, now);
+}
+
+void LifeCycle::Extend(Message& message, Instant end) {
+  BATON_CHECK(message.state == Message::State::kLeased);
+  BATON_CHECK_EQ(state_.lease_ends.erase({message.lease.end, message.lease.number}), 1u);
+  message.lease.end = end;
+  state_.lease_ends.emplace(std::pair(end, message.lease.number), &message);
+}
+
+void LifeCycle::Remove(Message& message) {
+  Changed(message);
+  TakeOut(message);
+  rows_.Leave(message);
+  EraseResident(message);
+}
+
+void LifeCycle::Ack(Message& message, Instant now) {
+  ++message.queue->counters.acked;
+  Note(Arrow::kAcked, message, now);
+  Remove(message);
+}
+
+void LifeCycle::Drop(Message& message, Instant now) {
+  Note(Arrow::kDropped, message, now);
+  Remove(message);
+}
+
+void LifeCycle::Release(Message& message, Instant now) {
+  BATON_CHECK(message.state == Message::State::kLeased);
+  Note(Arrow::kReleased, message, now);
+  TakeOut(message);
+  Changed(message);
+  if (message.deadline <= now) {
+    Expire(message, now);
+  } else {
+    PlaceReady(message);
+  }
+}
+
+void LifeCycle::Return(Message& message, ReturnCause cause, std::optional<Duration> delay,
+                       std::string_view reason, Instant now) {
+  Queue& queue = *message.queue;
+  TakeOut(message);
+  Changed(message);
+  ++message.attempts;
+  ++queue.counters.returned;
+  message.last_reason = reason;
+  rows_.PutAttempts(message);
+  Note(Arrow::kReturned, message, now);
+  if (message.deadline <= now) {
+    Expire(message, now);
+    return;
+  }
+  if (queue.config.attempts_max != 0 && message.attempts >= queue.config.attempts_max) {
+    if (queue.config.exhausted == Disposal::kDrop) ++queue.counters.dropped;
+    const std::string_view why = cause == ReturnCause::kNack ? "attempts used up; last: nack"
+                                 : cause == ReturnCause::kLeaseEnded
+                                     ? "attempts used up; last: lease ended"
+                                     : "attempts used up; last: consumer gone";
+    Dispose(message, queue.config.exhausted, why, now);
+    return;
+  }
+  const Duration wait = delay.value_or(BackoffAfter(message.attempts, queue.config));
+  if (wait > Duration(0)) {
+    PlaceDelayed(message, now + wait);
+  } else {
+    PlaceReady(message);
+  }
+}
+
+void LifeCycle::Reject(Message& message, std::string_view reason, Instant now) {
+  TakeOut(message);
+  Changed(message);
+  ++message.attempts;
+  ++message.queue->counters.returned;
+  message.last_reason = reason;
+  rows_.PutAttempts(message);
+  Note(Arrow::kReturned, message, now);
+  Dispose(message, Disposal::kDeadLetter, "rejected by the consumer", now);
+}
+
+void LifeCycle::Expire(Message& message, Instant now) {
+  BATON_CHECK(message.state != Message::State::kLeased && message.deadline <= now);
+  ++message.queue->counters.expired;
+  Note(Arrow::kExpired, message, now);
+  Dispose(message, message.queue->config.expired, "expired", now);
+}
+
+void LifeCycle::Dispose(Message& message, Disposal disposal, std::string_view reason, Instant now) {
+  switch (disposal) {
+    case Disposal::kDrop:
+      Drop(message, now);
+      return;
+    case Disposal::kPark:
+      Park(message, reason, now);
+      return;
+    case Disposal::kDeadLetter:
+      break;
+  }
+  Queue* target = state_.FindQueue(message.queue->config.dead_letter_queue);
+  if (target == nullptr || target == message.queue || message.hops >= kHopsMax) {
+    Park(message, reason, now);
+  } else {
+    DeadLetter(message, *target, reason, now);
+  }
+}
+
+void LifeCycle::DeadLetter(Message& message, Queue& target, std::string_view reason, Instant now) {
+  Queue& source = *message.queue;
+  Changed(message);
+  TakeOut(message);
+  rows_.Leave(message);
+  ++source.counters.dead_lettered;
+
+  const size_t before = message.footprint();
+  AppendDeadLetterHeaders(message.headers, {.queue = source.name,
+                                            .reason = reason,
+                                            .attempts = message.attempts,
+                                            .last_reason = message.last_reason,
+                                            .when = now});
+  const size_t after = message.footprint();
+  source.resident_bytes -= before;
+  target.resident_bytes += after;
+  state_.resident_bytes += after - before;
+
+  message.queue = &target;
+  message.seq = state_.NextSeq();
+  ++message.hops;
+  message.deadline = DeadlineOf(Duration(0), target.config, now);
+  message.home = Message::Home::kReadyRow;
+  message.attempts = 0;
+  message.last_reason.clear();
+  rows_.Put(message);
+  rows_.Arrive(message);
+  Note(Arrow::kDeadLettered, message, now);
+  PlaceReady(message);
+}
+
+void LifeCycle::Park(Message& message, std::string_view reason, Instant now) {
+  Changed(message);
+  TakeOut(message);
+  if (message.deadline <= now) {
+    // It would expire again at once, for ever: parked for being expired, it waits for a person.
+    rows_.Leave(message);
+    message.attempts = 0;
+    message.deadline = kNever;
+    message.home = Message::Home::kParkedRow;
+    rows_.Put(message, reason);
+    rows_.Arrive(message);
+  } else {
+    rows_.Remove(message);
+    message.home = Message::Home::kParkedRow;
+    rows_.Put(message, reason);
+  }
+  Note(Arrow::kParked, message, now);
+  EraseResident(message);
+}
+
+uint64_t LifeCycle::Purge(Queue& queue) {
+  const uint64_t messages = queue.stored_count() + queue.ledger.parked.rows;
+  std::vector<Message*> resident;
+  for (const auto& [position, message] : queue.ready) resident.push_back(message);
+  for (const auto& [position, message] : queue.leased) resident.push_back(message);
+  for (const auto& [position, message] : queue.delayed) resident.push_back(message);
+  for (Message* message : resident) {
+    Changed(*message);
+    TakeOut(*message);
+    rows_.Forget(*message);
+    EraseResident(*message);
+  }
+  rows_.RemoveAll(queue);
+  queue.ready.StartAt(kReadyEnd);
+  queue.delayed.StartAt(kDelayedEnd);
+  queue.victims_wanted = 0;
+  return messages;
+}
+
+}  // namespace baton

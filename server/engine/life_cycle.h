@@ -1,0 +1,92 @@
+// One function per arrow of a message's life (the diagram is in message.h). Only these functions move
+// messages: between rows, between the places in memory, in and out of memory; each keeps rows, ledger and
+// memory in step.
+//
+// OWNERSHIP: a Message& given here is owned by BrokerState::residents. Unless said otherwise it may be gone
+// from memory when the function returns (acked, dropped, parked, or placed where only the disk holds it): do
+// not touch it again. THREADS: the engine's. `now` is the time of the decision.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "server/engine/broker_state.h"
+#include "server/engine/message_rows.h"
+
+namespace baton {
+
+class Locator;
+
+enum class ReturnCause { kNack, kLeaseEnded, kConsumerGone };
+
+class LifeCycle {
+ public:
+  explicit LifeCycle(BrokerState* state) : state_(*state), rows_(state) {}
+  // Told of every change of a message, so that a read of it that is in flight is not believed.
+  void set_locator(Locator* locator) { locator_ = locator; }
+
+  // Into `queue`: ready, or delayed until `now` + delay.
+  MessageId Publish(Queue& queue, NewMessage message, ProducerId producer, uint64_t sequence, Instant now);
+
+  // delayed -> ready.
+  void Wake(Message& message, Instant now);
+  // ready -> leased. Stays in memory.
+  void Lease(Message& message, const Message::Lease& lease, Instant now);
+  // Changes when the lease ends. Stays in memory.
+  void Extend(Message& message, Instant end);
+  // Gone for good.
+  void Ack(Message& message, Instant now);
+  // leased -> ready, in its place.
+  void Release(Message& message, Instant now);
+  // An attempt is counted; then ready in its place, or delayed, or on its way out when attempts are used up.
+  // `delay` absent: the queue's backoff.
+  void Return(Message& message, ReturnCause cause, std::optional<Duration> delay, std::string_view reason,
+              Instant now);
+
+  // An attempt is counted; then to the dead-letter queue, or parked.
+  void Reject(Message& message, std::string_view reason, Instant now);
+
+  // Its time is over: what the queue's policy says. REQUIRES: not leased.
+  void Expire(Message& message, Instant now);
+  // Without a dead-letter queue, or after too many hops, dead letters are parked.
+  void Dispose(Message& message, Disposal disposal, std::string_view reason, Instant now);
+  // Every message of the queue, in any state. Returns how many.
+  uint64_t Purge(Queue& queue);
+
+  // A message that was read enters memory (state kSpilled); the caller places it at once.
+  Message& MakeResident(std::unique_ptr<Message> message);
+  // … into the window it was read for. REQUIRES: below the window's boundary; kReadyRow / kDelayedRow.
+  void EnterReady(Message& message);
+  void EnterDelayed(Message& message);
+  // The window has given it up: it goes from memory, its row stays (as a ready row, if it was due).
+  void Spill(Message& message);
+  // A passing view (state kSpilled) is over.
+  void EraseResident(Message& message);
+
+ private:
+  void DeadLetter(Message& message, Queue& target, std::string_view reason, Instant now);
+  void Park(Message& message, std::string_view reason, Instant now);
+  void Drop(Message& message, Instant now);
+  void Remove(Message& message);
+
+  // Out of the window or the leased ones, into state kSpilled; still resident.
+  void TakeOut(Message& message);
+  // From state kSpilled into the ready window, or out of memory.
+  void PlaceReady(Message& message);
+  void PlaceDelayed(Message& message, Instant due);
+
+  void Changed(const Message& message);
+  void Note(Arrow arrow, const Message& message, Instant now) {
+    if (state_.observer != nullptr) state_.observer->OnArrow(arrow, message, now);
+  }
+
+  BrokerState& state_;
+  MessageRows rows_;
+  Locator* locator_ = nullptr;
+};
+
+// The delay before the next attempt after `attempts` failed ones.
+Duration BackoffAfter(uint32_t attempts, const QueueConfig& config);
+
+}  // namespace baton

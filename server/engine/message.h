@@ -1,0 +1,75 @@
+// A message in memory, and the diagram of its life. One function of LifeCycle per arrow.
+//
+//   publish ──► ready ──deliver──► leased ──ack──► gone
+//      │          ▲  ▲                │
+//      └► delayed ┘  └── release / nack / lease ended / consumer gone (attempt + 1 unless released; optional
+//      delay)
+//                                     │ attempts used up, nack(dead_letter), expired
+//                                     ▼
+//                          dead-letter queue, or parked, or dropped
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "base/ids.h"
+#include "base/message_id.h"
+#include "base/time.h"
+#include "storage/format/keys.h"
+
+namespace baton {
+
+struct Queue;
+
+struct Message {
+  // Where it is in memory.
+  enum class State : uint8_t {
+    kSpilled,  // on disk only; this object is a passing view of its row
+    kReady,    // in its queue's ready window
+    kLeased,
+    kDelayed,  // in its queue's delayed window
+  };
+  // Which row holds it.
+  enum class Home : uint8_t { kReadyRow, kDelayedRow, kParkedRow };
+
+  // Constant while it stays in one queue.
+  MessageId id;
+  Queue* queue = nullptr;
+  Seq seq;  // of this queue; id.seq unless it was moved here
+  uint32_t priority = 0;
+  uint32_t hops = 0;
+  Instant born;
+  Instant deadline = kNever;
+  ProducerId producer;
+  uint64_t sequence = 0;
+  std::string headers;
+  std::string body;
+
+  // Where it is.
+  State state = State::kSpilled;
+  Home home = Home::kReadyRow;
+  Instant due;          // home == kDelayedRow: since or until when
+  CommitNumber commit;  // the latest one that may hold its row; for delivery = committed
+
+  // What happened to it.
+  uint32_t attempts = 0;    // that ended; stored
+  std::string last_reason;  // of the last return
+
+  // state == kLeased only.
+  struct Lease {
+    DeliveryNumber number;
+    Instant end;
+    SessionId session;  // none: held by a unary call's token
+    SubscriptionId subscription;
+  };
+  Lease lease;
+
+  uint64_t rank() const { return RankOfPriority(priority); }
+  ReadyPosition position() const { return {rank(), seq}; }
+  DelayedPosition delayed_position() const { return {due, seq}; }
+  uint64_t bytes() const { return headers.size() + body.size(); }
+  // Memory it takes while resident, with its share of the indices.
+  size_t footprint() const { return sizeof(Message) + 128 + headers.capacity() + body.capacity(); }
+};
+
+}  // namespace baton

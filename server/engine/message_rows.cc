@@ -1,0 +1,199 @@
+#include "server/engine/message_rows.h"
+
+#include "base/check.h"
+
+namespace baton {
+namespace {
+
+RowCount& CountOf(LedgerRecord& ledger, Message::Home home) {
+  switch (home) {
+    case Message::Home::kReadyRow:
+      return ledger.ready;
+    case Message::Home::kDelayedRow:
+      return ledger.delayed;
+    case Message::Home::kParkedRow:
+      break;
+  }
+  return ledger.parked;
+}
+
+ExpiryPosition ExpiryOf(const Message& message) {
+  return {message.deadline, message.queue->number, message.seq};
+}
+
+}  // namespace
+
+std::string RowKeyOf(const Message& message) {
+  switch (message.home) {
+    case Message::Home::kReadyRow:
+      return ReadyKey(message.queue->number, message.position());
+    case Message::Home::kDelayedRow:
+      return DelayedKey(message.queue->number, message.delayed_position());
+    case Message::Home::kParkedRow:
+      break;
+  }
+  return ParkedKey(message.queue->number, message.seq);
+}
+
+std::string BirthKeyOf(const MessageId& id) {
+  if (id.birth == MessageId::Birth::kReady) return ReadyKey(id.queue, {.rank = id.place, .seq = id.seq});
+  return DelayedKey(id.queue, {.due = InstantFromMicros(static_cast<int64_t>(id.place)), .seq = id.seq});
+}
+
+std::string AttemptsKeyOfRow(std::string_view row_key) {
+  if (const auto ready = ParseReadyKey(row_key)) return AttemptsKey(ready->queue, ready->position.seq);
+  if (const auto delayed = ParseDelayedKey(row_key))
+    return AttemptsKey(delayed->queue, delayed->position.seq);
+  if (const auto parked = ParseParkedKey(row_key)) return AttemptsKey(parked->queue, parked->seq);
+  return {};
+}
+
+void MessageRows::Put(Message& message, std::string_view parked_reason) {
+  Queue& queue = *message.queue;
+  const std::string key = RowKeyOf(message);
+  const bool at_birth = key == BirthKeyOf(message.id);
+  MessageRecord record{.priority = message.priority,
+                       .born = message.born,
+                       .deadline = message.deadline,
+                       .producer = message.producer,
+                       .sequence = message.sequence,
+                       .id = {},
+                       .hops = message.hops,
+                       .reason = parked_reason,
+                       .headers = message.headers,
+                       .body = {}};
+  if (!at_birth) record.id = message.id;
+  Commit& commit = state_.turn.commit();
+  commit.Put(key, EncodeMessageHead(record), message.body);
+  if (!at_birth) commit.Put(LocatorKey(message.id.seq), EncodeLocator(key));
+  message.commit = state_.turn.current();
+
+  RowCount& count = CountOf(queue.ledger, message.home);
+  ++count.rows;
+  count.bytes += message.bytes();
+  state_.TouchLedger(queue);
+  if (message.home == Message::Home::kReadyRow) queue.ready.NotePut(message.position());
+  if (message.home == Message::Home::kDelayedRow) queue.delayed.NotePut(message.delayed_position());
+}
+
+void MessageRows::Remove(const Message& message) {
+  Queue& queue = *message.queue;
+  const std::string key = RowKeyOf(message);
+  Commit& commit = state_.turn.commit();
+  commit.SingleDelete(key);
+  if (key != BirthKeyOf(message.id)) commit.Delete(LocatorKey(message.id.seq));
+
+  RowCount& count = CountOf(queue.ledger, message.home);
+  BATON_CHECK(count.rows > 0 && count.bytes >= message.bytes()) << queue.name;
+  --count.rows;
+  count.bytes -= message.bytes();
+  state_.TouchLedger(queue);
+  if (message.home == Message::Home::kReadyRow) queue.ready.NoteRemoved(message.position());
+  if (message.home == Message::Home::kDelayedRow) queue.delayed.NoteRemoved(message.delayed_position());
+}
+
+void MessageRows::Arrive(Message& message) {
+  message.queue->ledger.births.Add(message.born);
+  state_.TouchLedger(*message.queue);
+  if (message.deadline == kNever) return;
+  const ExpiryPosition position = ExpiryOf(message);
+  state_.turn.commit().Put(ExpiryKey(position), EncodeExpiryHint(message.id));
+  if (state_.expiry.Covers(position)) {
+    state_.expiry.Insert(position, message.id);
+  } else {
+    state_.expiry.NotePut(position);
+  }
+}
+
+void MessageRows::Leave(const Message& message) {
+  Queue& queue = *message.queue;
+  Remove(message);
+  queue.ledger.births.Remove(message.born);
+  if (message.deadline != kNever) {
+    const ExpiryPosition position = ExpiryOf(message);
+    state_.turn.commit().SingleDelete(ExpiryKey(position));
+    state_.expiry.Erase(position);
+    state_.expiry.NoteRemoved(position);
+  }
+  if (message.attempts > 0) {
+    state_.turn.commit().Delete(AttemptsKey(queue.number, message.seq));
+    --queue.ledger.attempt_rows;
+  }
+}
+
+void MessageRows::PutAttempts(const Message& message) {
+  Queue& queue = *message.queue;
+  BATON_CHECK_GT(message.attempts, 0u);
+  if (message.attempts == 1) ++queue.ledger.attempt_rows;
+  state_.turn.commit().Put(AttemptsKey(queue.number, message.seq),
+                           EncodeAttempts({.count = message.attempts, .reason = message.last_reason}));
+  state_.TouchLedger(queue);
+}
+
+void MessageRows::Forget(const Message& message) {
+  if (RowKeyOf(message) != BirthKeyOf(message.id)) state_.turn.commit().Delete(LocatorKey(message.id.seq));
+}
+
+void MessageRows::RemoveAll(Queue& queue) {
+  Commit& commit = state_.turn.commit();
+  for (const RowKind kind : {RowKind::kReady, RowKind::kDelayed, RowKind::kParked, RowKind::kAttempts}) {
+    const KeyRange range = AllOf(kind, queue.number);
+    commit.DeleteRange(range.begin, range.end);
+  }
+  LedgerRecord& ledger = queue.ledger;
+  ledger.ready = ledger.delayed = ledger.parked = {};
+  ledger.attempt_rows = 0;
+  ledger.births.Clear();
+  ++ledger.generation;
+  ledger.floor_seq = MakeSeq(state_.options.epoch, state_.last_seq_counter + 1);
+  state_.TouchLedger(queue);
+}
+
+std::unique_ptr<Message> MessageFromRow(Queue& queue, std::string_view key, std::string_view value,
+                                        const std::optional<std::string>& attempts) {
+  const auto record = DecodeMessage(value);
+  if (!record.has_value()) return nullptr;
+  auto message = std::make_unique<Message>();
+  message->queue = &queue;
+  message->priority = record->priority;
+  message->hops = record->hops;
+  message->born = record->born;
+  message->deadline = record->deadline;
+  message->producer = record->producer;
+  message->sequence = record->sequence;
+  message->headers = record->headers;
+  message->body = record->body;
+  MessageId birth{
+      .birth = MessageId::Birth::kReady, .lane = kMainLane, .queue = queue.number, .seq = {}, .place = 0};
+  if (const auto ready = ParseReadyKey(key)) {
+    message->home = Message::Home::kReadyRow;
+    message->seq = ready->position.seq;
+    birth.place = ready->position.rank;
+    if (ready->queue != queue.number || ready->position.rank != message->rank()) return nullptr;
+  } else if (const auto delayed = ParseDelayedKey(key)) {
+    message->home = Message::Home::kDelayedRow;
+    message->seq = delayed->position.seq;
+    message->due = delayed->position.due;
+    birth.birth = MessageId::Birth::kDelayed;
+    birth.place = static_cast<uint64_t>(ToMicros(message->due));
+    if (delayed->queue != queue.number) return nullptr;
+  } else if (const auto parked = ParseParkedKey(key); parked.has_value() && record->id.has_value()) {
+    message->home = Message::Home::kParkedRow;
+    message->seq = parked->seq;
+    message->last_reason = record->reason;
+    if (parked->queue != queue.number) return nullptr;
+  } else {
+    return nullptr;
+  }
+  birth.seq = message->seq;
+  message->id = record->id.value_or(birth);
+  if (attempts.has_value()) {
+    const auto decoded = DecodeAttempts(*attempts);
+    if (!decoded.has_value()) return nullptr;
+    message->attempts = decoded->count;
+    if (message->home != Message::Home::kParkedRow) message->last_reason = decoded->reason;
+  }
+  return message;
+}
+
+}  // namespace baton

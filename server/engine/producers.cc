@@ -1,0 +1,77 @@
+#include "server/engine/producers.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/coding.h"
+#include "storage/format/keys.h"
+
+namespace baton {
+
+absl::Status Producers::Load(std::string_view key, std::string_view value) {
+  ByteReader reader(key);
+  reader.Byte();
+  const ProducerId producer(reader.Fixed64());
+  const auto record = DecodeProducer(value);
+  if (!reader.AtEnd() || !record.has_value()) {
+    return absl::DataLossError("a producer row cannot be read: the store is damaged or of a newer version");
+  }
+  producers_[producer].record = *record;
+  return absl::OkStatus();
+}
+
+Producers::Verdict Producers::Check(ProducerId producer, uint64_t sequence) const {
+  const auto found = producers_.find(producer);
+  if (found == producers_.end()) return producers_.size() < kProducersMax ? Verdict::kNew : Verdict::kTooMany;
+  const ProducerRecord& record = found->second.record;
+  if (sequence > record.highest) return Verdict::kNew;
+  const uint64_t behind = record.highest - sequence;
+  if (behind >= kProducerWindow) return Verdict::kTooOld;
+  return record.accepted[behind] ? Verdict::kDuplicate : Verdict::kNew;
+}
+
+void Producers::Accept(ProducerId producer, uint64_t sequence, Instant now) {
+  Producer& entry = producers_[producer];
+  ProducerRecord& record = entry.record;
+  if (sequence > record.highest) {
+    const uint64_t shift = sequence - record.highest;
+    record.accepted = shift >= kProducerWindow ? std::bitset<kProducerWindow>() : record.accepted << shift;
+    record.highest = sequence;
+  }
+  const uint64_t behind = record.highest - sequence;
+  BATON_CHECK(behind < kProducerWindow && !record.accepted[behind]) << sequence;
+  record.accepted[behind] = true;
+  record.last_use = now;
+  if (!entry.dirty) {
+    entry.dirty = true;
+    dirty_.push_back(producer);
+  }
+}
+
+uint64_t Producers::Highest(ProducerId producer) const {
+  const auto found = producers_.find(producer);
+  return found == producers_.end() ? 0 : found->second.record.highest;
+}
+
+void Producers::AppendTo(Commit& commit) {
+  for (const ProducerId producer : dirty_) {
+    Producer& entry = producers_.at(producer);
+    commit.Put(ProducerKey(producer), EncodeProducer(entry.record));
+    entry.dirty = false;
+  }
+  dirty_.clear();
+}
+
+bool Producers::ForgetIdle(Instant now, Commit& commit) {
+  bool any = false;
+  for (auto at = producers_.begin(); at != producers_.end();) {
+    const auto current = at++;
+    if (current->second.dirty || now - current->second.record.last_use < kProducerIdle) continue;
+    commit.Delete(ProducerKey(current->first));
+    producers_.erase(current);
+    any = true;
+  }
+  return any;
+}
+
+}  // namespace baton

@@ -1,0 +1,48 @@
+// Idempotent publish: which sequences of each producer were accepted. The highest, a bitmap of the 1,024
+// behind it, and the last use, in memory and in N rows; a producer that was idle for 7 days is forgotten.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/status.h"
+#include "base/ids.h"
+#include "base/time.h"
+#include "storage/format/commit.h"
+#include "storage/format/records.h"
+
+namespace baton {
+
+class Producers {
+ public:
+  enum class Verdict { kNew, kDuplicate, kTooOld, kTooMany };
+
+  absl::Status Load(std::string_view key, std::string_view value);
+
+  // Would this sequence be stored? kTooOld: so far behind the highest that nobody knows. kTooMany: no room
+  // for another producer. REQUIRES: producer, sequence > 0.
+  Verdict Check(ProducerId producer, uint64_t sequence) const;
+  // REQUIRES: Check said kNew.
+  void Accept(ProducerId producer, uint64_t sequence, Instant now);
+  uint64_t Highest(ProducerId producer) const;
+
+  bool dirty() const { return !dirty_.empty(); }
+  // Adds the rows of the producers that changed.
+  void AppendTo(Commit& commit);
+  // Forgets idle producers; to be called now and then. True when there were any (the commit deletes their
+  // rows).
+  bool ForgetIdle(Instant now, Commit& commit);
+
+  size_t size() const { return producers_.size(); }
+
+ private:
+  struct Producer {
+    ProducerRecord record;
+    bool dirty = false;
+  };
+  absl::flat_hash_map<ProducerId, Producer> producers_;
+  std::vector<ProducerId> dirty_;
+};
+
+}  // namespace baton

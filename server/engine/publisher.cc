@@ -1,0 +1,129 @@
+#include "server/engine/publisher.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+
+namespace baton {
+
+absl::Status Publisher::CheckBroker(const Publish& command, const Queue* queue) const {
+  if (queue == nullptr) return QueueNotFound(command.queue);
+  if (state_.disk_low) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, reason::kDiskFull,
+        "the broker's disk is nearly full: publishing is refused until there is room; consuming goes on");
+  }
+  if (state_.uncommitted_bytes > state_.options.uncommitted_bytes_max) {
+    return MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+                     "the disk does not keep up with what is published: try again shortly");
+  }
+  return absl::OkStatus();
+}
+
+void Publisher::Handle(Publish command, Instant now) {
+  ProducerId producer = command.producer;
+  if (command.session) {
+    const auto session = state_.sessions.find(command.session);
+    if (session == state_.sessions.end()) return;
+    producer = session->second->producer;
+  }
+  if (command.first_sequence == 0) producer = {};
+  Queue* queue = state_.FindQueue(command.queue);
+  const absl::Status broker = CheckBroker(command, queue);
+  std::vector<PublishResult> results;
+  results.reserve(command.messages.size());
+  uint64_t sequence = command.first_sequence;
+  for (NewMessage& message : command.messages) {
+    if (broker.ok()) {
+      results.push_back(PublishOne(*queue, std::move(message), producer, sequence, now));
+    } else {
+      results.push_back({.status = broker, .id = {}});
+    }
+    ++sequence;
+  }
+  Answer(command, queue, std::move(results));
+}
+
+PublishResult Publisher::PublishOne(Queue& queue, NewMessage message, ProducerId producer, uint64_t sequence,
+                                    Instant now) {
+  PublishResult result;
+  if (producer) {
+    switch (state_.producers.Check(producer, sequence)) {
+      case Producers::Verdict::kNew:
+        break;
+      case Producers::Verdict::kDuplicate:
+        result.duplicate = true;
+        return result;
+      case Producers::Verdict::kTooOld:
+        result.status = MakeError(
+            absl::StatusCode::kFailedPrecondition, reason::kSequenceTooOld,
+            fmt::format(
+                "sequence {} is more than {} behind the producer's highest: whether it was stored is not "
+                "known any more; keep fewer messages unconfirmed",
+                sequence, kProducerWindow));
+        return result;
+      case Producers::Verdict::kTooMany:
+        result.status = MakeError(
+            absl::StatusCode::kResourceExhausted, reason::kProducerLimit,
+            fmt::format("the broker remembers {} producers already; they are forgotten after {} idle hours",
+                        kProducersMax, kProducerIdle.count()));
+        return result;
+    }
+  }
+  result.status = overflow_.MakeRoom(queue, message.headers.size() + message.body.size(), now);
+  if (!result.status.ok()) return result;
+  if (producer) state_.producers.Accept(producer, sequence, now);
+  result.id = life_cycle_.Publish(queue, std::move(message), producer, sequence, now);
+  return result;
+}
+
+void Publisher::Answer(const Publish& command, const Queue* queue, std::vector<PublishResult> results) {
+  bool stored = false;
+  for (const PublishResult& result : results) stored |= result.status.ok();
+  const Durability durability = queue != nullptr ? queue->config.durability : Durability::kDurable;
+  // A duplicate's first publish may still be on its way: it is in an earlier commit, or in this one. Refusals
+  // wait for nothing.
+  const Promise promise = queue != nullptr ? queue->promise() : Promise::kWritten;
+  const CommitNumber commit = stored ? state_.turn.latest() : CommitNumber();
+  if (command.session) {
+    Confirm(command.session, command, durability, commit, promise, results);
+    return;
+  }
+  if (!command.call) return;
+  auto answer = [this, call = command.call, durability, results = std::move(results)]() mutable {
+    state_.outputs->Answer(call,
+                           Reply(PublishReply{.durability = durability, .results = std::move(results)}));
+  };
+  state_.confirmations.When(commit, promise, std::move(answer));
+}
+
+void Publisher::Confirm(SessionId session, const Publish& command, Durability durability, CommitNumber commit,
+                        Promise promise, const std::vector<PublishResult>& results) {
+  ConfirmRun run{.first = command.first_sequence,
+                 .last = command.first_sequence + results.size() - 1,
+                 .durability = durability,
+                 .failures = {},
+                 .duplicates = {},
+                 .ids = {}};
+  uint64_t sequence = run.first;
+  for (const PublishResult& result : results) {
+    if (!result.status.ok()) {
+      run.failures.push_back({.sequence = sequence, .status = result.status});
+    } else if (result.duplicate) {
+      run.duplicates.push_back(sequence);
+    }
+    if (command.want_ids) {
+      if (result.status.ok() && !result.duplicate) {
+        result.id.AppendTo(run.ids);
+      } else {
+        run.ids.append(MessageId::kBytes, '\0');
+      }
+    }
+    ++sequence;
+  }
+  state_.confirmations.When(commit, promise, [this, session, run = std::move(run)]() mutable {
+    if (state_.sessions.contains(session)) state_.outputs->Confirm(session, std::move(run));
+  });
+}
+
+}  // namespace baton

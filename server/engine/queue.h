@@ -1,0 +1,95 @@
+// A queue: what the operator set, what is stored (the ledger), what is resident (the windows), what is
+// leased, who waits.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/btree_set.h"
+#include "absl/container/flat_hash_set.h"
+#include "base/ids.h"
+#include "base/time.h"
+#include "server/engine/head_window.h"
+#include "server/engine/message.h"
+#include "server/engine/outputs.h"
+#include "server/engine/queue_config.h"
+#include "storage/format/records.h"
+#include "storage/store.h"
+
+namespace baton {
+
+struct Subscription;
+
+struct Queue {
+  // Constant.
+  QueueId number;
+  std::string name;
+  Instant created;
+
+  QueueConfig config;
+  bool paused = false;
+
+  // Stored with the next commit when dirty. `head` and `next_due` are filled in then.
+  LedgerRecord ledger;
+  bool ledger_dirty = false;
+
+  // Resident messages. Owned by Residents.
+  HeadWindow<ReadyPosition, Message*> ready{kReadyEnd};
+  HeadWindow<DelayedPosition, Message*> delayed{kDelayedEnd};
+  absl::btree_map<ReadyPosition, Message*> leased;
+  // Ready or leased messages whose row is still a delayed one.
+  absl::btree_set<DelayedPosition> due_homes;
+  uint64_t resident_ready_rows = 0;  // in `ready` or `leased`, with a ready row
+  size_t resident_bytes = 0;         // footprints of everything above
+
+  // Who takes messages. `able`: those with credit, in the order of their turn.
+  absl::flat_hash_set<Subscription*> subscriptions;
+  std::deque<Subscription*> able;
+
+  bool dispatch_wanted = false;    // is in BrokerState::to_dispatch
+  bool awaits_commit = false;      // is in BrokerState::awaiting_commit
+  Instant scheduled_due = kNever;  // its entry in BrokerState::delay_schedule
+  uint64_t victims_wanted = 0;     // over its limit by so many messages that only the disk can name
+  bool victims_reading = false;
+
+  QueueCounters counters;
+
+  uint64_t ready_count() const { return ledger.ready.rows + due_homes.size() - leased.size(); }
+  uint64_t delayed_count() const { return ledger.delayed.rows - due_homes.size(); }
+  uint64_t stored_count() const { return ledger.ready.rows + ledger.delayed.rows; }
+  uint64_t stored_bytes() const { return ledger.ready.bytes + ledger.delayed.bytes; }
+  uint64_t spilled_ready() const { return ledger.ready.rows - resident_ready_rows; }
+  uint64_t spilled_delayed() const { return ledger.delayed.rows - delayed.size() - due_homes.size(); }
+  uint64_t resident_count() const { return ready.size() + leased.size() + delayed.size(); }
+  bool has_takers() const { return !subscriptions.empty(); }
+  Promise promise() const {
+    return config.durability == Durability::kDurable ? Promise::kSynced : Promise::kWritten;
+  }
+};
+
+// One consumer of one queue: a session's subscription, or a waiting Receive call.
+struct Subscription {
+  Queue* queue = nullptr;
+  SessionId session;  // none for a call
+  SubscriptionId id;
+  CallId call;
+  Duration lease{0};
+  uint32_t credit_messages = 0;
+  uint64_t credit_bytes = 0;
+  uint32_t unsettled = 0;
+  uint64_t unsettled_bytes = 0;
+  bool in_able = false;
+  Instant wait_end = kNever;              // calls only
+  std::vector<ReceivedMessage> received;  // calls only
+
+  // One message larger than the credit may stand alone.
+  bool HasCreditFor(uint64_t bytes) const {
+    return unsettled < credit_messages && (unsettled == 0 || unsettled_bytes + bytes <= credit_bytes);
+  }
+  bool HasCredit() const { return HasCreditFor(0); }
+};
+
+}  // namespace baton

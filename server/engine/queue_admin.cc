@@ -1,0 +1,213 @@
+#include "server/engine/queue_admin.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/coding.h"
+#include "base/error.h"
+#include "base/queue_name.h"
+#include "server/engine/queue_record.h"
+
+namespace baton {
+
+Queue& QueueAdmin::Add(std::string name, QueueId number) {
+  auto queue = std::make_unique<Queue>();
+  queue->number = number;
+  queue->name = name;
+  Queue& added = *queue;
+  state_.queues.emplace(std::move(name), std::move(queue));
+  state_.queues_by_number.emplace(number, &added);
+  return added;
+}
+
+absl::Status QueueAdmin::CheckConfig(std::string_view queue, const QueueConfig& config) const {
+  if (auto status = CheckQueueConfig(config); !status.ok()) return status;
+  const std::string& target = config.dead_letter_queue;
+  if (target == queue) {
+    return MakeError(absl::StatusCode::kInvalidArgument, reason::kQueueConfigInvalid,
+                     fmt::format("queue {} cannot be its own dead-letter queue: name another one", queue));
+  }
+  if (!target.empty() && state_.queues.find(target) == state_.queues.end()) {
+    return MakeError(
+        absl::StatusCode::kFailedPrecondition, reason::kQueueNotFound,
+        fmt::format("the dead-letter queue {} does not exist: create it first (baton queue create {})",
+                    target, target));
+  }
+  return absl::OkStatus();
+}
+
+void QueueAdmin::Store(const Queue& queue) {
+  state_.turn.commit().Put(QueueKey(queue.name), EncodeQueue({.number = queue.number,
+                                                              .created = queue.created,
+                                                              .paused = queue.paused,
+                                                              .config = queue.config}));
+  state_.turn.Require(Promise::kSynced);
+}
+
+void QueueAdmin::AnswerWhenSynced(CallId call, Reply reply) {
+  state_.confirmations.When(
+      state_.turn.latest(), Promise::kSynced,
+      [this, call, reply = std::move(reply)]() mutable { state_.outputs->Answer(call, std::move(reply)); });
+}
+
+void QueueAdmin::Handle(const CreateQueue& command, Instant now) {
+  const auto refuse = [&](absl::Status why) { state_.outputs->Answer(command.call, std::move(why)); };
+  if (auto status = CheckQueueName(command.name); !status.ok()) return refuse(status);
+  if (state_.FindQueue(command.name) != nullptr) {
+    return refuse(MakeError(absl::StatusCode::kAlreadyExists, reason::kQueueExists,
+                            fmt::format("queue {} exists already: change it with `baton queue set {}`",
+                                        command.name, command.name)));
+  }
+  if (state_.queues.size() >= kQueuesMax || state_.last_queue_number >= UINT32_MAX - 2) {
+    return refuse(MakeError(
+        absl::StatusCode::kResourceExhausted, reason::kQueueLimit,
+        fmt::format("there are {} queues, which is the limit: delete some first", state_.queues.size())));
+  }
+  const QueueConfig config = command.config.ApplyTo(QueueConfig());
+  if (auto status = CheckConfig(command.name, config); !status.ok()) return refuse(status);
+  Queue& queue = Add(command.name, QueueId(++state_.last_queue_number));
+  queue.config = config;
+  queue.created = now;
+  Store(queue);
+  state_.TouchLedger(queue);
+  // Numbers are never used twice, even when the newest queue is deleted.
+  state_.turn.commit().Put(LedgerKey(QueueId()), EncodeLastQueueNumber(QueueId(state_.last_queue_number)));
+  AnswerWhenSynced(command.call, Describe(queue, now));
+}
+
+void QueueAdmin::Handle(const UpdateQueue& command, Instant now) {
+  Queue* queue = state_.FindQueue(command.name);
+  const auto refuse = [&](absl::Status why) { state_.outputs->Answer(command.call, std::move(why)); };
+  if (queue == nullptr) return refuse(QueueNotFound(command.name));
+  const QueueConfig config = command.config.ApplyTo(queue->config);
+  if (auto status = CheckConfig(command.name, config); !status.ok()) return refuse(status);
+  queue->config = config;
+  if (command.paused.has_value()) queue->paused = *command.paused;
+  Store(*queue);
+  state_.WantDispatch(*queue);
+  AnswerWhenSynced(command.call, Describe(*queue, now));
+}
+
+void QueueAdmin::Handle(const PurgeQueue& command) {
+  Queue* queue = state_.FindQueue(command.name);
+  if (queue == nullptr) {
+    state_.outputs->Answer(command.call, QueueNotFound(command.name));
+    return;
+  }
+  const uint64_t messages = life_cycle_.Purge(*queue);
+  state_.turn.Require(Promise::kSynced);
+  AnswerWhenSynced(command.call, MessageCount{.messages = messages});
+}
+
+void QueueAdmin::Handle(const DeleteQueue& command) {
+  Queue* queue = state_.FindQueue(command.name);
+  const auto refuse = [&](absl::Status why) { state_.outputs->Answer(command.call, std::move(why)); };
+  if (queue == nullptr) return refuse(QueueNotFound(command.name));
+  const uint64_t held = queue->stored_count() + queue->ledger.parked.rows;
+  if (command.only_if_empty && held > 0) {
+    return refuse(
+        MakeError(absl::StatusCode::kFailedPrecondition, reason::kQueueNotEmpty,
+                  fmt::format("queue {} holds {} messages: purge it first, or delete it with its messages",
+                              queue->name, held)));
+  }
+  const uint64_t messages = life_cycle_.Purge(*queue);
+  dispatcher_.EndAll(*queue, MakeError(absl::StatusCode::kNotFound, reason::kQueueDeleted,
+                                       fmt::format("queue {} was deleted", queue->name)));
+  // The ledger's row goes, not a new version of it.
+  std::erase(state_.dirty_ledgers, queue);
+  std::erase(state_.to_dispatch, queue);
+  std::erase(state_.awaiting_commit, queue);
+  if (queue->scheduled_due != kNever) state_.delay_schedule.erase({queue->scheduled_due, queue->number});
+  state_.turn.commit().Delete(LedgerKey(queue->number));
+  state_.turn.commit().Delete(QueueKey(queue->name));
+  state_.turn.Require(Promise::kSynced);
+  state_.queues_by_number.erase(QueueId(queue->number));
+  state_.queues.erase(state_.queues.find(command.name));
+  AnswerWhenSynced(command.call, MessageCount{.messages = messages});
+}
+
+QueueInfo QueueAdmin::Describe(const Queue& queue, Instant now) const {
+  const LedgerRecord& ledger = queue.ledger;
+  const Instant oldest = ledger.births.Oldest();
+  return {.name = queue.name,
+          .number = queue.number,
+          .config = queue.config,
+          .paused = queue.paused,
+          .created = queue.created,
+          .ready = queue.ready_count(),
+          .leased = queue.leased.size(),
+          .delayed = queue.delayed_count(),
+          .parked = ledger.parked.rows,
+          .bytes = queue.stored_bytes() + ledger.parked.bytes,
+          .resident = queue.resident_count(),
+          .subscriptions = queue.subscriptions.size(),
+          .oldest_age = oldest == kNever ? Duration(0) : std::max(now - oldest, Duration(0)),
+          .counters = queue.counters};
+}
+
+void QueueAdmin::Handle(const GetQueue& command, Instant now) {
+  const Queue* queue = state_.FindQueue(command.name);
+  if (queue == nullptr) {
+    state_.outputs->Answer(command.call, QueueNotFound(command.name));
+  } else {
+    state_.outputs->Answer(command.call, Reply(Describe(*queue, now)));
+  }
+}
+
+void QueueAdmin::Handle(const ListQueues& command, Instant now) {
+  QueueList list;
+  auto at = command.after.empty() ? state_.queues.lower_bound(command.prefix)
+                                  : state_.queues.upper_bound(command.after);
+  for (; at != state_.queues.end() && at->first.starts_with(command.prefix); ++at) {
+    if (list.queues.size() >= command.limit) {
+      list.more = true;
+      break;
+    }
+    list.queues.push_back(Describe(*at->second, now));
+  }
+  state_.outputs->Answer(command.call, Reply(std::move(list)));
+}
+
+absl::Status QueueAdmin::Load(std::string_view key, std::string_view value) {
+  const std::string name(key.substr(1));
+  const auto record = DecodeQueue(value);
+  if (!record.has_value()) {
+    return absl::DataLossError(fmt::format(
+        "the definition of queue {} cannot be read: the store is damaged or of a newer version", name));
+  }
+  Queue& queue = Add(name, record->number);
+  queue.created = record->created;
+  queue.paused = record->paused;
+  queue.config = record->config;
+  state_.last_queue_number = std::max(state_.last_queue_number, record->number.value());
+  return absl::OkStatus();
+}
+
+absl::Status QueueAdmin::LoadLedger(std::string_view key, std::string_view value) {
+  ByteReader reader(key);
+  reader.Byte();
+  const QueueId number(reader.Fixed32());
+  if (reader.AtEnd() && !number) {
+    const auto last = DecodeLastQueueNumber(value);
+    if (!last.has_value())
+      return absl::DataLossError("the last queue number cannot be read: the store is damaged");
+    state_.last_queue_number = std::max(state_.last_queue_number, last->value());
+    return absl::OkStatus();
+  }
+  const auto record = DecodeLedger(value);
+  Queue* queue = state_.FindQueue(number);
+  if (!reader.AtEnd() || !record.has_value() || queue == nullptr) {
+    return absl::DataLossError(fmt::format(
+        "the ledger of queue number {} cannot be read, or its queue is missing: the store is damaged "
+        "or of a newer version",
+        number.value()));
+  }
+  queue->ledger = *record;
+  if (record->ready.rows > 0) queue->ready.StartAt(record->head);
+  if (record->delayed.rows > 0) queue->delayed.StartAt({.due = record->next_due, .seq = Seq()});
+  return absl::OkStatus();
+}
+
+}  // namespace baton

@@ -1,0 +1,38 @@
+// Create, change, delete, purge, describe queues.
+#pragma once
+
+#include "server/engine/dispatcher.h"
+#include "server/engine/life_cycle.h"
+
+namespace baton {
+
+class QueueAdmin {
+ public:
+  QueueAdmin(BrokerState* state, LifeCycle* life_cycle, Dispatcher* dispatcher)
+      : state_(*state), life_cycle_(*life_cycle), dispatcher_(*dispatcher) {}
+
+  void Handle(const CreateQueue& command, Instant now);
+  void Handle(const UpdateQueue& command, Instant now);
+  void Handle(const DeleteQueue& command);
+  void Handle(const PurgeQueue& command);
+  void Handle(const GetQueue& command, Instant now);
+  void Handle(const ListQueues& command, Instant now);
+
+  // At start, from its row.
+  absl::Status Load(std::string_view key, std::string_view value);
+  absl::Status LoadLedger(std::string_view key, std::string_view value);
+
+ private:
+  Queue& Add(std::string name, QueueId number);
+  absl::Status CheckConfig(std::string_view queue, const QueueConfig& config) const;
+  void Store(const Queue& queue);
+  QueueInfo Describe(const Queue& queue, Instant now) const;
+  // Answers when the change is synced, whatever the queue's durability: administration is rare and must last.
+  void AnswerWhenSynced(CallId call, Reply reply);
+
+  BrokerState& state_;
+  LifeCycle& life_cycle_;
+  Dispatcher& dispatcher_;
+};
+
+}  // namespace baton

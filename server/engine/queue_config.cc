@@ -1,0 +1,67 @@
+#include "server/engine/queue_config.h"
+
+#include <fmt/format.h>
+
+#include "base/error.h"
+#include "base/queue_name.h"
+
+namespace baton {
+namespace {
+
+template <class T>
+void Apply(const std::optional<T>& change, T& value) {
+  if (change.has_value()) value = *change;
+}
+
+int64_t Millis(Duration duration) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+}
+
+absl::Status Invalid(const std::string& what) {
+  return MakeError(absl::StatusCode::kInvalidArgument, reason::kQueueConfigInvalid, what);
+}
+
+absl::Status CheckDuration(std::string_view property, Duration value, Duration min, Duration max) {
+  if (value >= min && value <= max) return absl::OkStatus();
+  return Invalid(fmt::format("{} = {} ms is out of range: {} ms to {} ms", property, Millis(value),
+                             Millis(min), Millis(max)));
+}
+
+}  // namespace
+
+QueueConfig QueueConfigPatch::ApplyTo(QueueConfig config) const {
+  Apply(durability, config.durability);
+  Apply(delivery, config.delivery);
+  Apply(lease, config.lease);
+  Apply(attempts_max, config.attempts_max);
+  Apply(backoff, config.backoff);
+  Apply(backoff_max, config.backoff_max);
+  Apply(exhausted, config.exhausted);
+  Apply(expired, config.expired);
+  Apply(dead_letter_queue, config.dead_letter_queue);
+  Apply(ttl, config.ttl);
+  Apply(messages_max, config.messages_max);
+  Apply(bytes_max, config.bytes_max);
+  Apply(in_flight_max, config.in_flight_max);
+  Apply(overflow, config.overflow);
+  return config;
+}
+
+absl::Status CheckQueueConfig(const QueueConfig& config) {
+  if (auto status = CheckDuration("lease", config.lease, kLeaseMin, kLeaseMax); !status.ok()) return status;
+  if (auto status = CheckDuration("backoff", config.backoff, Duration(0), kDelayMax); !status.ok())
+    return status;
+  if (auto status = CheckDuration("backoff_max", config.backoff_max, Duration(0), kDelayMax); !status.ok())
+    return status;
+  if (auto status = CheckDuration("ttl", config.ttl, Duration(0), kTtlMax); !status.ok()) return status;
+  if (config.attempts_max > kAttemptsCeiling) {
+    return Invalid(fmt::format("attempts_max = {} is out of range: 0 (unlimited) to {}", config.attempts_max,
+                               kAttemptsCeiling));
+  }
+  if (!config.dead_letter_queue.empty()) {
+    if (auto status = CheckQueueName(config.dead_letter_queue); !status.ok()) return status;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace baton

@@ -1,0 +1,149 @@
+#include "server/engine/queue_record.h"
+
+#include "base/coding.h"
+
+namespace baton {
+namespace {
+
+constexpr uint8_t kVersion = 1;
+
+// Never renumber, never reuse.
+enum Tag : uint64_t {
+  kEnd = 0,
+  kDurability = 1,
+  kDelivery = 2,
+  kLease = 3,
+  kAttemptsMax = 4,
+  kBackoff = 5,
+  kBackoffMax = 6,
+  kExhausted = 7,
+  kExpired = 8,
+  kDeadLetterQueue = 9,
+  kTtl = 10,
+  kMessagesMax = 11,
+  kBytesMax = 12,
+  kInFlightMax = 13,
+  kOverflow = 14,
+};
+
+void Append(std::string& out, Tag tag, uint64_t value) {
+  AppendVarint(out, tag);
+  AppendVarint(out, value);
+}
+void Append(std::string& out, Tag tag, Duration value) {
+  Append(out, tag, static_cast<uint64_t>(value.count()));
+}
+
+Duration ReadDuration(ByteReader& reader) { return Duration(static_cast<int64_t>(reader.Varint())); }
+
+// Enums are 1 .. max.
+template <class Enum>
+bool ReadEnum(ByteReader& reader, uint64_t max, Enum& out) {
+  const uint64_t value = reader.Varint();
+  if (value < 1 || value > max) return false;
+  out = static_cast<Enum>(value);
+  return true;
+}
+
+bool ReadProperty(ByteReader& reader, uint64_t tag, QueueConfig& config) {
+  switch (tag) {
+    case kDurability:
+      return ReadEnum(reader, 2, config.durability);
+    case kDelivery:
+      return ReadEnum(reader, 2, config.delivery);
+    case kLease:
+      config.lease = ReadDuration(reader);
+      return true;
+    case kAttemptsMax:
+      config.attempts_max = static_cast<uint32_t>(reader.Varint());
+      return true;
+    case kBackoff:
+      config.backoff = ReadDuration(reader);
+      return true;
+    case kBackoffMax:
+      config.backoff_max = ReadDuration(reader);
+      return true;
+    case kExhausted:
+      return ReadEnum(reader, 3, config.exhausted);
+    case kExpired:
+      return ReadEnum(reader, 3, config.expired);
+    case kDeadLetterQueue:
+      config.dead_letter_queue = reader.LengthPrefixed();
+      return true;
+    case kTtl:
+      config.ttl = ReadDuration(reader);
+      return true;
+    case kMessagesMax:
+      config.messages_max = reader.Varint();
+      return true;
+    case kBytesMax:
+      config.bytes_max = reader.Varint();
+      return true;
+    case kInFlightMax:
+      config.in_flight_max = reader.Varint();
+      return true;
+    case kOverflow:
+      return ReadEnum(reader, 3, config.overflow);
+    default:
+      return false;
+  }
+}
+
+}  // namespace
+
+std::string EncodeQueue(const QueueRecord& record) {
+  std::string out;
+  out.push_back(static_cast<char>(kVersion));
+  AppendVarint(out, record.number.value());
+  AppendVarint(out, static_cast<uint64_t>(ToMicros(record.created)));
+  AppendVarint(out, record.paused ? 1 : 0);
+  const QueueConfig& config = record.config;
+  Append(out, kDurability, static_cast<uint64_t>(config.durability));
+  Append(out, kDelivery, static_cast<uint64_t>(config.delivery));
+  Append(out, kLease, config.lease);
+  Append(out, kAttemptsMax, config.attempts_max);
+  Append(out, kBackoff, config.backoff);
+  Append(out, kBackoffMax, config.backoff_max);
+  Append(out, kExhausted, static_cast<uint64_t>(config.exhausted));
+  Append(out, kExpired, static_cast<uint64_t>(config.expired));
+  AppendVarint(out, kDeadLetterQueue);
+  AppendLengthPrefixed(out, config.dead_letter_queue);
+  Append(out, kTtl, config.ttl);
+  Append(out, kMessagesMax, config.messages_max);
+  Append(out, kBytesMax, config.bytes_max);
+  Append(out, kInFlightMax, config.in_flight_max);
+  Append(out, kOverflow, static_cast<uint64_t>(config.overflow));
+  AppendVarint(out, kEnd);
+  return out;
+}
+
+std::optional<QueueRecord> DecodeQueue(std::string_view value) {
+  ByteReader reader(value);
+  if (reader.Byte() != kVersion) return std::nullopt;
+  QueueRecord record;
+  record.number = QueueId(static_cast<uint32_t>(reader.Varint()));
+  record.created = InstantFromMicros(static_cast<int64_t>(reader.Varint()));
+  record.paused = reader.Varint() != 0;
+  for (uint64_t tag = reader.Varint(); tag != kEnd; tag = reader.Varint()) {
+    if (!reader.ok() || !ReadProperty(reader, tag, record.config)) return std::nullopt;
+  }
+  if (!reader.AtEnd() || !record.number || !CheckQueueConfig(record.config).ok()) return std::nullopt;
+  return record;
+}
+
+std::string EncodeLastQueueNumber(QueueId number) {
+  std::string out;
+  out.push_back(static_cast<char>(kVersion));
+  AppendVarint(out, number.value());
+  return out;
+}
+
+std::optional<QueueId> DecodeLastQueueNumber(std::string_view value) {
+  ByteReader reader(value);
+  if (reader.Byte() != kVersion) return std::nullopt;
+  const QueueId number(static_cast<uint32_t>(reader.Varint()));
+  if (!reader.AtEnd()) return std::nullopt;
+  return number;
+}
+
+}  // namespace baton

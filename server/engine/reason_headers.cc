@@ -1,0 +1,33 @@
+#include "server/engine/reason_headers.h"
+
+#include "base/coding.h"
+
+namespace baton {
+namespace {
+
+// Protobuf tags: field 1 / 2 of wire type 2 (length-delimited).
+constexpr char kField1 = 0x0a;
+constexpr char kField2 = 0x12;
+
+// One Header{name = 1, value = 2} as field 1 of Headers.
+void AppendHeader(std::string& headers, std::string_view name, std::string_view value) {
+  std::string header;
+  header.push_back(kField1);
+  AppendLengthPrefixed(header, name);
+  header.push_back(kField2);
+  AppendLengthPrefixed(header, value);
+  headers.push_back(kField1);
+  AppendLengthPrefixed(headers, header);
+}
+
+}  // namespace
+
+void AppendDeadLetterHeaders(std::string& headers, const DeadLetterStory& story) {
+  AppendHeader(headers, "baton-dead-letter-queue", story.queue);
+  AppendHeader(headers, "baton-dead-letter-reason", story.reason);
+  AppendHeader(headers, "baton-dead-letter-attempts", std::to_string(story.attempts));
+  if (!story.last_reason.empty()) AppendHeader(headers, "baton-dead-letter-last-reason", story.last_reason);
+  AppendHeader(headers, "baton-dead-letter-unix-ms", std::to_string(ToMillis(story.when)));
+}
+
+}  // namespace baton

@@ -1,0 +1,225 @@
+#include "server/engine/residency.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+
+namespace baton {
+namespace {
+
+// How long before they are due delayed messages are read from disk.
+constexpr Duration kLookahead = std::chrono::seconds(1);
+
+Instant LookAhead(Instant due) { return due - std::min(kLookahead, due.time_since_epoch()); }
+
+// A window that claims to hold everything must; otherwise rows and ledger disagree and nothing can be
+// trusted.
+absl::Status LedgerDisagrees(const Queue& queue, std::string_view what, uint64_t missing) {
+  return absl::DataLossError(
+      fmt::format("queue {}: the ledger counts {} {} messages more than there are rows: the store is damaged",
+                  queue.name, missing, what));
+}
+
+}  // namespace
+
+void Residency::RefillReady(Queue& queue) {
+  if (queue.ready.all_resident() || queue.ready.reading() || queue.paused || !queue.has_takers()) return;
+  if (queue.spilled_ready() == 0) {
+    queue.ready.SetAllResident();
+    return;
+  }
+  if (queue.ready.size() >= low_water()) return;
+  if (!reads_.HasRoom()) {
+    waiting_.push_back(queue.number);
+    return;
+  }
+  ReadRequest request;
+  request.begin = ReadyKey(queue.number, queue.ready.boundary());
+  request.end = AllOf(RowKind::kReady, queue.number).end;
+  request.rows_max = state_.options.chunk_rows;
+  request.bytes_max = state_.options.chunk_bytes;
+  if (queue.ledger.attempt_rows > 0) request.companion = &AttemptsKeyOfRow;
+  const uint64_t flight = queue.ready.BeginRead();
+  reads_.Start(std::move(request), [this, number = queue.number, flight](ReadResult result, Instant) {
+    OnReadyRows(number, flight, std::move(result));
+  });
+}
+
+void Residency::OnReadyRows(QueueId number, uint64_t flight, ReadResult result) {
+  Queue* queue = state_.FindQueue(number);
+  if (queue == nullptr || !queue->ready.InFlight(flight)) return;  // deleted, purged or evicted meanwhile
+  std::vector<ReadyPosition> keys;
+  keys.reserve(result.rows.size());
+  for (const Row& row : result.rows) keys.push_back(ParseReadyKey(row.key).value().position);
+  const auto taken = queue->ready.FinishRead(
+      keys, result.end_reached, [queue](const ReadyPosition& key) { return queue->leased.contains(key); });
+  for (const size_t index : taken) {
+    if (Message* message = Admit(*queue, result.rows[index])) life_cycle_.EnterReady(*message);
+  }
+  if (queue->ready.all_resident() && queue->spilled_ready() != 0) {
+    state_.failure.Update(LedgerDisagrees(*queue, "ready", queue->spilled_ready()));
+  }
+  state_.WantDispatch(*queue);
+}
+
+Message* Residency::Admit(Queue& queue, const Row& row) {
+  auto message = MessageFromRow(queue, row.key, *row.value, row.companion);
+  if (message == nullptr) {
+    state_.failure.Update(
+        absl::DataLossError(fmt::format("queue {}: a message row cannot be read", queue.name)));
+    return nullptr;
+  }
+  message->commit = state_.turn.latest();
+  return &life_cycle_.MakeResident(std::move(message));
+}
+
+void Residency::RefillDelayed(Queue& queue, Instant now) {
+  if (queue.delayed.all_resident() || queue.delayed.reading()) return;
+  if (queue.spilled_delayed() == 0) {
+    queue.delayed.SetAllResident();
+    return;
+  }
+  if (queue.delayed.size() >= low_water() || LookAhead(queue.delayed.boundary().due) > now) return;
+  if (!reads_.HasRoom()) {
+    waiting_.push_back(queue.number);
+    return;
+  }
+  ReadRequest request;
+  request.begin = DelayedKey(queue.number, queue.delayed.boundary());
+  request.end = AllOf(RowKind::kDelayed, queue.number).end;
+  request.rows_max = state_.options.chunk_rows;
+  request.bytes_max = state_.options.chunk_bytes;
+  if (queue.ledger.attempt_rows > 0) request.companion = &AttemptsKeyOfRow;
+  const uint64_t flight = queue.delayed.BeginRead();
+  reads_.Start(std::move(request), [this, number = queue.number, flight](ReadResult result, Instant at) {
+    OnDelayedRows(number, flight, std::move(result), at);
+  });
+}
+
+void Residency::OnDelayedRows(QueueId number, uint64_t flight, ReadResult result, Instant now) {
+  Queue* queue = state_.FindQueue(number);
+  if (queue == nullptr) return;
+  if (queue->delayed.InFlight(flight)) {
+    std::vector<DelayedPosition> keys;
+    keys.reserve(result.rows.size());
+    for (const Row& row : result.rows) keys.push_back(ParseDelayedKey(row.key).value().position);
+    const auto taken =
+        queue->delayed.FinishRead(keys, result.end_reached, [](const DelayedPosition&) { return false; });
+    for (const size_t index : taken) {
+      if (Message* message = Admit(*queue, result.rows[index])) life_cycle_.EnterDelayed(*message);
+    }
+    if (queue->delayed.all_resident() && queue->spilled_delayed() != 0) {
+      state_.failure.Update(LedgerDisagrees(*queue, "delayed", queue->spilled_delayed()));
+    }
+  }
+  Schedule(*queue, now);
+}
+
+void Residency::Schedule(Queue& queue, Instant now) {
+  Instant next = kNever;
+  if (!queue.delayed.empty()) next = queue.delayed.begin()->first.due;
+  if (!queue.delayed.all_resident() && !queue.delayed.reading() && queue.delayed.size() < low_water()) {
+    next = std::min(next, LookAhead(queue.delayed.boundary().due));
+    if (!reads_.HasRoom()) next = std::max(next, now + std::chrono::milliseconds(10));
+  }
+  if (next == queue.scheduled_due) return;
+  if (queue.scheduled_due != kNever) state_.delay_schedule.erase({queue.scheduled_due, queue.number});
+  queue.scheduled_due = next;
+  if (next != kNever) state_.delay_schedule.insert({next, queue.number});
+}
+
+void Residency::WakeDue(Instant now) {
+  std::vector<QueueId> due;
+  for (const auto& [at, number] : state_.delay_schedule) {
+    if (at > now) break;
+    due.push_back(number);
+  }
+  for (const QueueId number : due) {
+    Queue& queue = *state_.FindQueue(number);
+    while (!queue.delayed.empty() && queue.delayed.begin()->first.due <= now) {
+      life_cycle_.Wake(*queue.delayed.begin()->second, now);
+    }
+    RefillDelayed(queue, now);
+    Schedule(queue, now);
+  }
+}
+
+void Residency::RetryWaiting(Instant now) {
+  for (size_t count = waiting_.size(); count > 0 && reads_.HasRoom(); --count) {
+    Queue* queue = state_.FindQueue(waiting_.front());
+    waiting_.pop_front();
+    if (queue == nullptr) continue;
+    RefillReady(*queue);
+    RefillDelayed(*queue, now);
+    Schedule(*queue, now);
+  }
+}
+
+void Residency::EvictReady(Queue& queue, size_t keep) {
+  if (queue.ready.size() <= keep) return;
+  ReadyPosition boundary;
+  while (queue.ready.size() > keep) {
+    auto last = std::prev(queue.ready.end());
+    boundary = last->first;
+    life_cycle_.Spill(*last->second);
+  }
+  queue.ready.LowerBoundary(boundary);
+}
+
+void Residency::EvictDelayed(Queue& queue, size_t keep, Instant now) {
+  if (queue.delayed.size() <= keep) return;
+  DelayedPosition boundary;
+  while (queue.delayed.size() > keep) {
+    auto last = std::prev(queue.delayed.end());
+    boundary = last->first;
+    life_cycle_.Spill(*last->second);
+  }
+  queue.delayed.LowerBoundary(boundary);
+  Schedule(queue, now);
+}
+
+// One queue gives up half of a window. False: nothing can go.
+bool Residency::EvictSome(Instant now) {
+  Queue* victim = nullptr;
+  bool from_delayed = false;
+  size_t most = 0;
+  // A queue with takers counts only what is beyond its next reads, and only when no other queue has anything.
+  for (const bool with_takers : {false, true}) {
+    if (victim != nullptr) break;
+    for (const auto& [name, queue] : state_.queues) {
+      const bool late =
+          !queue->delayed.empty() && LookAhead(std::prev(queue->delayed.end())->first.due) > now;
+      const size_t delayed = late ? queue->delayed.size() : 0;
+      if (delayed > most) {
+        victim = queue.get();
+        from_delayed = true;
+        most = delayed;
+      }
+      if (queue->has_takers() != with_takers) continue;
+      const size_t floor = with_takers ? low_water() : 0;
+      const size_t ready = queue->ready.size() > floor ? queue->ready.size() - floor : 0;
+      if (ready > most) {
+        victim = queue.get();
+        from_delayed = false;
+        most = ready;
+      }
+    }
+  }
+  if (victim == nullptr) return false;
+  if (from_delayed) {
+    EvictDelayed(*victim, victim->delayed.size() / 2, now);
+  } else {
+    EvictReady(*victim, victim->has_takers() ? std::max(victim->ready.size() / 2, low_water())
+                                             : victim->ready.size() / 2);
+  }
+  return true;
+}
+
+void Residency::Evict(Instant now) {
+  while (state_.resident_bytes > state_.options.window_bytes && EvictSome(now)) {
+  }
+}
+
+}  // namespace baton

@@ -1,0 +1,56 @@
+// What the engine knows of a session: its subscriptions, what was delivered to it and not settled, its
+// settlements.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/btree_map.h"
+#include "absl/container/flat_hash_map.h"
+#include "base/ids.h"
+#include "base/message_id.h"
+#include "base/time.h"
+#include "server/engine/outputs.h"
+#include "server/engine/queue.h"
+
+namespace baton {
+
+// A delivery that its session has not settled. Its lease may have ended since; it keeps its place, and its
+// credit, until the client settles it, so that a late ack can be judged.
+struct Unsettled {
+  DeliveryNumber number;
+  uint32_t attempt = 1;
+  MessageId id;
+  SubscriptionId subscription;
+  uint64_t bytes = 0;
+};
+
+// One Settle of the client on its way to its answer. Answered in order.
+struct PendingSettlement {
+  size_t undecided = 0;  // tags that wait for a read
+  bool decided_all = false;
+  bool wrote = false;  // its answer waits for the commit, with the strongest promise of the queues it touched
+  Promise promise = Promise::kWritten;
+  bool ready = false;  // decided, and its promise holds
+  std::vector<SettleFailure> failures;
+};
+
+struct Session {
+  SessionId id;
+  std::string client_name;
+  std::string peer;
+  ProducerId producer;
+  Instant opened;
+
+  absl::flat_hash_map<SubscriptionId, std::unique_ptr<Subscription>> subscriptions;
+  absl::btree_map<uint64_t, Unsettled> unsettled;  // by tag
+  uint64_t last_tag = 0;
+
+  std::deque<PendingSettlement> settlements;
+  uint64_t first_settlement = 1;  // number of settlements.front()
+};
+
+}  // namespace baton

@@ -1,0 +1,254 @@
+#include "server/engine/settler.h"
+
+#include <fmt/format.h>
+
+#include "base/check.h"
+#include "base/error.h"
+
+namespace baton {
+namespace {
+
+absl::Status LeaseLost(const LeaseToken& token) {
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, reason::kLeaseLost,
+      fmt::format("the lease of message {} (attempt {}) is lost: it was delivered again, moved or expired; "
+                  "nothing was changed, and the message is somebody else's to settle",
+                  token.id.ToText(), token.attempt));
+}
+
+absl::Status MessageGone(const LeaseToken& token) {
+  return MakeError(absl::StatusCode::kNotFound, reason::kMessageNotFound,
+                   fmt::format("message {} is gone: it was settled before, expired, purged or deleted",
+                               token.id.ToText()));
+}
+
+}  // namespace
+
+struct Settler::TokenBatch {
+  CallId call;
+  SettleReply reply;
+  size_t undecided = 1;  // the last one is Handle itself, which is done when every token was looked up
+  bool wrote = false;
+  Promise promise = Promise::kWritten;
+};
+
+Settler::Standing Settler::Judge(const Message& message, const LeaseToken& token) const {
+  const Epoch epoch = state_.options.epoch;
+  if (message.state == Message::State::kLeased) {
+    return token.epoch == epoch && message.lease.number == token.delivery ? Standing::kHolding
+                                                                          : Standing::kLost;
+  }
+  // Delivered again and given back counts an attempt, unless released unstarted: so the attempts tell.
+  const bool moved = message.seq != message.id.seq || message.home == Message::Home::kParkedRow;
+  if (moved) return Standing::kLost;
+  if (token.epoch == epoch) return token.attempt == message.attempts ? Standing::kLapsed : Standing::kLost;
+  return token.epoch < epoch && token.attempt == message.attempts + 1 ? Standing::kEarlierLife
+                                                                      : Standing::kLost;
+}
+
+Settler::Outcome Settler::Decide(Message* found, const LeaseToken& token, const Settlement& settlement,
+                                 Duration lease, Instant now) {
+  if (found == nullptr) return {.status = MessageGone(token)};
+  Message& message = *found;
+  const Promise promise = message.queue->promise();
+  const Standing standing = Judge(message, token);
+  if (standing == Standing::kLost) return {.status = LeaseLost(token)};
+  if (standing != Standing::kHolding && message.deadline <= now) {
+    life_cycle_.Expire(message, now);
+    return {.status = LeaseLost(token)};
+  }
+  const bool counted = standing == Standing::kLapsed;  // the attempt, when the lease ended
+  switch (settlement.kind) {
+    case SettleKind::kAck:
+      life_cycle_.Ack(message, now);
+      break;
+    case SettleKind::kNack:
+      if (counted) return {};
+      life_cycle_.Return(message, ReturnCause::kNack, settlement.delay, settlement.reason, now);
+      break;
+    case SettleKind::kRelease:
+      if (standing == Standing::kHolding) life_cycle_.Release(message, now);
+      return {};
+    case SettleKind::kExtend:
+      if (standing != Standing::kHolding) return {.status = LeaseLost(token)};
+      life_cycle_.Extend(message, now + lease);
+      return {};
+    case SettleKind::kDeadLetter:
+      if (counted) {
+        life_cycle_.Dispose(message, Disposal::kDeadLetter, "rejected by the consumer", now);
+      } else {
+        life_cycle_.Reject(message, settlement.reason, now);
+      }
+      break;
+  }
+  return {.status = absl::OkStatus(), .wrote = true, .promise = promise};
+}
+
+// ---- By tag.
+
+void Settler::Handle(const SettleTags& command, Instant now) {
+  const auto found = state_.sessions.find(command.session);
+  if (found == state_.sessions.end()) return;
+  Session& session = *found->second;
+  session.settlements.emplace_back();
+  const uint64_t number = session.first_settlement + session.settlements.size() - 1;
+  for (const TagRange& range : command.tags) {
+    for (uint64_t tag = range.first; tag <= range.last; ++tag)
+      SettleTag(session, number, tag, command.settlement, now);
+  }
+  session.settlements.back().decided_all = true;
+  Conclude(session, number);
+}
+
+void Settler::SettleTag(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement,
+                        Instant now) {
+  const auto found = session.unsettled.find(tag);
+  if (found == session.unsettled.end()) {
+    const bool never = tag == 0 || tag > session.last_tag;
+    Record(session.id, number, tag,
+           {.status = MakeError(absl::StatusCode::kFailedPrecondition, reason::kAlreadySettled,
+                                never ? fmt::format("tag {} was never delivered in this session", tag)
+                                      : fmt::format("tag {} was settled before", tag))});
+    return;
+  }
+  const Unsettled delivery = found->second;
+  const auto subscription = session.subscriptions.find(delivery.subscription);
+  Duration lease = settlement.lease;
+  if (subscription != session.subscriptions.end()) {
+    if (lease == Duration(0)) lease = subscription->second->lease;
+    if (settlement.kind != SettleKind::kExtend) {
+      --subscription->second->unsettled;
+      subscription->second->unsettled_bytes -= delivery.bytes;
+      state_.MakeAble(*subscription->second);
+    }
+  }
+  if (lease == Duration(0)) lease = kLeaseDefault;
+  if (settlement.kind != SettleKind::kExtend) session.unsettled.erase(found);
+
+  const LeaseToken token{.epoch = state_.options.epoch,
+                         .delivery = delivery.number,
+                         .attempt = delivery.attempt,
+                         .id = delivery.id};
+  if (Message* resident = state_.FindResident(token.id.seq)) {  // nearly always
+    Record(session.id, number, tag, Decide(resident, token, settlement, lease, now));
+    return;
+  }
+  ++session.settlements[number - session.first_settlement].undecided;
+  locator_.Find(
+      token.id, now,
+      [this, session_id = session.id, number, tag, token, settlement, lease](Message* message, Instant at) {
+        // Decided even when the session has gone meanwhile: the client sent it.
+        Outcome outcome = Decide(message, token, settlement, lease, at);
+        const auto still = state_.sessions.find(session_id);
+        if (still == state_.sessions.end()) return;
+        --still->second->settlements[number - still->second->first_settlement].undecided;
+        Record(session_id, number, tag, std::move(outcome));
+        Conclude(*still->second, number);
+      });
+}
+
+void Settler::Record(SessionId session_id, uint64_t number, uint64_t tag, Outcome outcome) {
+  Session& session = *state_.sessions.at(session_id);
+  PendingSettlement& pending = session.settlements[number - session.first_settlement];
+  if (!outcome.status.ok()) {
+    pending.failures.push_back({.settlement = number, .tag = tag, .status = std::move(outcome.status)});
+  }
+  if (!outcome.wrote) return;
+  pending.wrote = true;
+  if (outcome.promise == Promise::kSynced) pending.promise = outcome.promise;
+}
+
+void Settler::Conclude(Session& session, uint64_t number) {
+  const PendingSettlement& pending = session.settlements[number - session.first_settlement];
+  if (!pending.decided_all || pending.undecided != 0) return;
+  if (!pending.wrote) {
+    MarkReady(session.id, number);
+    return;
+  }
+  state_.confirmations.When(state_.turn.latest(), pending.promise,
+                            [this, id = session.id, number] { MarkReady(id, number); });
+}
+
+void Settler::MarkReady(SessionId id, uint64_t number) {
+  const auto found = state_.sessions.find(id);
+  if (found == state_.sessions.end()) return;
+  found->second->settlements[number - found->second->first_settlement].ready = true;
+  if (number == found->second->first_settlement) answered_.push_back(id);
+}
+
+void Settler::Flush() {
+  for (const SessionId id : answered_) {
+    const auto found = state_.sessions.find(id);
+    if (found == state_.sessions.end()) continue;
+    Session& session = *found->second;
+    std::vector<SettleFailure> failures;
+    bool any = false;
+    while (!session.settlements.empty() && session.settlements.front().ready) {
+      for (SettleFailure& failure : session.settlements.front().failures)
+        failures.push_back(std::move(failure));
+      session.settlements.pop_front();
+      ++session.first_settlement;
+      any = true;
+    }
+    if (any) state_.outputs->Settled(id, session.first_settlement - 1, std::move(failures));
+  }
+  answered_.clear();
+}
+
+void Settler::ReturnAll(Session& session, Instant now) {
+  for (const auto& [tag, delivery] : session.unsettled) {
+    Message* message = state_.FindResident(delivery.id.seq);
+    if (message == nullptr || message->state != Message::State::kLeased ||
+        message->lease.number != delivery.number)
+      continue;
+    life_cycle_.Return(*message, ReturnCause::kConsumerGone, std::nullopt, "consumer gone", now);
+  }
+  session.unsettled.clear();
+}
+
+// ---- By token.
+
+void Settler::Handle(const SettleTokens& command, Instant now) {
+  auto batch = std::make_shared<TokenBatch>();
+  batch->call = command.call;
+  batch->reply.results.resize(command.tokens.size());
+  batch->undecided += command.tokens.size();
+  for (size_t i = 0; i < command.tokens.size(); ++i) {
+    const auto& token = command.tokens[i];
+    const bool possible =
+        token.has_value() && token->epoch <= state_.options.epoch &&
+        (token->epoch < state_.options.epoch || token->delivery.value() <= state_.last_delivery);
+    if (!possible) {
+      batch->reply.results[i] =
+          MakeError(absl::StatusCode::kInvalidArgument, reason::kTokenInvalid,
+                    "not a token that this broker gave; use the one of the delivery, unchanged");
+      --batch->undecided;
+      continue;
+    }
+    locator_.Find(
+        token->id, now,
+        [this, batch, i, token = *token, settlement = command.settlement](Message* message, Instant at) {
+          Duration lease = settlement.lease;
+          if (lease == Duration(0))
+            lease = message != nullptr ? message->queue->config.lease : Duration(kLeaseDefault);
+          Outcome outcome = Decide(message, token, settlement, lease, at);
+          batch->reply.results[i] = std::move(outcome.status);
+          batch->wrote |= outcome.wrote;
+          if (outcome.wrote && outcome.promise == Promise::kSynced) batch->promise = Promise::kSynced;
+          if (--batch->undecided == 0) Finish(batch);
+        });
+  }
+  if (--batch->undecided == 0) Finish(batch);
+}
+
+void Settler::Finish(const std::shared_ptr<TokenBatch>& batch) {
+  if (!batch->call) return;  // nobody waits for the answer
+  const auto answer = [this, batch] { state_.outputs->Answer(batch->call, Reply(std::move(batch->reply))); };
+  if (batch->wrote) {
+    state_.confirmations.When(state_.turn.latest(), batch->promise, answer);
+  } else {
+    answer();
+  }
+}
+
+}  // namespace baton

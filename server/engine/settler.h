@@ -1,0 +1,51 @@
+// Ack, nack, release, extend, dead-letter: by tag from sessions, by token from calls. One judgement of
+// whether a token is good.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "server/engine/life_cycle.h"
+#include "server/engine/locator.h"
+
+namespace baton {
+
+class Settler {
+ public:
+  Settler(BrokerState* state, LifeCycle* life_cycle, Locator* locator)
+      : state_(*state), life_cycle_(*life_cycle), locator_(*locator) {}
+
+  void Handle(const SettleTags& command, Instant now);
+  void Handle(const SettleTokens& command, Instant now);
+  // The session is gone: what it holds goes back.
+  void ReturnAll(Session& session, Instant now);
+  // Sends the settlements that were answered since the last call.
+  void Flush();
+
+ private:
+  struct TokenBatch;
+  struct Outcome {
+    absl::Status status;
+    bool wrote = false;  // the answer has to wait for the commit
+    Promise promise = Promise::kWritten;
+  };
+
+  // A token is good until the message is delivered again, moved, expired or gone.
+  enum class Standing { kHolding, kLapsed, kEarlierLife, kLost };
+  Standing Judge(const Message& message, const LeaseToken& token) const;
+  Outcome Decide(Message* message, const LeaseToken& token, const Settlement& settlement, Duration lease,
+                 Instant now);
+
+  void SettleTag(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement, Instant now);
+  void Record(SessionId session, uint64_t number, uint64_t tag, Outcome outcome);
+  void Conclude(Session& session, uint64_t number);
+  void MarkReady(SessionId session, uint64_t number);
+  void Finish(const std::shared_ptr<TokenBatch>& batch);
+
+  BrokerState& state_;
+  LifeCycle& life_cycle_;
+  Locator& locator_;
+  std::vector<SessionId> answered_;  // sessions with settlements to report
+};
+
+}  // namespace baton

@@ -1,0 +1,43 @@
+#include "server/engine/turn.h"
+
+#include "base/check.h"
+
+namespace baton {
+
+Turn::Finished Turn::Finish() {
+  BATON_CHECK(dirty_ && !commit_.empty());
+  submitted_ = current();
+  Finished finished{.number = submitted_, .commit = std::move(commit_), .promise = promise_};
+  commit_ = Commit();
+  dirty_ = false;
+  promise_ = Promise::kWritten;
+  return finished;
+}
+
+void Confirmations::When(CommitNumber commit, Promise promise, Send send) {
+  if (Holds(commit, promise)) {
+    send();
+    return;
+  }
+  auto& queue = promise == Promise::kSynced ? for_synced_ : for_written_;
+  BATON_CHECK(queue.empty() || queue.back().commit <= commit);
+  queue.push_back({.commit = commit, .send = std::move(send)});
+}
+
+void Confirmations::OnProgress(CommitNumber written, CommitNumber synced) {
+  BATON_CHECK(written >= written_ && synced >= synced_ && written >= synced);
+  written_ = written;
+  synced_ = synced;
+  Release(for_written_, written_);
+  Release(for_synced_, synced_);
+}
+
+void Confirmations::Release(std::deque<Waiting>& queue, CommitNumber through) {
+  while (!queue.empty() && queue.front().commit <= through) {
+    Send send = std::move(queue.front().send);
+    queue.pop_front();
+    send();
+  }
+}
+
+}  // namespace baton
