@@ -53,13 +53,13 @@ rocksdb::BlockBasedTableOptions TableOptions(const std::shared_ptr<rocksdb::Cach
 
 RocksMemoryPlan PlanRocksMemory(size_t budget_bytes, size_t wal_bytes_max) {
   RocksMemoryPlan plan;
-  plan.total_bytes = std::max<size_t>(budget_bytes, 8u << 20);
+  plan.total_bytes = std::max<size_t>(budget_bytes, 2u << 20);
   // Half of it for memtables: a message that is acked before its memtable is flushed leaves nothing on disk.
   // Not more of them than the log may hold: the log limit would flush them early.
   plan.memtables_max = 4;
   plan.memtable_bytes = std::clamp<size_t>(std::min(plan.total_bytes / 2, wal_bytes_max) / plan.memtables_max,
-                                           1u << 20, 64u << 20);
-  plan.table_bytes = std::clamp<size_t>(plan.total_bytes / 4, 4u << 20, 32u << 20);
+                                           64u << 10, 64u << 20);
+  plan.table_bytes = std::clamp<size_t>(plan.total_bytes / 4, 1u << 20, 32u << 20);
   plan.open_files_max = 512;
   return plan;
 }

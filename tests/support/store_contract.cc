@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "gmock/gmock.h"
+#include "tests/support/random_seed.h"
 
 namespace baton {
 
@@ -274,9 +275,7 @@ TEST_P(StoreContract, TakesValuesOfAnySize) {
 }
 
 TEST_P(StoreContract, HoldsWhatAModelHoldsOverRandomHistories) {
-  const uint64_t seed = std::getenv("BATON_SEED") != nullptr
-                            ? std::strtoull(std::getenv("BATON_SEED"), nullptr, 10)
-                            : std::random_device{}();
+  const uint64_t seed = RandomSeed();
   SCOPED_TRACE(fmt::format("BATON_SEED={}", seed));
   std::mt19937_64 random(seed);
   std::map<std::string, std::string> model;

@@ -1,0 +1,538 @@
+#include "tests/support/engine_simulation.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/check.h"
+
+namespace baton {
+namespace {
+
+using std::chrono::milliseconds;
+
+const std::string kQueues[] = {"orders", "mail", "dead"};
+const SubscriptionId kSubscriptions[] = {SubscriptionId(1), SubscriptionId(2), SubscriptionId(3)};
+
+}  // namespace
+
+EngineSimulation::EngineSimulation(const Options& options)
+    : options_(options), random_(options.seed), clients_(2) {
+  for (Client& client : clients_) client.producer = ProducerId(Below(1'000'000) + 1);
+}
+
+EngineSimulation::~EngineSimulation() = default;
+
+void EngineSimulation::Run() {
+  StartBroker();
+  for (int i = 0; i < options_.steps; ++i) Step();
+  EndEverything();
+  tally_.published = model_.arrows(Arrow::kPublished);
+  tally_.delivered = model_.deliveries();
+  tally_.acked = model_.acks();
+  tally_.expired = model_.arrows(Arrow::kExpired);
+  tally_.dead_lettered = model_.arrows(Arrow::kDeadLettered);
+}
+
+// ---- A life begins.
+
+void EngineSimulation::StartBroker() {
+  epoch_ = Epoch(epoch_.value() + 1);
+  // A head window of about three messages, chunks of two.
+  EngineOptions engine_options{.epoch = epoch_, .window_bytes = 3 * (sizeof(Message) + 180), .chunk_rows = 2};
+  if (Chance(10)) engine_options.window_bytes = 1 << 20;
+  engine_ = std::make_unique<Engine>(engine_options, this, &model_);
+  const auto load = [this](RowKind kind, auto&& row) {
+    const KeyRange range = AllOf(kind);
+    const auto& rows = store_.rows();
+    for (auto at = rows.lower_bound(range.begin); at != rows.end() && at->first < range.end; ++at) {
+      BATON_CHECK(row(at->first, at->second).ok());
+    }
+  };
+  load(RowKind::kQueue, [this](auto& key, auto& value) { return engine_->LoadQueue(key, value); });
+  load(RowKind::kLedger, [this](auto& key, auto& value) { return engine_->LoadLedger(key, value); });
+  load(RowKind::kProducer, [this](auto& key, auto& value) { return engine_->LoadProducer(key, value); });
+  engine_->Start(now_);
+  model_.next_commit = CommitNumber(1);
+  if (epoch_ == Epoch(1)) {
+    Send(CreateQueue{
+        .call = NextCall(), .name = "dead", .config = {.attempts_max = 2, .exhausted = Disposal::kDrop}});
+    Send(CreateQueue{
+        .call = NextCall(), .name = "orders", .config = {.attempts_max = 3, .dead_letter_queue = "dead"}});
+    Send(CreateQueue{.call = NextCall(),
+                     .name = "mail",
+                     .config = {.durability = Durability::kRelaxed,
+                                .delivery = DeliveryMode::kCommitted,
+                                .attempts_max = 4,
+                                .backoff = milliseconds(50),
+                                .exhausted = Disposal::kPark,
+                                .expired = Disposal::kDeadLetter,
+                                .dead_letter_queue = "dead"}});
+    Turn();
+    while (store_.unwritten() > 0) store_.WriteOne();
+    store_.Sync();
+    engine_->OnProgress(store_.written(), store_.synced(), now_);
+  }
+  for (Client& client : clients_) OpenClient(client);
+}
+
+void EngineSimulation::OpenClient(Client& client) {
+  client.session = SessionId(++last_session_);
+  client.holds.clear();
+  client.acks.clear();
+  client.settlements = client.settled_through = 0;
+  Send(OpenSession{
+      .session = client.session, .client_name = "simulated", .peer = "", .producer = client.producer});
+}
+
+// ---- Steps.
+
+void EngineSimulation::Step() {
+  const uint64_t dice = Below(100);
+  if (dice < 24) {
+    PublishSome();
+  } else if (dice < 27) {
+    RepublishSome();
+  } else if (dice < 35) {
+    SubscribeSome();
+  } else if (dice < 55) {
+    SettleSome();
+  } else if (dice < 60) {
+    SettleByToken();
+  } else if (dice < 64) {
+    ReceiveByCall();
+  } else if (dice < 66) {
+    Reconnect();
+  } else if (dice < 71) {
+    Administrate();
+  } else if (dice < 72) {
+    Crash();
+  } else if (dice < 82) {
+    PassTime();
+  } else {
+    StoreWorks();
+  }
+  if (Chance(60)) Turn();
+}
+
+std::string EngineSimulation::AnyQueue() { return kQueues[Chance(80) ? Below(2) : Below(3)]; }
+
+NewMessage EngineSimulation::AnyMessage() {
+  NewMessage message;
+  message.priority = Chance(50) ? 0 : static_cast<uint32_t>(Below(4));
+  if (Chance(25)) message.ttl = milliseconds(1 + Below(300));
+  if (Chance(25)) message.delay = milliseconds(1 + Below(200));
+  message.body = std::to_string(++last_body_);
+  return message;
+}
+
+void EngineSimulation::PublishSome() {
+  Client& client = AnyClient();
+  const std::string queue = AnyQueue();
+  Publish publish{.session = client.session,
+                  .call = {},
+                  .queue = queue,
+                  .producer = {},
+                  .first_sequence = client.last_sequence + 1,
+                  .want_ids = true,
+                  .messages = {}};
+  for (uint64_t count = 1 + Below(3); count > 0; --count) {
+    publish.messages.push_back(AnyMessage());
+    client.unconfirmed.emplace(++client.last_sequence, std::pair(queue, publish.messages.back()));
+  }
+  Send(std::move(publish));
+}
+
+// As after a reconnect: whatever is not confirmed comes again under its sequence.
+void EngineSimulation::RepublishSome() {
+  Client& client = AnyClient();
+  for (const auto& [sequence, sent] : client.unconfirmed) {
+    Send(Publish{.session = client.session,
+                 .call = {},
+                 .queue = sent.first,
+                 .producer = {},
+                 .first_sequence = sequence,
+                 .want_ids = true,
+                 .messages = {sent.second}});
+  }
+}
+
+void EngineSimulation::SubscribeSome() {
+  const Client& client = AnyClient();
+  const size_t which = Below(3);
+  if (Chance(15)) {
+    Send(Unsubscribe{.session = client.session, .subscription = kSubscriptions[which]});
+  } else if (Chance(30)) {
+    Send(SetCredit{.session = client.session,
+                   .subscription = kSubscriptions[which],
+                   .messages = static_cast<uint32_t>(Below(4))});
+  } else {
+    Send(Subscribe{.session = client.session,
+                   .subscription = kSubscriptions[which],
+                   .queue = kQueues[which],
+                   .lease = milliseconds(100 + Below(200)),
+                   .credit_messages = static_cast<uint32_t>(1 + Below(4))});
+  }
+}
+
+void EngineSimulation::SettleSome() {
+  Client& client = AnyClient();
+  if (client.holds.empty()) return;
+  auto at = client.holds.begin();
+  std::advance(at, Below(client.holds.size()));
+  const SettleKind kinds[] = {SettleKind::kAck,       SettleKind::kAck,     SettleKind::kAck,
+                              SettleKind::kNack,      SettleKind::kRelease, SettleKind::kExtend,
+                              SettleKind::kDeadLetter};
+  SettleTags settle{.session = client.session,
+                    .settlement = {.kind = kinds[Below(std::size(kinds))]},
+                    .tags = {{at->first, at->first}}};
+  if (settle.settlement.kind == SettleKind::kNack && Chance(50))
+    settle.settlement.delay = milliseconds(Below(100));
+  ++client.settlements;
+  const LeaseToken& token = held_[at->second].token;
+  const BrokerModel::Entry* entry = model_.Find(token.id.seq);
+  if (settle.settlement.kind == SettleKind::kAck) {
+    const Durability durability =
+        entry == nullptr ? Durability::kRelaxed : Info(entry->queue).config.durability;
+    client.acks[client.settlements].push_back(
+        {.tag = at->first, .message = token.id.seq, .durability = durability});
+  }
+  const bool extend = settle.settlement.kind == SettleKind::kExtend;
+  if (Chance(5)) {  // twice
+    Send(settle);
+    ++client.settlements;
+  }
+  if (!extend) client.holds.erase(at);
+  Send(std::move(settle));
+}
+
+void EngineSimulation::SettleByToken() {
+  if (held_.empty()) return;
+  const SettleKind kinds[] = {SettleKind::kAck, SettleKind::kAck, SettleKind::kNack, SettleKind::kRelease,
+                              SettleKind::kExtend};
+  SettleTokens settle{
+      .call = NextCall(), .settlement = {.kind = kinds[Below(std::size(kinds))]}, .tokens = {}};
+  const size_t from = held_.size() > 12 ? held_.size() - 12 : 0;
+  for (uint64_t count = 1 + Below(2); count > 0; --count)
+    settle.tokens.push_back(held_[from + Below(held_.size() - from)].token);
+  Send(std::move(settle));
+}
+
+void EngineSimulation::ReceiveByCall() {
+  const CallId call = NextCall();
+  Send(Receive{.call = call,
+               .queue = AnyQueue(),
+               .messages_max = static_cast<uint32_t>(1 + Below(2)),
+               .bytes_max = 1000,
+               .wait = milliseconds(Below(100)),
+               .lease = milliseconds(100 + Below(200))});
+  if (Chance(20)) Send(CancelCall{.call = call});
+}
+
+void EngineSimulation::Reconnect() {
+  Client& client = AnyClient();
+  Send(CloseSession{.session = client.session});
+  // Its leases went back at once.
+  for (const auto& [tag, index] : client.holds) {
+    const LeaseToken& token = held_[index].token;
+    const BrokerModel::Entry* entry = model_.Find(token.id.seq);
+    BATON_CHECK(entry == nullptr || entry->state != BrokerModel::State::kLeased ||
+                model_.holder(token.id.seq) != token.delivery);
+  }
+  OpenClient(client);
+}
+
+void EngineSimulation::Administrate() {
+  const std::string queue = AnyQueue();
+  switch (Below(8)) {
+    case 0:
+      Send(PurgeQueue{.call = NextCall(), .name = queue});
+      model_.Purged(queue);
+      break;
+    case 1:
+      Send(UpdateQueue{.call = NextCall(), .name = queue, .config = {}, .paused = Chance(30)});
+      break;
+    case 2:
+      Send(UpdateQueue{.call = NextCall(),
+                       .name = queue,
+                       .config = {.messages_max = Chance(50) ? 0 : 3 + Below(4),
+                                  .overflow = static_cast<OverflowPolicy>(1 + Below(3))}});
+      break;
+    case 3:
+      Send(UpdateQueue{.call = NextCall(),
+                       .name = queue,
+                       .config = {.attempts_max = static_cast<uint32_t>(Below(4)),
+                                  .exhausted = static_cast<Disposal>(1 + Below(3)),
+                                  .expired = static_cast<Disposal>(1 + Below(3)),
+                                  .in_flight_max = Chance(50) ? 0 : 1 + Below(3)}});
+      break;
+    case 4:
+      Send(UpdateQueue{.call = NextCall(),
+                       .name = queue,
+                       .config = {.durability = static_cast<Durability>(1 + Below(2)),
+                                  .delivery = static_cast<DeliveryMode>(1 + Below(2))}});
+      break;
+    case 5:
+      Send(ListMessages{.call = NextCall(),
+                        .queue = queue,
+                        .state = Chance(50) ? MessageState::kReady : MessageState::kDelayed});
+      break;
+    default: {
+      if (model_.entries().empty()) break;
+      auto at = model_.entries().begin();
+      std::advance(at, Below(model_.entries().size()));
+      const auto known = ids_.find(at->first);
+      if (known == ids_.end()) break;
+      if (Chance(50)) {
+        Send(GetMessage{.call = NextCall(), .id = known->second});
+      } else {
+        Send(DeleteMessage{.call = NextCall(), .id = known->second});
+      }
+    }
+  }
+}
+
+void EngineSimulation::PassTime() {
+  if (Chance(50) && next_due_ != kNever) {
+    now_ = std::max(now_, std::min(next_due_, now_ + milliseconds(500)));
+  } else {
+    now_ += milliseconds(Below(60));
+  }
+}
+
+void EngineSimulation::StoreWorks() {
+  for (uint64_t count = Below(3); count > 0 && store_.unwritten() > 0; --count) store_.WriteOne();
+  if (Chance(40)) store_.Sync();
+  if (Chance(70)) engine_->OnProgress(store_.written(), store_.synced(), now_);
+  if (Chance(30)) model_.Synced(store_.synced());
+  while (Chance(60) && store_.LookOne()) {
+  }
+  while (Chance(60)) {
+    auto answer = store_.TakeAnswer();
+    if (!answer.has_value()) break;
+    ++tally_.reads;
+    engine_->OnRead(*std::move(answer), now_);
+  }
+}
+
+void EngineSimulation::Crash() {
+  const bool power_lost = Chance(50);
+  engine_.reset();
+  const CommitNumber survived = store_.Crash(power_lost ? Below(store_.unsynced() + 1) : store_.unsynced());
+  model_.Crashed(survived);
+  CheckPromises(power_lost);
+  ++tally_.crashes;
+  confirmed_.clear();
+  if (Chance(30)) now_ += milliseconds(Below(1000));
+  next_due_ = kNever;
+  StartBroker();
+}
+
+// Nothing confirmed is lost, nothing whose ack was confirmed comes back.
+void EngineSimulation::CheckPromises(bool power_lost) const {
+  for (const Promised& promised : confirmed_) {
+    if (power_lost && promised.durability == Durability::kRelaxed) continue;
+    BATON_CHECK(model_.Accepted(promised.producer, promised.sequence))
+        << "a confirmed message is lost: " << promised.sequence;
+  }
+  for (const Promised& promised : confirmed_acks_) {
+    if (power_lost && promised.durability == Durability::kRelaxed) continue;
+    BATON_CHECK(model_.Find(promised.message) == nullptr)
+        << "an acked message came back: " << promised.message;
+  }
+}
+
+void EngineSimulation::Turn() {
+  Engine::Turn turn = engine_->EndTurn(now_);
+  BATON_CHECK(turn.failure.ok()) << turn.failure;
+  model_.CheckNothingOnItsWay();
+  if (turn.number) {
+    model_.Committed(turn.number);
+    store_.Submit(turn.number, std::move(turn.commit), turn.promise);
+  }
+  model_.next_commit = CommitNumber(store_.submitted().value() + 1);
+  for (ReadRequest& read : turn.reads) store_.Read(std::move(read));
+  next_due_ = turn.next_due;
+  CheckCounts();
+}
+
+QueueInfo EngineSimulation::Info(const std::string& queue) {
+  const CallId call = NextCall();
+  engine_->Handle(GetQueue{.call = call, .name = queue}, now_);
+  return infos_.extract(call).mapped();
+}
+
+void EngineSimulation::CheckCounts() {
+  for (const std::string& queue : kQueues) {
+    const QueueInfo info = Info(queue);
+    const BrokerModel::Counts counts = model_.CountsOf(queue);
+    BATON_CHECK_EQ(info.leased, counts.leased) << queue;
+    BATON_CHECK_EQ(info.parked, counts.parked) << queue;
+    BATON_CHECK_EQ(info.bytes, counts.bytes) << queue;
+    BATON_CHECK_EQ(info.ready + info.delayed, counts.ready + counts.delayed) << queue;
+    if (counts.perhaps_delayed == 0) BATON_CHECK_EQ(info.ready, counts.ready) << queue;
+  }
+}
+
+// ---- The end: everything is consumed, and nothing is left.
+
+bool EngineSimulation::NothingMoves() {
+  while (store_.unwritten() > 0) store_.WriteOne();
+  store_.Sync();
+  engine_->OnProgress(store_.written(), store_.synced(), now_);
+  model_.Synced(store_.synced());
+  bool moved = false;
+  while (store_.LookOne()) moved = true;
+  while (auto answer = store_.TakeAnswer()) {
+    ++tally_.reads;
+    moved = true;
+    engine_->OnRead(*std::move(answer), now_);
+  }
+  Turn();
+  return !moved && store_.unwritten() == 0 && !store_.HasReads();
+}
+
+void EngineSimulation::EndEverything() {
+  ending_ = true;
+  for (Client& client : clients_) Send(CloseSession{.session = client.session});
+  for (const std::string& queue : kQueues) {
+    Send(UpdateQueue{.call = NextCall(),
+                     .name = queue,
+                     .config = {.attempts_max = 0, .in_flight_max = 0},
+                     .paused = false});
+  }
+  Client& client = clients_[0];
+  OpenClient(client);
+  for (size_t i = 0; i < 3; ++i) {
+    Send(Subscribe{.session = client.session,
+                   .subscription = kSubscriptions[i],
+                   .queue = kQueues[i],
+                   .credit_messages = 5});
+  }
+  for (int round = 0;; ++round) {
+    BATON_CHECK_LT(round, 3'000) << "the broker does not come to rest: " << model_.entries().size()
+                                 << " messages are left";
+    const bool still = NothingMoves();
+    for (const auto& [tag, index] : client.holds) {
+      Send(SettleTags{.session = client.session, .settlement = {}, .tags = {{tag, tag}}});
+    }
+    const bool acked = !client.holds.empty();
+    client.holds.clear();
+    if (!still || acked) continue;
+    for (const auto& [seq, entry] : model_.entries()) {
+      if (entry.state == BrokerModel::State::kParked)
+        Send(DeleteMessage{.call = NextCall(), .id = ids_.at(seq)});
+    }
+    if (model_.entries().empty() && next_due_ > now_ + std::chrono::minutes(10)) break;
+    // The broker itself says when it has something to do next.
+    if (next_due_ != kNever) now_ = std::max(now_, next_due_);
+  }
+  CheckRows();
+}
+
+void EngineSimulation::CheckRows() {
+  for (const RowKind kind :
+       {RowKind::kReady, RowKind::kDelayed, RowKind::kParked, RowKind::kAttempts, RowKind::kExpiry}) {
+    BATON_CHECK_EQ(store_.CountOf(kind), 0u) << "rows of kind " << static_cast<char>(kind) << " are left";
+  }
+  for (const std::string& queue : kQueues) {
+    const QueueInfo info = Info(queue);
+    BATON_CHECK_EQ(info.ready + info.leased + info.delayed + info.parked + info.bytes + info.resident, 0u)
+        << queue;
+  }
+}
+
+// ---- Outputs.
+
+void EngineSimulation::Send(Command command) {
+  if (options_.print)
+    std::fprintf(stderr, "t=%lld command %zu\n", static_cast<long long>(ToMicros(now_)), command.index());
+  engine_->Handle(std::move(command), now_);
+}
+
+void EngineSimulation::SessionOpened(SessionId, uint64_t) {}
+void EngineSimulation::Subscribed(SessionId, SubscriptionId, absl::StatusOr<Duration>) {}
+void EngineSimulation::SubscriptionEnded(SessionId, SubscriptionId, absl::Status) {}
+void EngineSimulation::EndSession(SessionId, absl::Status) {}
+
+void EngineSimulation::Deliver(SessionId session, const DeliveryView& delivery) {
+  const BrokerModel::Entry* entry = model_.Find(delivery.id.seq);
+  BATON_CHECK(entry != nullptr && entry->state == BrokerModel::State::kLeased);
+  BATON_CHECK_EQ(entry->body, delivery.body);
+  BATON_CHECK_EQ(entry->attempts + 1, delivery.attempt);
+  BATON_CHECK(delivery.redelivered == (delivery.attempt > 1 || EpochOf(delivery.id.seq) < epoch_));
+  ids_[delivery.id.seq] = delivery.id;
+  for (Client& client : clients_) {
+    if (client.session != session) continue;
+    client.holds.emplace(delivery.tag, held_.size());
+    held_.push_back(
+        {.session = session,
+         .tag = delivery.tag,
+         .token = {
+             .epoch = epoch_, .delivery = delivery.number, .attempt = delivery.attempt, .id = delivery.id}});
+    return;
+  }
+  BATON_CHECK(false) << "a delivery to a session that is closed";
+}
+
+void EngineSimulation::Confirm(SessionId session, ConfirmRun run) {
+  for (Client& client : clients_) {
+    if (client.session != session) continue;
+    for (uint64_t sequence = run.first; sequence <= run.last; ++sequence) {
+      const bool failed = std::any_of(run.failures.begin(), run.failures.end(),
+                                      [&](auto& f) { return f.sequence == sequence; });
+      const bool duplicate = std::count(run.duplicates.begin(), run.duplicates.end(), sequence) != 0;
+      client.unconfirmed.erase(sequence);
+      if (failed) continue;
+      BATON_CHECK(model_.Accepted(client.producer, sequence));
+      confirmed_.push_back(
+          {.message = {}, .producer = client.producer, .sequence = sequence, .durability = run.durability});
+      if (duplicate) continue;
+      const auto id = MessageId::FromBytes(
+          std::string_view(run.ids).substr((sequence - run.first) * MessageId::kBytes, MessageId::kBytes));
+      ids_[id->seq] = *id;
+      const CommitNumber commit = model_.published_with(id->seq);
+      BATON_CHECK_LE(commit, run.durability == Durability::kDurable ? store_.synced() : store_.written())
+          << "confirmed before its promise holds";
+    }
+  }
+}
+
+void EngineSimulation::Settled(SessionId session, uint64_t through, std::vector<SettleFailure> failures) {
+  for (Client& client : clients_) {
+    if (client.session != session) continue;
+    BATON_CHECK_GT(through, client.settled_through);
+    BATON_CHECK(ending_ || through <= client.settlements);
+    client.settled_through = through;
+    for (auto at = client.acks.begin(); at != client.acks.end() && at->first <= through;
+         at = client.acks.erase(at)) {
+      for (const Acked& acked : at->second) {
+        const bool failed = std::any_of(failures.begin(), failures.end(), [&](auto& f) {
+          return f.settlement == at->first && f.tag == acked.tag;
+        });
+        if (failed) continue;
+        BATON_CHECK(model_.Find(acked.message) == nullptr) << "acked, yet there: " << acked.message;
+        BATON_CHECK_LE(model_.acked_with(acked.message), store_.written())
+            << "an ack was confirmed before it was written";
+        confirmed_acks_.push_back(
+            {.message = acked.message, .producer = {}, .sequence = 0, .durability = acked.durability});
+      }
+    }
+  }
+}
+
+void EngineSimulation::Answer(CallId call, absl::StatusOr<Reply> reply) {
+  if (!reply.ok()) {
+    BATON_CHECK(reply.status().code() != absl::StatusCode::kInternal) << reply.status();
+    return;
+  }
+  if (auto* info = std::get_if<QueueInfo>(&*reply)) {
+    infos_.emplace(call, std::move(*info));
+  } else if (auto* received = std::get_if<ReceiveReply>(&*reply)) {
+    for (const ReceivedMessage& message : received->messages) {
+      ids_[message.token.id.seq] = message.token.id;
+      held_.push_back({.session = {}, .tag = 0, .token = message.token});
+    }
+  }
+}
+
+}  // namespace baton

@@ -1,0 +1,141 @@
+// One broker's life from a seed: random commands from two sessions and from calls, commits and reads that
+// complete at any later turn, time that jumps to deadlines, clients that die, acks that come twice or late,
+// crashes that lose every commit not written. Checked against the model at every arrow, every confirmation
+// and every turn.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "server/engine/engine.h"
+#include "tests/support/broker_model.h"
+#include "tests/support/fake_store.h"
+
+namespace baton {
+
+class EngineSimulation : private Outputs {
+ public:
+  struct Options {
+    uint64_t seed = 1;
+    int steps = 150;
+    bool print = false;  // each step, for finding what went wrong
+  };
+
+  explicit EngineSimulation(const Options& options);
+  ~EngineSimulation() override;
+
+  // Plays the whole life, then lets everything end: every message leaves, and nothing may be left in the
+  // store.
+  void Run();
+
+  struct Tally {
+    uint64_t published = 0;
+    uint64_t delivered = 0;
+    uint64_t acked = 0;
+    uint64_t expired = 0;
+    uint64_t dead_lettered = 0;
+    uint64_t crashes = 0;
+    uint64_t reads = 0;
+    uint64_t late_acks = 0;
+  };
+  const Tally& tally() const { return tally_; }
+
+ private:
+  struct Held {  // a delivery that some client knows of
+    SessionId session;
+    uint64_t tag = 0;
+    LeaseToken token;
+    bool settled = false;
+  };
+  struct Acked {
+    uint64_t tag = 0;
+    Seq message;
+    Durability durability = Durability::kDurable;
+  };
+  struct Client {
+    SessionId session;
+    ProducerId producer;
+    uint64_t last_sequence = 0;
+    std::map<uint64_t, std::pair<std::string, NewMessage>> unconfirmed;  // by sequence
+    std::map<uint64_t, size_t> holds;                                    // tag -> index in held_
+    uint64_t settlements = 0;
+    std::map<uint64_t, std::vector<Acked>> acks;  // by number of settlement, not answered yet
+    uint64_t settled_through = 0;
+  };
+
+  // Steps.
+  void StartBroker();
+  void Step();
+  void PublishSome();
+  void RepublishSome();
+  void SubscribeSome();
+  void SettleSome();
+  void SettleByToken();
+  void ReceiveByCall();
+  void Reconnect();
+  void Administrate();
+  void Crash();
+  void PassTime();
+  void StoreWorks();
+  void Turn();
+  void CheckCounts();
+  void CheckRows();
+  void EndEverything();
+  bool NothingMoves();
+  void OpenClient(Client& client);
+  QueueInfo Info(const std::string& queue);
+  void CheckPromises(bool power_lost) const;
+
+  // Choices.
+  uint64_t Below(uint64_t bound) { return bound == 0 ? 0 : random_() % bound; }
+  bool Chance(int percent) { return Below(100) < static_cast<uint64_t>(percent); }
+  Client& AnyClient() { return clients_[Below(clients_.size())]; }
+  std::string AnyQueue();
+  NewMessage AnyMessage();
+  CallId NextCall() { return CallId(++last_call_); }
+  void Send(Command command);
+
+  // Outputs.
+  void SessionOpened(SessionId session, uint64_t accepted_sequence) override;
+  void Subscribed(SessionId session, SubscriptionId subscription, absl::StatusOr<Duration> lease) override;
+  void SubscriptionEnded(SessionId session, SubscriptionId subscription, absl::Status why) override;
+  void Deliver(SessionId session, const DeliveryView& delivery) override;
+  void Confirm(SessionId session, ConfirmRun run) override;
+  void Settled(SessionId session, uint64_t through, std::vector<SettleFailure> failures) override;
+  void EndSession(SessionId session, absl::Status why) override;
+  void Answer(CallId call, absl::StatusOr<Reply> reply) override;
+
+  const Options options_;
+  std::mt19937_64 random_;
+  FakeStore store_;
+  BrokerModel model_;
+  std::unique_ptr<Engine> engine_;
+  Instant now_ = InstantFromMicros(1'700'000'000'000'000);
+  Instant next_due_ = kNever;
+  Epoch epoch_;
+  std::vector<Client> clients_;
+  std::vector<Held> held_;
+  std::map<CallId, QueueInfo> infos_;
+  std::map<Seq, MessageId> ids_;
+  uint64_t last_session_ = 0;
+  uint64_t last_call_ = 0;
+  uint64_t last_body_ = 0;
+  // What was promised: these must survive a crash, and these must never come back.
+  struct Promised {
+    Seq message;
+    ProducerId producer;
+    uint64_t sequence = 0;
+    Durability durability = Durability::kDurable;
+  };
+  std::vector<Promised> confirmed_;
+  std::vector<Promised> confirmed_acks_;
+  bool ending_ = false;
+  Tally tally_;
+};
+
+}  // namespace baton

@@ -1,0 +1,134 @@
+#include "tests/support/fake_store.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace baton {
+namespace {
+
+bool Alternates(std::string_view key) {
+  return std::string_view("RDPXU").find(key.front()) != std::string_view::npos;
+}
+
+}  // namespace
+
+void FakeStore::Submit(CommitNumber number, Commit commit, Promise) {
+  BATON_CHECK_EQ(number.value(), submitted_.value() + 1);
+  submitted_ = number;
+  unwritten_.push_back({.number = number, .commit = std::move(commit)});
+}
+
+void FakeStore::Read(ReadRequest request) {
+  waiting_.push_back({.request = std::move(request), .after = submitted_});
+}
+
+void FakeStore::WriteOne() {
+  BATON_CHECK(!unwritten_.empty());
+  Pending pending = std::move(unwritten_.front());
+  unwritten_.pop_front();
+  Apply(pending.commit, rows_);
+  written_ = pending.number;
+  unsynced_.push_back(std::move(pending));
+}
+
+void FakeStore::Sync() {
+  for (const Pending& pending : unsynced_) Apply(pending.commit, synced_rows_);
+  unsynced_.clear();
+  synced_ = written_;
+}
+
+bool FakeStore::LookOne() {
+  if (waiting_.empty() || waiting_.front().after > written_) return false;
+  answers_.push_back(Look(waiting_.front().request));
+  waiting_.pop_front();
+  return true;
+}
+
+std::optional<ReadResult> FakeStore::TakeAnswer() {
+  if (answers_.empty()) return std::nullopt;
+  ReadResult result = std::move(answers_.front());
+  answers_.pop_front();
+  return result;
+}
+
+CommitNumber FakeStore::Crash(size_t keep_unsynced) {
+  CommitNumber survived = synced_;
+  rows_ = synced_rows_;
+  for (size_t i = 0; i < std::min(keep_unsynced, unsynced_.size()); ++i) {
+    Apply(unsynced_[i].commit, rows_);
+    survived = unsynced_[i].number;
+  }
+  synced_rows_ = rows_;
+  unwritten_.clear();
+  unsynced_.clear();
+  waiting_.clear();
+  answers_.clear();
+  submitted_ = written_ = synced_ = CommitNumber();
+  return survived;
+}
+
+size_t FakeStore::CountOf(RowKind kind) const {
+  return static_cast<size_t>(std::count_if(rows_.begin(), rows_.end(), [kind](const auto& row) {
+    return row.first.front() == static_cast<char>(kind);
+  }));
+}
+
+void FakeStore::Apply(const Commit& commit, Rows& rows) {
+  commit.ForEach([&rows](const Commit::Op& op) {
+    const std::string key(op.key);
+    switch (op.kind) {
+      case Commit::Kind::kPut: {
+        const bool fresh = rows.insert_or_assign(key, std::string(op.value)).second;
+        BATON_CHECK(fresh || !Alternates(key)) << "a second Put on a row of kind " << key.front();
+        break;
+      }
+      case Commit::Kind::kDelete:
+        BATON_CHECK(!Alternates(key)) << "Delete on a row of kind " << key.front();
+        rows.erase(key);
+        break;
+      case Commit::Kind::kSingleDelete:
+        BATON_CHECK(Alternates(key)) << "SingleDelete on a row of kind " << key.front();
+        BATON_CHECK_EQ(rows.erase(key), 1u)
+            << "SingleDelete of a row that is not there, kind " << key.front();
+        break;
+      case Commit::Kind::kDeleteRange:
+        rows.erase(rows.lower_bound(key), rows.lower_bound(std::string(op.value)));
+        break;
+    }
+  });
+}
+
+Row FakeStore::Find(const std::string& key, const ReadRequest& request) const {
+  Row row{.key = key, .value = {}, .companion = {}};
+  const auto found = rows_.find(key);
+  if (found == rows_.end()) return row;
+  row.value = found->second;
+  if (request.companion == nullptr) return row;
+  const auto companion = rows_.find(request.companion(key));
+  if (companion != rows_.end()) row.companion = companion->second;
+  return row;
+}
+
+ReadResult FakeStore::Look(const ReadRequest& request) const {
+  ReadResult result{.id = request.id, .status = absl::OkStatus(), .rows = {}, .end_reached = false};
+  if (!request.keys.empty()) {
+    for (const std::string& key : request.keys) result.rows.push_back(Find(key, request));
+    return result;
+  }
+  std::vector<std::string> keys;
+  for (auto at = rows_.lower_bound(request.begin); at != rows_.end() && at->first < request.end; ++at)
+    keys.push_back(at->first);
+  if (request.reverse) std::reverse(keys.begin(), keys.end());
+  size_t bytes = 0;
+  for (const std::string& key : keys) {
+    if (!result.rows.empty() && (result.rows.size() >= request.rows_max || bytes >= request.bytes_max))
+      return result;
+    result.rows.push_back(Find(key, request));
+    bytes += result.rows.back().value->size();
+  }
+  result.end_reached = true;
+  return result;
+}
+
+}  // namespace baton
