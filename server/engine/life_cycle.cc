@@ -108,11 +108,12 @@ void LifeCycle::PlaceReady(Message& message) {
   EraseResident(message);
 }
 
-void LifeCycle::PlaceDelayed(Message& message, Instant due) {
+void LifeCycle::PlaceDelayed(Message& message, Instant due, Instant now) {
   rows_.Remove(message);
   message.home = Message::Home::kDelayedRow;
   message.due = due;
   rows_.Put(message);
+  Note(Arrow::kDelayed, message, now);
   if (message.queue->delayed.Covers(message.delayed_position())) {
     EnterDelayed(message);
   } else {
@@ -262,7 +263,7 @@ void LifeCycle::Return(Message& message, ReturnCause cause, std::optional<Durati
   }
   const Duration wait = delay.value_or(BackoffAfter(message.attempts, queue.config));
   if (wait > Duration(0)) {
-    PlaceDelayed(message, now + wait);
+    PlaceDelayed(message, now + wait, now);
   } else {
     PlaceReady(message);
   }

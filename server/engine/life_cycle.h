@@ -74,7 +74,7 @@ class LifeCycle {
   void TakeOut(Message& message);
   // From state kSpilled into the ready window, or out of memory.
   void PlaceReady(Message& message);
-  void PlaceDelayed(Message& message, Instant due);
+  void PlaceDelayed(Message& message, Instant due, Instant now);
 
   void Changed(const Message& message);
   void Note(Arrow arrow, const Message& message, Instant now) {

@@ -12,7 +12,8 @@ enum class Arrow : uint8_t {
   kDelivered,  // ready -> leased
   kAcked,      // gone
   kReleased,   // leased -> ready, not an attempt
-  kReturned,  // an attempt counted (message.attempts already raised); ready again, delayed, or on its way out
+  kReturned,      // an attempt counted (message.attempts already raised); ready again unless another arrow follows
+  kDelayed,       // returned, and ready again only when message.due has come
   kExpired,   // its time is over; on its way out
   kDeadLettered,  // now in the dead-letter queue
   kParked,

@@ -40,7 +40,7 @@ void EngineSimulation::StartBroker() {
   // A head window of about three messages, chunks of two.
   EngineOptions engine_options{.epoch = epoch_, .window_bytes = 3 * (sizeof(Message) + 180), .chunk_rows = 2};
   if (Chance(10)) engine_options.window_bytes = 1 << 20;
-  engine_ = std::make_unique<Engine>(engine_options, this, &model_);
+  engine_ = std::make_unique<Engine>(engine_options, static_cast<Outputs*>(this), &model_);
   const auto load = [this](RowKind kind, auto&& row) {
     const KeyRange range = AllOf(kind);
     const auto& rows = store_.rows();
