@@ -76,6 +76,8 @@ class Rule(unittest.TestCase):
         self.assert_fine(check, "server/a.cc", "// rand() is banned", 'Say("do not call system()");', "my.system(1);",
                          "static_assert(true);", "using namespace std::chrono_literals;", "operand(x)", "R\"(rand())\"",
                          "int n = 1'000; /* throw */", "BATON_CHECK(x)")
+        self.assert_fine(check, "server/a.cc", "t.detach();  // allowed: ends by itself", "// allowed: it ends by itself\nt.detach();")
+        self.assert_faults(check, "server/a.cc", "t.detach();  // allowed:", "// allowed: too far away\n\nt.detach();")
         self.assert_fine(check, "tests/crash/a.cc", "usleep(5);")
         self.assert_fine(check, "tests/unit/a.cc", "EXPECT_THROW(x, y);")
 
