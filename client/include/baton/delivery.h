@@ -15,6 +15,7 @@ namespace baton {
 namespace client {
 class DeliveryChunk;
 class ConsumerCore;
+struct Settlement;
 }  // namespace client
 
 inline namespace client_api {
@@ -71,6 +72,7 @@ class Delivery {
  private:
   friend class client::ConsumerCore;
   Delivery(std::shared_ptr<client::DeliveryChunk> chunk, uint32_t index);
+  void Settle(const client::Settlement& how, SettleCallback done);
 
   std::shared_ptr<client::DeliveryChunk> chunk_;
   uint32_t index_ = 0;

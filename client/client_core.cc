@@ -1,0 +1,170 @@
+#include "client/client_core.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <random>
+#include <thread>
+#include <utility>
+
+#include "base/error.h"
+#include "client/backoff.h"
+#include "client/grpc_channel.h"
+#include "client/grpc_transport.h"
+
+namespace baton::client {
+namespace {
+
+constexpr size_t kClientNameMax = 128;
+// One attempt to reach a broker, when nobody wants to wait longer.
+constexpr std::chrono::seconds kAttempt{5};
+
+std::string NameOrDefault(const std::string& name) {
+  std::string chosen =
+      name.empty() ? fmt::format("{} {}", ::program_invocation_short_name, ::getpid()) : name;
+  if (chosen.size() > kClientNameMax) chosen.resize(kClientNameMax);
+  return chosen;
+}
+
+// Never 0.
+uint64_t RandomProducerId() {
+  std::random_device device;
+  const uint64_t id = (uint64_t{device()} << 32) | device();
+  return id == 0 ? 1 : id;
+}
+
+absl::Status ClosedError() {
+  return MakeError(absl::StatusCode::kFailedPrecondition, reason::kClientClosed, "the client is closed");
+}
+
+// Somebody answered, if only to refuse.
+bool IsAnswer(const absl::Status& status) {
+  return status.code() != absl::StatusCode::kUnavailable &&
+         status.code() != absl::StatusCode::kDeadlineExceeded;
+}
+
+}  // namespace
+
+ClientCore::ClientCore(ClientOptions options, Address address, std::shared_ptr<grpc::Channel> channel)
+    : options_(std::move(options)),
+      address_(std::move(address)),
+      channel_(std::move(channel)),
+      calls_(std::make_shared<GrpcCalls>(channel_)) {}
+
+absl::StatusOr<std::shared_ptr<ClientCore>> ClientCore::Connect(ClientOptions options) {
+  auto address = ResolveAddress(options.url);
+  if (!address.ok()) return address.status();
+  auto channel = MakeChannel(*address, options.tls);
+  if (!channel.ok()) return channel.status();
+  auto core = std::make_shared<ClientCore>(std::move(options), *std::move(address), *std::move(channel));
+  if (absl::Status there = core->WaitForBroker(); !there.ok()) return there;
+  return core;
+}
+
+absl::Status ClientCore::WaitForBroker() {
+  const SteadyTime deadline = DeadlineAfter(options_.connect_timeout);
+  Backoff backoff(std::chrono::milliseconds(500), RandomProducerId());
+  while (true) {
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto limit = std::clamp<std::chrono::milliseconds>(left, std::chrono::milliseconds(100), kAttempt);
+    const bool one_attempt = options_.connect_timeout.count() <= 0;
+    const auto status =
+        calls_->Call(&v1::Admin::Stub::GetStatus, v1::GetStatusRequest(), one_attempt ? kAttempt : limit);
+    // Any answer will do: what the broker refuses, the calls will say.
+    if (status.ok() ||
+        (IsAnswer(status.status()) && status.status().code() != absl::StatusCode::kUnauthenticated)) {
+      return absl::OkStatus();
+    }
+    const std::chrono::milliseconds pause = backoff.Next();
+    if (IsAnswer(status.status()) || std::chrono::steady_clock::now() + pause >= deadline) {
+      return Explain(status.status());
+    }
+    std::this_thread::sleep_for(pause);
+  }
+}
+
+absl::Status ClientCore::Explain(const absl::Status& status) const {
+  // With a reason it is the broker that speaks.
+  if (IsAnswer(status) || !ReasonOf(status).empty()) return status;
+  if (status.code() == absl::StatusCode::kDeadlineExceeded) {
+    return MakeError(
+        status.code(), reason::kBrokerUnreachable,
+        fmt::format("the broker at {} did not answer in time ({})", url(), std::string(status.message())));
+  }
+  return MakeError(
+      absl::StatusCode::kUnavailable, reason::kBrokerUnreachable,
+      fmt::format(
+          "no broker answers at {} ({}); start one with `batond`, or give the address of a running one "
+          "(BATON_URL, --url)",
+          url(), std::string(status.message())));
+}
+
+absl::Status ClientCore::CheckUsable() {
+  if (absl::Status forked = fork_guard_.Check(); !forked.ok()) return forked;
+  MutexLock lock(mutex_);
+  return closed_ ? ClosedError() : absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<Session>> ClientCore::OpenSession() {
+  if (absl::Status usable = CheckUsable(); !usable.ok()) return usable;
+  std::shared_ptr<Session> session;
+  {
+    MutexLock lock(mutex_);
+    if (closed_) return ClosedError();
+    if (session_ == nullptr) {
+      SessionOptions options{.url = url(),
+                             .client_name = NameOrDefault(options_.name),
+                             .producer_id = RandomProducerId(),
+                             .reconnect_pause_max = options_.reconnect_pause_max,
+                             .on_connection = options_.on_connection};
+      const auto settle_late = [calls = calls_, timeout = options_.call_timeout](
+                                   const Settlement& how, const std::vector<std::string>& tokens) {
+        return calls->Settle(how, tokens, timeout);
+      };
+      session_ = std::make_shared<Session>(std::move(options), std::make_unique<GrpcTransport>(channel_),
+                                           settle_late);
+      session_->Start();
+    }
+    session = session_;
+  }
+  if (absl::Status up = session->WaitUntilUp(DeadlineAfter(options_.call_timeout)); !up.ok())
+    return Explain(up);
+  return session;
+}
+
+absl::Status ClientCore::Close() {
+  const SteadyTime deadline = DeadlineAfter(options_.close_timeout);
+  std::shared_ptr<Session> session;
+  {
+    MutexLock lock(mutex_);
+    session = session_;
+  }
+  bool complete = true;
+  if (session != nullptr && !session->OnOwnThread()) {
+    for (const auto& consumer : session->consumers()) complete &= consumer->Stop(deadline).ok();
+    complete &= session->window().WaitUntilEmpty(deadline);
+  }
+  {
+    MutexLock lock(mutex_);
+    closed_ = true;
+  }
+  if (session != nullptr) session->Close(ClosedError());
+  if (complete) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kDeadlineExceeded, reason::kClientClosed,
+      "the client was closed before everything was answered: some publishes may or may not be stored, and "
+      "unsettled messages come back");
+}
+
+absl::StatusOr<std::vector<absl::Status>> ClientCore::Settle(const Settlement& how,
+                                                             std::span<const std::string> tokens) {
+  if (absl::Status usable = CheckUsable(); !usable.ok()) return usable;
+  auto statuses = calls_->Settle(how, tokens, options_.call_timeout);
+  if (!statuses.ok()) return Explain(statuses.status());
+  return statuses;
+}
+
+}  // namespace baton::client

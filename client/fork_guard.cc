@@ -1,0 +1,37 @@
+#include "client/fork_guard.h"
+
+#include <pthread.h>
+
+#include <atomic>
+
+#include "base/error.h"
+
+namespace baton::client {
+namespace {
+
+// How many forks lie between the first process and this one. A global, because pthread_atfork knows only
+// functions.
+std::atomic<uint64_t> fork_generation{0};
+
+void CountFork() { fork_generation.fetch_add(1, std::memory_order_relaxed); }
+
+void InstallOnce() {
+  static const int installed = ::pthread_atfork(nullptr, nullptr, CountFork);
+  (void)installed;  // ENOMEM at worst; then children are not detected
+}
+
+}  // namespace
+
+ForkGuard::ForkGuard() : generation_((InstallOnce(), fork_generation.load(std::memory_order_relaxed))) {}
+
+bool ForkGuard::InChild() const { return fork_generation.load(std::memory_order_relaxed) != generation_; }
+
+absl::Status ForkGuard::Check() const {
+  if (!InChild()) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, reason::kClientForked,
+      "this process was forked after the client had connected, and a connection is not inherited; "
+      "call Client::Connect in the child");
+}
+
+}  // namespace baton::client

@@ -1,0 +1,94 @@
+#include "client/grpc_channel.h"
+
+#include <fmt/format.h>
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <sstream>
+#include <string>
+
+#include "base/error.h"
+#include "base/limits.h"
+
+namespace baton::client {
+namespace {
+
+// Leaves `contents` alone when no file is named.
+absl::Status ReadFile(const std::string& path, std::string& contents) {
+  if (path.empty()) return absl::OkStatus();
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  text << file.rdbuf();
+  if (!file.is_open() || file.bad()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, reason::kInvalidArgument,
+                     fmt::format("cannot read the certificate file {}: {}", path, std::strerror(errno)));
+  }
+  contents = text.str();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> TlsCredentials(const TlsOptions& tls) {
+  if (tls.certificate_file.empty() != tls.key_file.empty()) {
+    return MakeError(absl::StatusCode::kInvalidArgument, reason::kInvalidArgument,
+                     "a client certificate needs both its certificate file and its key file");
+  }
+  grpc::SslCredentialsOptions options;
+  for (const absl::Status& status :
+       {ReadFile(tls.ca_file, options.pem_root_certs), ReadFile(tls.certificate_file, options.pem_cert_chain),
+        ReadFile(tls.key_file, options.pem_private_key)}) {
+    if (!status.ok()) return status;
+  }
+  return grpc::SslCredentials(options);
+}
+
+grpc::ChannelArguments Arguments(const Address& address, const TlsOptions& tls) {
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(static_cast<int>(kFrameBytesMax));
+  // A broker that was restarted is found again soon: gRPC waits a second before its second attempt otherwise.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+  // A broker's address means the broker, whatever http_proxy says.
+  arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
+  if (address.carrier != Address::Carrier::kGrpcUnix) {
+    // A peer that vanished without a word is noticed.
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
+    arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
+  }
+  if (!tls.server_name.empty()) arguments.SetSslTargetNameOverride(tls.server_name);
+  return arguments;
+}
+
+}  // namespace
+
+absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const Address& address, const TlsOptions& tls) {
+  std::shared_ptr<grpc::ChannelCredentials> credentials;
+  std::string target = address.target;
+  switch (address.carrier) {
+    case Address::Carrier::kGrpcUnix:
+      target = "unix:" + address.target;
+      credentials = grpc::InsecureChannelCredentials();
+      break;
+    case Address::Carrier::kGrpc:
+      credentials = grpc::InsecureChannelCredentials();
+      break;
+    case Address::Carrier::kGrpcTls: {
+      auto made = TlsCredentials(tls);
+      if (!made.ok()) return made.status();
+      credentials = *std::move(made);
+      break;
+    }
+    case Address::Carrier::kLocal:
+      return MakeError(
+          absl::StatusCode::kUnimplemented, reason::kInvalidArgument,
+          fmt::format("\"{}\" means the rings in shared memory, which this version does not have yet; write "
+                      "grpc+unix:PATH, with the path of the broker's grpc.sock",
+                      address.url));
+  }
+  return grpc::CreateCustomChannel(target, credentials, Arguments(address, tls));
+}
+
+}  // namespace baton::client

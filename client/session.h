@@ -1,0 +1,140 @@
+// The client's end of the session: one thread that connects, sends what waits, takes what comes, and connects
+// again.
+//
+//            Start                 hello answered
+//   down ───────────► opening ────────────────────► up ──► closing ──► (thread ends)
+//    ▲ pause             │ lost, refused             │ lost, go-away
+//    └───────────────────┴───────────────────────────┘        an error that connecting again cannot mend:
+//    failed, for good
+//
+// Publishes, settlements and subscriptions are kept by their own classes; this one only moves frames between
+// them and the transport. Application threads put work there and ring once.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "baton/client.h"
+#include "baton/v1/session.pb.h"
+#include "client/backoff.h"
+#include "client/fork_guard.h"
+#include "client/late_settler.h"
+#include "client/mutex.h"
+#include "client/publish_window.h"
+#include "client/settlements.h"
+#include "client/subscriptions.h"
+#include "client/transport.h"
+
+namespace baton::client {
+
+struct SessionOptions {
+  std::string url;  // for messages to people
+  std::string client_name;
+  uint64_t producer_id = 0;
+  std::chrono::milliseconds reconnect_pause_max{2'000};
+  std::function<void(ConnectionState, const absl::Status&)> on_connection;
+};
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  Session(SessionOptions options, std::unique_ptr<Transport> transport, LateSettler::Send settle_late);
+  ~Session();
+
+  void Start();
+
+  // --- any thread ---
+
+  PublishWindow& window() { return window_; }
+  const ForkGuard& fork_guard() const { return fork_guard_; }
+  bool OnOwnThread() const {
+    return std::this_thread::get_id() == thread_id_.load(std::memory_order_relaxed);
+  }
+
+  // There is something to send. Costs a load when the session is busy anyway.
+  void NotifyWork() {
+    if (wake_for_work_.load(std::memory_order_relaxed) && wake_for_work_.exchange(false)) transport_->Wake();
+  }
+  void Settle(const Settlement& how, SettleEntry entry);
+
+  uint64_t NewSubscriptionId() { return subscriptions_.NewId(); }
+  void Subscribe(std::shared_ptr<ConsumerCore> consumer);
+  void Unsubscribe(uint64_t subscription);
+  void Forget(uint64_t subscription) { subscriptions_.Remove(subscription); }
+  std::vector<std::shared_ptr<ConsumerCore>> consumers() { return subscriptions_.All(); }
+
+  // OK: the session is up now. ERRORS: what keeps it from being; at the deadline the last reason. BLOCKS.
+  absl::Status WaitUntilUp(SteadyTime deadline);
+
+  // Says goodbye, ends the thread, answers what is left with `error`. Idempotent. BLOCKS a second or so.
+  void Close(const absl::Status& error);
+
+ private:
+  enum class Link { kDown, kOpening, kUp, kClosing };
+
+  void Run();
+  bool RunTurn();  // false: the thread is done
+  SteadyTime Deadline(SteadyTime now);
+  void OnDeadline(SteadyTime now);
+  void Connect(SteadyTime now);
+  bool BeginClosing(SteadyTime now);
+  void SendHello();
+  void SendWhatWaits(SteadyTime now);
+  void HandleFrame(v1::ServerFrame& frame);
+  absl::Status HandleHello(const v1::ServerFrame& frame);
+  absl::Status HandleContents(v1::ServerFrame& frame);
+  void HandleSettled(const v1::ServerFrame& frame, absl::Status& status);
+  void HandleClosed();
+  void TakeLateAnswers(std::vector<Settlements::Answer> answers);  // any thread
+  void RunLateAnswers();
+  void RunAnswers(std::vector<Settlements::Answer>& answers);
+  // Gives the connection up for the reason `why`, unless there is one already.
+  void Drop(absl::Status why);
+  void Fail(const absl::Status& error);
+  void Publish(Link link, const absl::Status& error);  // for WaitUntilUp
+
+  // Constant.
+  const SessionOptions options_;
+  const std::unique_ptr<Transport> transport_;  // Wake: any thread
+  const ForkGuard fork_guard_;
+
+  // Any thread.
+  PublishWindow window_;
+  Settlements settlements_;
+  Subscriptions subscriptions_;
+  LateSettler late_settler_;
+  std::atomic<bool> wake_for_work_{false};  // the thread is about to wait, and could send
+  std::atomic<std::thread::id> thread_id_{};
+
+  // Session's thread.
+  Link link_ = Link::kDown;
+  uint64_t connection_ = 0;  // counts those that came up; names the session for deliveries
+  Epoch epoch_;
+  Backoff backoff_;
+  SteadyTime deadline_{};  // down: next attempt; opening: the hello's answer; closing: the broker's end
+  SteadyTime up_since_{};
+  SteadyTime
+      subscribe_at_latest_{};  // until then late settlements go first, so that fewer messages come twice
+  bool hello_sent_ = false;
+  absl::Status drop_reason_;
+  std::chrono::milliseconds retry_after_{0};
+  v1::ClientFrame frame_;  // kept for its memory
+  std::vector<Settlements::Answer> answers_;
+
+  Mutex mutex_;
+  CondVar link_changed_;
+  Link published_link_ ABSL_GUARDED_BY(mutex_) = Link::kDown;
+  absl::Status last_error_ ABSL_GUARDED_BY(mutex_);  // of the last attempt
+  absl::Status failed_ ABSL_GUARDED_BY(mutex_);      // for good
+  bool close_requested_ ABSL_GUARDED_BY(mutex_) = false;
+  bool finished_ ABSL_GUARDED_BY(mutex_) = false;  // the thread runs nothing more
+  std::vector<Settlements::Answer> late_answers_ ABSL_GUARDED_BY(mutex_);
+  std::thread thread_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace baton::client
