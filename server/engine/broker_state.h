@@ -49,6 +49,9 @@ struct BrokerState {
 
   // The head of all expiry hints, of all queues.
   HeadWindow<ExpiryPosition, MessageId> expiry{kExpiryEnd};
+  // Hints that are due and wait for a read of their message. Whoever removes the hint's row takes it out of
+  // here.
+  absl::btree_set<ExpiryPosition> expiring;
   // Which leases end when.
   absl::btree_map<std::pair<Instant, DeliveryNumber>, Message*> lease_ends;
   // When each queue's next delayed message is due, or its next read for one.

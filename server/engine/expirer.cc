@@ -25,7 +25,9 @@ void Expirer::FireDue(Instant now) {
 }
 
 void Expirer::Fire(const ExpiryPosition& position, const MessageId& id, Instant now) {
+  state_.expiring.insert(position);
   locator_.Find(id, now, [this, position](Message* message, Instant at) {
+    if (state_.expiring.erase(position) == 0) return;  // its row is gone already
     Queue* queue = state_.FindQueue(position.queue);
     if (queue == nullptr || position.seq < queue->ledger.floor_seq) {
       // Deleted or purged with its queue: the hint is all that was left.
@@ -33,7 +35,6 @@ void Expirer::Fire(const ExpiryPosition& position, const MessageId& id, Instant 
       state_.turn.Require(Promise::kWritten);
       return;
     }
-    // Otherwise whoever removed the message removed the hint.
     if (message == nullptr || message->queue != queue || message->seq != position.seq) return;
     if (message->deadline != position.deadline) return;
     if (message->state == Message::State::kLeased) return;  // finishes its lease; looked at when it returns

@@ -7,14 +7,15 @@
 namespace baton {
 
 enum class Arrow : uint8_t {
-  kPublished,  // to ready or delayed, see message.home
-  kWoken,      // delayed -> ready
-  kDelivered,  // ready -> leased
-  kAcked,      // gone
-  kReleased,   // leased -> ready, not an attempt
-  kReturned,      // an attempt counted (message.attempts already raised); ready again unless another arrow follows
+  kPublished,     // to ready or delayed, see message.home
+  kWoken,         // delayed -> ready
+  kDelivered,     // ready -> leased
+  kAcked,         // gone
+  kReleased,      // leased -> ready, not an attempt
+  kReturned,      // an attempt counted (message.attempts already raised); ready again unless another arrow
+                  // follows
   kDelayed,       // returned, and ready again only when message.due has come
-  kExpired,   // its time is over; on its way out
+  kExpired,       // its time is over; on its way out
   kDeadLettered,  // now in the dead-letter queue
   kParked,
   kDropped,  // gone by policy, limit, delete

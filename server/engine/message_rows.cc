@@ -114,6 +114,7 @@ void MessageRows::Leave(const Message& message) {
     state_.turn.commit().SingleDelete(ExpiryKey(position));
     state_.expiry.Erase(position);
     state_.expiry.NoteRemoved(position);
+    state_.expiring.erase(position);
   }
   if (message.attempts > 0) {
     state_.turn.commit().Delete(AttemptsKey(queue.number, message.seq));
@@ -132,6 +133,13 @@ void MessageRows::PutAttempts(const Message& message) {
 
 void MessageRows::Forget(const Message& message) {
   if (RowKeyOf(message) != BirthKeyOf(message.id)) state_.turn.commit().Delete(LocatorKey(message.id.seq));
+  if (message.deadline == kNever) return;
+  // A hint that was due during the lease does not come again.
+  const ExpiryPosition position = ExpiryOf(message);
+  const bool still_to_come = !state_.expiry.Covers(position) ||
+                             state_.expiry.find(position) != state_.expiry.end() ||
+                             state_.expiring.contains(position);
+  if (!still_to_come) state_.turn.commit().SingleDelete(ExpiryKey(position));
 }
 
 void MessageRows::RemoveAll(Queue& queue) {

@@ -23,7 +23,8 @@ void BrokerModel::Publish(const Message& message, Instant now) {
   BATON_CHECK_GT(message.seq, last_seq_);
   BATON_CHECK(!now_.entries.contains(message.seq));
   last_seq_ = message.seq;
-  Entry entry{.queue = message.queue->name,
+  Entry entry{.id = message.id,
+              .queue = message.queue->name,
               .priority = message.priority,
               .seq = message.seq,
               .deadline = message.deadline,

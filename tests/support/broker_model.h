@@ -19,6 +19,7 @@ class BrokerModel : public LifeCycleObserver {
  public:
   enum class State { kReady, kLeased, kDelayed, kParked };
   struct Entry {
+    MessageId id;
     std::string queue;
     State state = State::kReady;
     uint32_t priority = 0;

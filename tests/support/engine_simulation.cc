@@ -145,7 +145,8 @@ void EngineSimulation::PublishSome() {
 // As after a reconnect: whatever is not confirmed comes again under its sequence.
 void EngineSimulation::RepublishSome() {
   Client& client = AnyClient();
-  for (const auto& [sequence, sent] : client.unconfirmed) {
+  const auto unconfirmed = client.unconfirmed;  // some are confirmed while we go
+  for (const auto& [sequence, sent] : unconfirmed) {
     Send(Publish{.session = client.session,
                  .call = {},
                  .queue = sent.first,
@@ -280,12 +281,10 @@ void EngineSimulation::Administrate() {
       if (model_.entries().empty()) break;
       auto at = model_.entries().begin();
       std::advance(at, Below(model_.entries().size()));
-      const auto known = ids_.find(at->first);
-      if (known == ids_.end()) break;
       if (Chance(50)) {
-        Send(GetMessage{.call = NextCall(), .id = known->second});
+        Send(GetMessage{.call = NextCall(), .id = at->second.id});
       } else {
-        Send(DeleteMessage{.call = NextCall(), .id = known->second});
+        Send(DeleteMessage{.call = NextCall(), .id = at->second.id});
       }
     }
   }
@@ -419,8 +418,7 @@ void EngineSimulation::EndEverything() {
     client.holds.clear();
     if (!still || acked) continue;
     for (const auto& [seq, entry] : model_.entries()) {
-      if (entry.state == BrokerModel::State::kParked)
-        Send(DeleteMessage{.call = NextCall(), .id = ids_.at(seq)});
+      if (entry.state == BrokerModel::State::kParked) Send(DeleteMessage{.call = NextCall(), .id = entry.id});
     }
     if (model_.entries().empty() && next_due_ > now_ + std::chrono::minutes(10)) break;
     // The broker itself says when it has something to do next.
@@ -460,7 +458,6 @@ void EngineSimulation::Deliver(SessionId session, const DeliveryView& delivery) 
   BATON_CHECK_EQ(entry->body, delivery.body);
   BATON_CHECK_EQ(entry->attempts + 1, delivery.attempt);
   BATON_CHECK(delivery.redelivered == (delivery.attempt > 1 || EpochOf(delivery.id.seq) < epoch_));
-  ids_[delivery.id.seq] = delivery.id;
   for (Client& client : clients_) {
     if (client.session != session) continue;
     client.holds.emplace(delivery.tag, held_.size());
@@ -489,7 +486,6 @@ void EngineSimulation::Confirm(SessionId session, ConfirmRun run) {
       if (duplicate) continue;
       const auto id = MessageId::FromBytes(
           std::string_view(run.ids).substr((sequence - run.first) * MessageId::kBytes, MessageId::kBytes));
-      ids_[id->seq] = *id;
       const CommitNumber commit = model_.published_with(id->seq);
       BATON_CHECK_LE(commit, run.durability == Durability::kDurable ? store_.synced() : store_.written())
           << "confirmed before its promise holds";
@@ -529,7 +525,6 @@ void EngineSimulation::Answer(CallId call, absl::StatusOr<Reply> reply) {
     infos_.emplace(call, std::move(*info));
   } else if (auto* received = std::get_if<ReceiveReply>(&*reply)) {
     for (const ReceivedMessage& message : received->messages) {
-      ids_[message.token.id.seq] = message.token.id;
       held_.push_back({.session = {}, .tag = 0, .token = message.token});
     }
   }

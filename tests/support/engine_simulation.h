@@ -121,7 +121,6 @@ class EngineSimulation : private Outputs {
   std::vector<Client> clients_;
   std::vector<Held> held_;
   std::map<CallId, QueueInfo> infos_;
-  std::map<Seq, MessageId> ids_;
   uint64_t last_session_ = 0;
   uint64_t last_call_ = 0;
   uint64_t last_body_ = 0;
