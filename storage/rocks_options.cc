@@ -7,6 +7,7 @@
 #include "rocksdb/env.h"
 #include "rocksdb/filter_policy.h"
 #include "rocksdb/slice_transform.h"
+#include "rocksdb/sst_file_manager.h"
 #include "rocksdb/table.h"
 #include "rocksdb/write_buffer_manager.h"
 #include "storage/format/keys.h"
@@ -60,6 +61,7 @@ RocksMemoryPlan PlanRocksMemory(size_t budget_bytes, size_t wal_bytes_max) {
   plan.memtable_bytes = std::clamp<size_t>(std::min(plan.total_bytes / 2, wal_bytes_max) / plan.memtables_max,
                                            64u << 10, 64u << 20);
   plan.table_bytes = std::clamp<size_t>(plan.total_bytes / 4, 1u << 20, 32u << 20);
+  plan.compaction_bytes = 4 * plan.table_bytes;
   plan.open_files_max = 512;
   return plan;
 }
@@ -104,6 +106,10 @@ rocksdb::Options MakeRocksOptions(const RocksOptionsInput& input) {
       Supports(rocksdb::kLZ4Compression) ? rocksdb::kLZ4Compression : rocksdb::kNoCompression;
   options.target_file_size_base = plan.table_bytes;
   options.max_bytes_for_level_base = 4 * plan.table_bytes;
+
+  options.max_compaction_bytes = plan.compaction_bytes;
+  // Without one a compaction that met a full disk is never taken up again.
+  options.sst_file_manager.reset(rocksdb::NewSstFileManager(options.env));
 
   // Quiet when idle; its own log small.
   options.stats_dump_period_sec = 0;

@@ -15,10 +15,11 @@ namespace baton {
 
 // Where the bytes of RocksDB's memory budget go.
 struct RocksMemoryPlan {
-  size_t total_bytes = 0;     // memtables + block cache, one account: memtables are charged to the cache
-  size_t memtable_bytes = 0;  // one of them
-  int memtables_max = 0;      // full ones waiting for their flush, and the one being written
-  size_t table_bytes = 0;     // one table file, what a compaction writes at a time
+  size_t total_bytes = 0;       // memtables + block cache, one account: memtables are charged to the cache
+  size_t memtable_bytes = 0;    // one of them
+  int memtables_max = 0;        // full ones waiting for their flush, and the one being written
+  size_t table_bytes = 0;       // one table file
+  size_t compaction_bytes = 0;  // what one compaction reads, and so writes, at most (level 0 excepted)
   int open_files_max = 0;
 };
 RocksMemoryPlan PlanRocksMemory(size_t budget_bytes, size_t wal_bytes_max);

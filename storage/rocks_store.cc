@@ -10,11 +10,14 @@
 #include "rocksdb/db.h"
 #include "rocksdb/env.h"
 #include "rocksdb/file_system.h"
+#include "storage/ballast.h"
 #include "storage/data_directory.h"
+#include "storage/disk_watch.h"
 #include "storage/rocks_committer.h"
 #include "storage/rocks_open.h"
 #include "storage/rocks_options.h"
 #include "storage/rocks_reader.h"
+#include "storage/rocks_space_guard.h"
 #include "storage/rocks_status.h"
 #include "storage/rocks_writer.h"
 #include "storage/write_frontier.h"
@@ -60,6 +63,8 @@ absl::StatusOr<Epoch> RaiseEpoch(rocksdb::DB* db, RocksWriter* writer) {
 // In the order of construction; destroyed backwards.
 struct RocksStore::Parts {
   std::unique_ptr<DataDirectory> directory;
+  std::unique_ptr<Ballast> ballast;
+  std::unique_ptr<DiskWatch> disk_watch;
   std::unique_ptr<rocksdb::Env> env;
   rocksdb::Options rocks_options;
   std::unique_ptr<rocksdb::DB> db;
@@ -74,17 +79,40 @@ struct RocksStore::Parts {
   std::unique_ptr<RocksReader> reader;
 };
 
+// Before RocksDB is opened, so that a full disk gives up its ballast for the opening.
+absl::Status RocksStore::WatchDisk(const Options& options, const RocksMemoryPlan& plan, Parts& parts) {
+  const std::string path = parts.directory->path();
+  const absl::StatusOr<DiskSpace> space = SpaceOf(path);
+  if (!space.ok()) return space.status();
+  DiskLimits limits = PlanDiskLimits(options.wal_bytes_max + 2 * plan.memtable_bytes + plan.compaction_bytes,
+                                     space->total_bytes);
+  limits.ballast_bytes = options.ballast_bytes.value_or(limits.ballast_bytes);
+  limits.low_bytes = options.disk_low_bytes.value_or(limits.low_bytes);
+  limits.give_bytes = limits.low_bytes / 8;
+  limits.ok_bytes = limits.low_bytes + limits.low_bytes / 4;
+  parts.ballast = std::make_unique<Ballast>(parts.directory->ballast_path(), limits.ballast_bytes);
+  parts.disk_watch =
+      std::make_unique<DiskWatch>(limits, parts.ballast.get(), [path]() -> std::optional<uint64_t> {
+        const absl::StatusOr<DiskSpace> now = SpaceOf(path);
+        return now.ok() ? std::optional(now->free_bytes) : std::nullopt;
+      });
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const Options& options) {
   auto parts = std::make_unique<Parts>();
   absl::StatusOr<std::unique_ptr<DataDirectory>> directory = DataDirectory::Open(options.path);
   if (!directory.ok()) return directory.status();
   parts->directory = *std::move(directory);
 
-  if (options.file_system != nullptr) parts->env = rocksdb::NewCompositeEnv(options.file_system);
+  const RocksMemoryPlan plan = PlanRocksMemory(options.memory_budget_bytes, options.wal_bytes_max);
+  if (absl::Status status = WatchDisk(options, plan, *parts); !status.ok()) return status;
+  parts->env = rocksdb::NewCompositeEnv(MakeRocksSpaceGuard(
+      options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default(),
+      parts->ballast.get()));
   parts->rocks_options =
-      MakeRocksOptions({.plan = PlanRocksMemory(options.memory_budget_bytes, options.wal_bytes_max),
-                        .wal_bytes_max = options.wal_bytes_max,
-                        .env = parts->env.get()});
+      MakeRocksOptions({.plan = plan, .wal_bytes_max = options.wal_bytes_max, .env = parts->env.get()});
+
   absl::StatusOr<OpenedRocks> opened = OpenRocks(parts->rocks_options, *parts->directory);
   if (!opened.ok()) return opened.status();
   parts->db = std::move(opened->db);
@@ -115,6 +143,7 @@ void RocksStore::Start(Listener* listener) {
   BATON_CHECK(parts_->committer == nullptr);
   parts_->committer = std::make_unique<RocksCommitter>(parts_->writer.get(), &parts_->frontier, listener);
   parts_->reader = std::make_unique<RocksReader>(parts_->db.get(), &parts_->frontier, listener);
+  parts_->disk_watch->Start([listener](DiskState state) { listener->OnDiskState(state); });
 }
 
 void RocksStore::Stop() {
@@ -122,6 +151,7 @@ void RocksStore::Stop() {
   parts_->stopped = true;
   parts_->committer->Stop();
   parts_->reader->Stop();
+  parts_->disk_watch->Stop();
 }
 
 void RocksStore::Submit(CommitNumber number, Commit commit, Promise promise) {
@@ -167,6 +197,7 @@ Store::Stats RocksStore::stats() const {
   parts_->db->GetIntProperty(rocksdb::DB::Properties::kEstimateTableReadersMem, &table_readers);
   stats.memory_bytes = CacheUsage(parts_->rocks_options) + table_readers;
   parts_->db->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &stats.disk_bytes);
+  stats.disk_free_bytes = parts_->disk_watch->free_bytes();
   return stats;
 }
 

@@ -5,8 +5,12 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -20,6 +24,8 @@ class FileSystem;
 
 namespace baton {
 
+struct RocksMemoryPlan;
+
 class RocksStore : public Store {
  public:
   struct Options {
@@ -27,6 +33,10 @@ class RocksStore : public Store {
     // RocksDB's share of the broker's budget: memtables and block cache, index and filter blocks included.
     size_t memory_budget_bytes = 128u << 20;
     size_t wal_bytes_max = 64u << 20;
+    // Space kept back for a full disk, and below which free space publishers are refused. Not given: what
+    // log, memtables and a compaction may need at once, at most a tenth of the disk. 0: none.
+    std::optional<uint64_t> ballast_bytes = std::nullopt;
+    std::optional<uint64_t> disk_low_bytes = std::nullopt;
     // Assert that rows alternate Put and SingleDelete (rocks_alternation.h).
 #ifdef NDEBUG
     bool check_alternation = false;
@@ -61,6 +71,7 @@ class RocksStore : public Store {
 
  private:
   struct Parts;  // keeps RocksDB's headers out of ours
+  static absl::Status WatchDisk(const Options& options, const RocksMemoryPlan& plan, Parts& parts);
   explicit RocksStore(std::unique_ptr<Parts> parts);
 
   const std::unique_ptr<Parts> parts_;

@@ -48,7 +48,8 @@ class RecoveryTest : public testing::Test {
   std::string path() const { return directory_.path() + "/data"; }
 
   absl::StatusOr<std::unique_ptr<RocksStore>> Open() {
-    return RocksStore::Open({.path = path(), .check_alternation = true, .file_system = disk_});
+    return RocksStore::Open(
+        {.path = path(), .ballast_bytes = 0, .check_alternation = true, .file_system = disk_});
   }
 
   // Row R<i> for each promise, one write each; then the process is killed.

@@ -15,8 +15,10 @@ namespace {
 class RocksHarness : public StoreHarness {
  public:
   std::unique_ptr<Store> Open() override {
-    absl::StatusOr<std::unique_ptr<RocksStore>> store = RocksStore::Open(
-        {.path = directory_.path() + "/data", .memory_budget_bytes = 16u << 20, .check_alternation = true});
+    absl::StatusOr<std::unique_ptr<RocksStore>> store = RocksStore::Open({.path = directory_.path() + "/data",
+                                                                          .memory_budget_bytes = 16u << 20,
+                                                                          .ballast_bytes = 0,
+                                                                          .check_alternation = true});
     if (!store.ok()) {
       ADD_FAILURE() << store.status();
       std::abort();

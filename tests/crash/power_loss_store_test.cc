@@ -41,6 +41,7 @@ class CrashingStore {
         RocksStore::Open({.path = directory_.path() + "/data",
                           .memory_budget_bytes = 2u << 20,
                           .wal_bytes_max = 1u << 20,
+                          .ballast_bytes = 0,
                           .check_alternation = true,
                           .file_system = disk_});
     if (!opened.ok()) {
