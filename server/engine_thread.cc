@@ -50,13 +50,12 @@ void EngineThread::Run() {
   while (!MayEnd()) {
     TakeEvents(wait);
     const Instant now = time_->Now();
-    if (batch_.store_failure) {
-      store_failed_ = true;
-      if (options_.on_store_failure) options_.on_store_failure(*batch_.store_failure);
-      batch_.store_failure.reset();
-    }
+    if (const auto failure = std::exchange(batch_.store_failure, std::nullopt)) NoteFailure(*failure);
     if (std::exchange(batch_.progressed, false)) NoteProgress(batch_.written, batch_.synced, now);
-    if (const auto state = std::exchange(batch_.disk_state, std::nullopt)) engine_->OnDiskState(*state);
+    if (const auto state = std::exchange(batch_.disk_state, std::nullopt)) {
+      engine_->OnDiskState(*state);
+      if (options_.on_disk_state) options_.on_disk_state(*state);
+    }
     for (ReadResult& read : batch_.reads) engine_->OnRead(std::move(read), now);
     batch_.reads.clear();
     HandleShare(now);
@@ -110,6 +109,7 @@ void EngineThread::Handle(Post post, Instant now) {
 
 void EngineThread::FinishTurn(Instant now) {
   Engine::Turn turn = engine_->EndTurn(now);
+  if (!turn.failure.ok()) NoteFailure(turn.failure);
   if (turn.number && !store_failed_) {
     pending_commits_.push_back({.number = turn.number, .promise = turn.promise, .submitted = now});
     store_->Submit(turn.number, std::move(turn.commit), turn.promise);
@@ -130,6 +130,12 @@ void EngineThread::FinishTurn(Instant now) {
       if (options_.on_wall_clock_jump) options_.on_wall_clock_jump(*moved);
     }
   }
+}
+
+// From here on nothing reaches the store, so nothing more is confirmed.
+void EngineThread::NoteFailure(const absl::Status& why) {
+  if (std::exchange(store_failed_, true)) return;
+  if (options_.on_store_failure) options_.on_store_failure(why);
 }
 
 void EngineThread::NoteProgress(CommitNumber written, CommitNumber synced, Instant now) {

@@ -48,9 +48,10 @@ class EngineThread final : public Store::Listener {
     size_t turn_steps_max = 4'096;                // messages, tags, tokens handled in one turn
     size_t turn_bytes_max = 8u << 20;             // their bodies
     Duration park_max = std::chrono::seconds(1);  // the wall clock is looked at this often
-    // Each once at most, on the engine's thread; must not block.
-    std::function<void(const absl::Status&)> on_store_failure;
+    // On the engine's thread; must not block.
+    std::function<void(const absl::Status&)> on_store_failure;  // once at most
     std::function<void(Duration)> on_wall_clock_jump;
+    std::function<void(DiskState)> on_disk_state;
   };
 
   // Everything passed outlives this object. The engine is loaded and started, the store is not started yet.
@@ -92,6 +93,7 @@ class EngineThread final : public Store::Listener {
   void HandleShare(Instant now);
   void Handle(Post post, Instant now);
   void FinishTurn(Instant now);
+  void NoteFailure(const absl::Status& why);
   void NoteProgress(CommitNumber written, CommitNumber synced, Instant now);
   bool MayEnd() const;
 

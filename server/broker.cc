@@ -1,0 +1,183 @@
+#include "server/broker.h"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <optional>
+#include <utility>
+
+#include "base/error.h"
+#include "base/runtime_dir.h"
+#include "server/broker_facts.h"
+#include "server/engine/engine.h"
+#include "server/engine_thread.h"
+#include "server/memory_budget.h"
+#include "server/unix_socket.h"
+#include "storage/format/keys.h"
+#include "storage/rocks_store.h"
+
+namespace baton {
+namespace {
+
+constexpr std::chrono::milliseconds kGoAwayGrace{2'000};  // for clients to hear that the broker stops
+
+absl::Status StoppingError() {
+  return MakeError(absl::StatusCode::kUnavailable, reason::kBrokerStopping,
+                   "the broker is stopping; everything confirmed is stored: connect again later");
+}
+
+absl::Status StoreFailedError(const absl::Status& why) {
+  return MakeError(
+      absl::StatusCode::kUnavailable, reason::kStoreFailed,
+      fmt::format(
+          "the broker's disk has failed, and it ends ({}); what is not confirmed was perhaps not stored",
+          std::string(why.message())));
+}
+
+// The queues, their ledgers and the producers, in this order.
+absl::Status LoadEngine(Store& store, Engine& engine) {
+  const auto load = [&](RowKind kind, absl::Status (Engine::*function)(std::string_view, std::string_view)) {
+    const KeyRange range = AllOf(kind);
+    return store.ScanNow(range.begin, range.end, [&](std::string_view key, std::string_view value) {
+      return (engine.*function)(key, value);
+    });
+  };
+  absl::Status status = load(RowKind::kQueue, &Engine::LoadQueue);
+  if (status.ok()) status = load(RowKind::kLedger, &Engine::LoadLedger);
+  if (status.ok()) status = load(RowKind::kProducer, &Engine::LoadProducer);
+  return status;
+}
+
+}  // namespace
+
+// In the order of construction; destroyed in reverse.
+struct Broker::Parts {
+  explicit Parts(Options broker_options)
+      : options(std::move(broker_options)), budget(MemoryBudget::Divide(options.config.memory_budget)) {}
+
+  void OnStoreFailure(const absl::Status& why);
+  EngineThread::Options ThreadOptions();
+  absl::Status OpenStore();
+  absl::Status StartTransports();
+
+  const Options options;
+  const MemoryBudget budget;
+  BrokerTime time;
+  BrokerFacts facts;
+  std::optional<RuntimeDirLock> runtime_dir_lock;
+  std::unique_ptr<RocksStore> store;
+  std::optional<Inbox> inbox;
+  OutputRouter router;
+  std::optional<Engine> engine;
+  std::optional<EngineThread> thread;
+  std::unique_ptr<GrpcServer> grpc;
+  bool running = false;
+  std::atomic<bool> store_failed{false};
+};
+
+Broker::Broker(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Broker::~Broker() { Stop(); }
+
+GrpcServer* Broker::grpc() const { return parts_->grpc.get(); }
+const std::vector<std::string>& Broker::listening() const { return parts_->facts.listening; }
+
+void Broker::Parts::OnStoreFailure(const absl::Status& why) {
+  store_failed = true;
+  options.log->Error("store failed", {{"error", std::string(why.message())}});
+  grpc->EndAll(StoreFailedError(why));
+  if (options.on_store_failure) options.on_store_failure(why);
+}
+
+EngineThread::Options Broker::Parts::ThreadOptions() {
+  EngineThread::Options thread_options;
+  thread_options.on_store_failure = [this](const absl::Status& why) { OnStoreFailure(why); };
+  thread_options.on_wall_clock_jump = [this](Duration moved) {
+    options.log->Warning("wall clock was set; broker time goes on as before",
+                         {{"moved_ms", std::to_string(moved.count() / 1000)}});
+  };
+  thread_options.on_disk_state = [this](DiskState state) {
+    if (state == DiskState::kLow) {
+      options.log->Warning("disk is nearly full: publishers are refused, consumers go on",
+                           {{"data_dir", options.config.data_dir}});
+    } else {
+      options.log->Info("disk has room again: publishers are served",
+                        {{"data_dir", options.config.data_dir}});
+    }
+  };
+  return thread_options;
+}
+
+absl::Status Broker::Parts::OpenStore() {
+  const Config& config = options.config;
+  RocksStore::Options store_options;
+  store_options.path = config.data_dir;
+  store_options.memory_budget_bytes = budget.store;
+  store_options.wal_bytes_max = config.wal_bytes_max;
+  auto opened = RocksStore::Open(store_options);
+  if (!opened.ok()) return opened.status();
+  store = *std::move(opened);
+
+  inbox.emplace(Inbox::Options{.bytes_max = budget.inbox});
+  facts.version = options.version;
+  facts.epoch = store->epoch();
+  facts.limits = {.body_bytes_max = config.body_bytes_max, .header_bytes_max = config.header_bytes_max};
+  facts.sessions_max = config.sessions_max;
+  facts.calls_max = config.sessions_max;
+  facts.data_dir = config.data_dir;
+  facts.memory_budget = config.memory_budget;
+  facts.time = &time;
+  facts.store = store.get();
+  facts.inbox = &*inbox;
+
+  EngineOptions engine_options;
+  engine_options.epoch = store->epoch();
+  engine_options.window_bytes = budget.windows;
+  engine_options.uncommitted_bytes_max = budget.uncommitted;
+  engine.emplace(engine_options, &router);
+  if (absl::Status loaded = LoadEngine(*store, *engine); !loaded.ok()) return loaded;
+  engine->Start(time.Now());
+  thread.emplace(ThreadOptions(), &*engine, &router, store.get(), &time, &*inbox);
+  return absl::OkStatus();
+}
+
+absl::Status Broker::Parts::StartTransports() {
+  const Config& config = options.config;
+  auto started =
+      GrpcServer::Start({.socket_path = config.runtime_dir.empty() ? "" : GrpcSocketPath(config.runtime_dir),
+                         .tcp_address = config.listen,
+                         .tls_cert_path = config.tls_cert,
+                         .tls_key_path = config.tls_key,
+                         .tls_ca_path = config.tls_ca},
+                        &facts);
+  if (!started.ok()) return started.status();
+  grpc = *std::move(started);
+  for (Bell* bell : grpc->bells()) thread->AddBell(bell);
+  running = true;
+  thread->Start();
+  grpc->Serve();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(Options options) {
+  auto parts = std::make_unique<Parts>(std::move(options));
+  const std::string& runtime_dir = parts->options.config.runtime_dir;
+  if (!runtime_dir.empty()) {
+    auto lock = RuntimeDirLock::Acquire(runtime_dir);
+    if (!lock.ok()) return lock.status();
+    parts->runtime_dir_lock.emplace(*std::move(lock));
+  }
+  if (absl::Status status = parts->OpenStore(); !status.ok()) return status;
+  if (absl::Status status = parts->StartTransports(); !status.ok()) return status;
+  return std::unique_ptr<Broker>(new Broker(std::move(parts)));
+}
+
+void Broker::Stop() {
+  if (!std::exchange(parts_->running, false)) return;
+  parts_->grpc->StopAccepting();
+  parts_->thread->Stop();
+  if (!parts_->store_failed) parts_->grpc->EndAll(StoppingError());
+  parts_->grpc->Shutdown(kGoAwayGrace);
+  parts_->store->Stop();
+}
+
+}  // namespace baton

@@ -1,0 +1,42 @@
+// What every transport needs to know of the broker it serves. One per broker; constant but for the counters.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "server/broker_time.h"
+#include "server/inbox.h"
+#include "server/publish_credit.h"
+#include "server/session_frames.h"
+#include "storage/store.h"
+
+namespace baton {
+
+struct BrokerFacts {
+  // Constant once the broker serves.
+  std::string version;
+  Epoch epoch;
+  MessageLimits limits;
+  PublishCredit::Limit publish_credit{.messages = kPublishCreditMessages, .bytes = kPublishCreditBytes};
+  size_t sessions_max = kSessionsDefaultMax;
+  size_t calls_max = kSessionsDefaultMax;  // unary calls under way
+  std::string data_dir;
+  uint64_t memory_budget = 0;
+  std::vector<std::string> listening;  // addresses
+  const BrokerTime* time = nullptr;
+  const Store* store = nullptr;
+  Inbox* inbox = nullptr;
+
+  // Any thread. Order does not matter to anyone: only that each number is given once.
+  SessionId NextSession() { return SessionId(next_session.fetch_add(1, std::memory_order_relaxed)); }
+  CallId NextCall() { return CallId(next_call.fetch_add(1, std::memory_order_relaxed)); }
+  std::atomic<uint64_t> next_session{1};
+  std::atomic<uint64_t> next_call{1};
+  std::atomic<size_t> sessions{0};  // streams under way
+};
+
+}  // namespace baton

@@ -1,0 +1,111 @@
+#include "server/command_line.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "base/error.h"
+#include "base/runtime_dir.h"
+#include "server/config_option.h"
+
+namespace baton {
+namespace {
+
+constexpr char kDescription[] =
+    "batond keeps durable priority queues and serves them over gRPC.\n"
+    "Without options it serves this user's own queues on a local socket.\n";
+
+constexpr char kFooter[] =
+    "Each option is also a key of the configuration file (memory_budget = \"1GiB\") and an environment "
+    "variable\n"
+    "(BATON_MEMORY_BUDGET=1GiB). A flag beats the environment, the environment beats the file.\n"
+    "\n"
+    "examples:\n"
+    "  batond                                                   this user's queues, on the local socket\n"
+    "  batond --data-dir /srv/queues --memory-budget 1GiB\n"
+    "  batond --listen 127.0.0.1:7300 --http 127.0.0.1:7301     loopback ports, with metrics\n";
+
+absl::Status Invalid(std::string_view message) {
+  return MakeError(absl::StatusCode::kInvalidArgument, reason::kInvalidArgument, message);
+}
+
+absl::Status UnknownArgument(const std::string& argument) {
+  std::vector<std::string> flags = {"--config", "--check-config", "--print-config", "--version", "--help"};
+  for (const OptionInfo& option : ConfigOptions()) flags.push_back(option.flag);
+  const std::string nearest = NearestWord(argument.substr(0, argument.find('=')), flags);
+  return Invalid(fmt::format("unknown argument \"{}\"; {}", argument,
+                             nearest.empty() ? std::string("batond --help lists the known ones")
+                                             : fmt::format("did you mean {}?", nearest)));
+}
+
+absl::Status FillDirectories(Config& config) {
+  if (config.data_dir.empty()) {
+    const auto data_dir = DefaultDataDir();
+    if (!data_dir.ok()) return data_dir.status();
+    config.data_dir = *data_dir;
+  }
+  if (config.runtime_dir.empty()) config.runtime_dir = DefaultRuntimeDir();
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) {
+  CLI::App app(kDescription, "batond");
+  app.footer(kFooter);
+  app.allow_extras();
+  ConfigSources sources;
+  sources.environment = BatonEnvironment();
+  if (const auto found = sources.environment.find("BATON_CONFIG"); found != sources.environment.end()) {
+    sources.file = found->second;
+  }
+  app.add_option("--config", sources.file, "configuration file (TOML), or the variable BATON_CONFIG")
+      ->type_name("PATH");
+  std::map<std::string, std::string> values;
+  std::vector<std::pair<CLI::Option*, std::string>> flags;
+  for (const OptionInfo& option : ConfigOptions()) {
+    const std::string help =
+        option.default_text.empty() ? option.help : fmt::format("{} [{}]", option.help, option.default_text);
+    flags.emplace_back(app.add_option(option.flag, values[option.key], help)->type_name(option.value_name),
+                       option.key);
+  }
+  bool print_config = false;
+  bool check_config = false;
+  bool version = false;
+  app.add_flag("--print-config", print_config,
+               "print every option, its value and where it comes from, and end");
+  app.add_flag("--check-config", check_config, "say whether the configuration is good, and end");
+  app.add_flag("--version", version, "print the version, and end");
+
+  CommandLine result;
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::CallForHelp&) {
+    result.answer = app.help();
+    return result;
+  } catch (const CLI::ParseError& error) {
+    return Invalid(fmt::format("{} (batond --help)", error.what()));
+  }
+  if (const std::vector<std::string> extras = app.remaining(); !extras.empty())
+    return UnknownArgument(extras.front());
+  if (version) {
+    result.answer = fmt::format("batond {}\n", BATON_VERSION);
+    return result;
+  }
+  for (const auto& [option, key] : flags) {
+    if (option->count() > 0) sources.flags.emplace_back(key, values[key]);
+  }
+  auto loaded = LoadConfig(sources);
+  if (!loaded.ok()) return loaded.status();
+  if (absl::Status status = FillDirectories(loaded->config); !status.ok()) return status;
+  result.config = loaded->config;
+  result.warnings = loaded->warnings;
+  if (print_config) result.answer = PrintConfig(*loaded);
+  if (check_config) result.answer = "the configuration is good\n";
+  return result;
+}
+
+}  // namespace baton

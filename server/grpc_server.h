@@ -1,0 +1,62 @@
+// GrpcServer listens: on grpc.sock in the runtime directory, and on a TCP port when asked.
+// THREADS: Start, StopAccepting, Shutdown from one thread; EndAll from any. BLOCKS in Start and Shutdown.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/broker_facts.h"
+#include "server/engine_thread.h"
+
+namespace grpc {
+class Channel;
+}
+
+namespace baton {
+
+class GrpcServer {
+ public:
+  struct Options {
+    std::string socket_path;  // "" = none
+    std::string tcp_address;  // HOST:PORT; "" = none
+    std::string tls_cert_path;
+    std::string tls_key_path;
+    std::string tls_ca_path;
+  };
+
+  // Binds. The facts' `listening` is filled in; nothing is served before Serve.
+  // ERRORS: FAILED_PRECONDITION for an address in use and the like; INVALID_ARGUMENT for bad TLS files.
+  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const Options& options, BrokerFacts* facts);
+
+  GrpcServer(const GrpcServer&) = delete;
+  GrpcServer& operator=(const GrpcServer&) = delete;
+  ~GrpcServer();
+
+  // Rung when a full inbox has room again.
+  std::vector<Bell*> bells();
+  // The engine's thread runs: calls may come.
+  void Serve();
+
+  // No new sessions and calls; no further frames are read. Returns when that is so.
+  void StopAccepting();
+  // Every session and call is told why it ends.
+  void EndAll(const absl::Status& why);
+  // Waits up to `grace` for what is under way, then cuts it off. REQUIRES: the engine's thread has ended, or
+  // never ran.
+  void Shutdown(std::chrono::milliseconds grace);
+
+  int tcp_port() const;  // as bound; 0 = none
+  // A connection inside this process, for tests.
+  std::shared_ptr<grpc::Channel> InProcessChannel();
+
+ private:
+  struct Parts;
+  explicit GrpcServer(std::unique_ptr<Parts> parts);
+  const std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace baton

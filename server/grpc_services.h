@@ -1,0 +1,41 @@
+// Everything that one completion queue serves: sessions and the unary calls of both services.
+// THREADS: the queue's thread, but for construction.
+#pragma once
+
+#include "absl/status/status.h"
+#include "baton/v1/admin.grpc.pb.h"
+#include "baton/v1/broker.grpc.pb.h"
+#include "server/broker_facts.h"
+#include "server/grpc_call.h"
+#include "server/grpc_queue.h"
+#include "server/grpc_session.h"
+
+namespace baton {
+
+class GrpcServices {
+ public:
+  // All of them outlive this object.
+  GrpcServices(BrokerFacts* facts, GrpcQueue* queue, v1::Broker::AsyncService* broker,
+               v1::Admin::AsyncService* admin);
+  GrpcServices(const GrpcServices&) = delete;
+  GrpcServices& operator=(const GrpcServices&) = delete;
+
+  // Posts one request of each kind; each that comes posts the next.
+  void Accept();
+  // Nothing new is taken in; what is under way goes on.
+  void StopAccepting();
+  // Ends what is under way, with this reason.
+  void EndAll(const absl::Status& why);
+  void OnSecond() { sessions_.OnSecond(); }
+  void OnRoom();
+  // Nothing of a call is left, not even one that waits for a client: only once the server has shut down.
+  bool IsIdle() const { return sessions_.live() == 0 && calls_.live() == 0; }
+
+ private:
+  v1::Broker::AsyncService* const broker_;
+  v1::Admin::AsyncService* const admin_;
+  GrpcSessions sessions_;
+  GrpcCalls calls_;
+};
+
+}  // namespace baton

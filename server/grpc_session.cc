@@ -1,0 +1,193 @@
+#include "server/grpc_session.h"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "base/error.h"
+#include "server/grpc_status.h"
+
+namespace baton {
+namespace {
+
+constexpr std::chrono::seconds kHelloWaitMax{10};
+
+absl::Status Stopping() {
+  return MakeError(absl::StatusCode::kUnavailable, reason::kBrokerStopping,
+                   "the broker is stopping; connect again later");
+}
+
+}  // namespace
+
+GrpcSession::GrpcSession(GrpcSessions* sessions) : sessions_(sessions) { sessions_->NoteBorn(); }
+GrpcSession::~GrpcSession() { sessions_->NoteGone(); }
+
+void GrpcSession::Accept() {
+  context_.AsyncNotifyWhenDone(&done_tag_);
+  grpc::ServerCompletionQueue* queue = sessions_->queue()->get();
+  sessions_->service()->RequestSession(&context_, &stream_, queue, queue, &accepted_tag_);
+  outstanding_ = 1;
+}
+
+void GrpcSession::OnAccepted(bool ok) {
+  if (!ok) {  // the server shuts down; then done_tag_ does not come
+    delete this;
+    return;
+  }
+  ++outstanding_;  // done_tag_
+  if (!sessions_->stopping()) sessions_->AcceptNext();
+  BrokerFacts* facts = sessions_->facts();
+  const size_t others = facts->sessions.fetch_add(1, std::memory_order_relaxed);  // a count, orders nothing
+  session_ = std::make_shared<ClientSession>(facts, context_.peer(), [sessions = sessions_](SessionId id) {
+    sessions->queue()->Post([sessions, id] { sessions->Wake(id); });
+  });
+  sessions_->Add(session_->id(), this);
+  since_ = std::chrono::steady_clock::now();
+  if (sessions_->stopping()) {
+    Finish(Stopping());
+  } else if (others >= facts->sessions_max) {
+    Finish(MakeError(absl::StatusCode::kResourceExhausted, reason::kSessionLimit,
+                     fmt::format("the broker has {} sessions already (option sessions_max)", others)));
+  } else {
+    Follow(ClientSession::Reading::kNext);
+  }
+  Returned();
+}
+
+void GrpcSession::OnRead(bool ok) {
+  was_active_ = true;
+  if (ok && !finishing_) {
+    Follow(session_->OnFrame(in_));
+  } else if (!ok && !session_->IsEnding()) {
+    session_->Lost();  // the client went without a goodbye
+  }
+  Pump();
+  Returned();
+}
+
+void GrpcSession::Follow(ClientSession::Reading reading) {
+  refused_ = reading == ClientSession::Reading::kRefused;
+  if (refused_) sessions_->AddRefused(session_->id());
+  if (reading != ClientSession::Reading::kNext || stop_reading_ || finishing_) return;
+  ++outstanding_;
+  stream_.Read(&in_, &read_tag_);
+}
+
+void GrpcSession::Retry() {
+  if (!refused_ || finishing_) return;
+  Follow(session_->Retry());
+  Pump();
+}
+
+void GrpcSession::Pump() {
+  if (writing_ || finishing_ || session_ == nullptr) return;
+  out_.Clear();
+  if (session_->TakeFrame(out_)) {
+    writing_ = true;
+    was_active_ = true;
+    since_ = std::chrono::steady_clock::now();
+    ++outstanding_;
+    stream_.Write(out_, &wrote_tag_);
+  } else if (session_->IsOver()) {
+    Finish(session_->end_status());
+  }
+}
+
+void GrpcSession::OnWrote(bool ok) {
+  writing_ = false;
+  if (!ok) session_->Lost();
+  Pump();
+  Returned();
+}
+
+void GrpcSession::Finish(const absl::Status& status) {
+  finishing_ = true;
+  session_->Lost();
+  ++outstanding_;
+  stream_.Finish(ToGrpcStatus(status), &finished_tag_);
+}
+
+void GrpcSession::OnFinished(bool /*ok*/) { Returned(); }
+
+void GrpcSession::OnDone(bool /*ok*/) {
+  if (context_.IsCancelled()) {
+    session_->Lost();
+    Pump();  // finishes, at once or when the outstanding write has come back
+  }
+  Returned();
+}
+
+void GrpcSession::End(const absl::Status& why) {
+  if (session_ == nullptr || finishing_) return;
+  session_->End(why);
+  Pump();
+}
+
+void GrpcSession::OnSecond(std::chrono::steady_clock::time_point now) {
+  const bool silent = !session_->said_hello() && now - since_ > kHelloWaitMax;
+  const bool stalled = writing_ && now - since_ > kOutboxStallMax;
+  if (silent || stalled) {
+    context_.TryCancel();  // every operation comes back, OnDone ends the session
+    return;
+  }
+  if (std::exchange(was_active_, false) || writing_) return;
+  session_->FreeSpareMemory();
+  v1::ServerFrame().Swap(&out_);
+  v1::ClientFrame().Swap(&in_);
+}
+
+void GrpcSession::Returned() {
+  if (--outstanding_ > 0) return;
+  sessions_->facts()->sessions.fetch_sub(1, std::memory_order_relaxed);
+  sessions_->Remove(session_->id());
+  delete this;
+}
+
+// ---- All of a queue.
+
+GrpcSessions::GrpcSessions(BrokerFacts* facts, GrpcQueue* queue, GrpcSession::Service* service)
+    : facts_(facts), queue_(queue), service_(service) {}
+
+void GrpcSessions::AcceptNext() { (new GrpcSession(this))->Accept(); }
+
+void GrpcSessions::Wake(SessionId id) {
+  const auto found = sessions_.find(id);
+  if (found != sessions_.end()) found->second->Pump();
+}
+
+// A copy: what is done to a session may remove it.
+std::vector<SessionId> GrpcSessions::Ids() const {
+  std::vector<SessionId> ids;
+  ids.reserve(sessions_.size());
+  for (const auto& [id, session] : sessions_) ids.push_back(id);
+  return ids;
+}
+
+void GrpcSessions::StopReading() {
+  stopping_ = true;
+  for (const auto& [id, session] : sessions_) session->StopReading();
+}
+
+void GrpcSessions::EndAll(const absl::Status& why) {
+  for (const SessionId id : Ids()) {
+    const auto found = sessions_.find(id);
+    if (found != sessions_.end()) found->second->End(why);
+  }
+}
+
+void GrpcSessions::OnSecond() {
+  const auto now = std::chrono::steady_clock::now();
+  for (const SessionId id : Ids()) {
+    const auto found = sessions_.find(id);
+    if (found != sessions_.end()) found->second->OnSecond(now);
+  }
+}
+
+void GrpcSessions::OnRoom() {
+  for (const SessionId id : std::exchange(refused_, {})) {
+    const auto found = sessions_.find(id);
+    if (found != sessions_.end()) found->second->Retry();
+  }
+}
+
+}  // namespace baton

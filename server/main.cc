@@ -1,0 +1,120 @@
+// batond: the broker's process. Wiring only: options, log, broker, signals, exit code.
+#include <fmt/format.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+
+#include "base/error.h"
+#include "server/broker.h"
+#include "server/command_line.h"
+#include "server/exit_code.h"
+#include "server/log.h"
+#include "server/service_manager.h"
+
+namespace baton {
+namespace {
+
+// Wakes main: by a signal, or by the store's failure.
+class StopRequest {
+ public:
+  StopRequest() {
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    // Before any thread is started, so that all of them leave the signals to the descriptor.
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    signal(SIGPIPE, SIG_IGN);
+    signals_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  }
+  ~StopRequest() {
+    close(signals_);
+    close(event_);
+  }
+  StopRequest(const StopRequest&) = delete;
+  StopRequest& operator=(const StopRequest&) = delete;
+
+  // Any thread.
+  void StoreFailed() {
+    store_failed_ = true;
+    const uint64_t one = 1;
+    if (write(event_, &one, sizeof(one)) < 0) std::abort();  // a counter of 2^64 - 1 is not full
+  }
+  void Wait() {
+    pollfd ready[2] = {{signals_, POLLIN, 0}, {event_, POLLIN, 0}};
+    while (poll(ready, 2, -1) < 0) {
+    }
+  }
+  bool store_failed() const { return store_failed_; }
+
+ private:
+  int signals_ = -1;
+  int event_ = -1;
+  std::atomic<bool> store_failed_{false};
+};
+
+int ExitCodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kInvalidArgument:
+      return kExitConfigInvalid;
+    case absl::StatusCode::kDataLoss:
+      return kExitDataUnusable;
+    case absl::StatusCode::kFailedPrecondition:
+      return kExitInUse;
+    default:
+      return kExitStartFailed;
+  }
+}
+
+int Serve(const CommandLine& command_line) {
+  Log log(command_line.config.log_level, command_line.config.log_format);
+  for (const std::string& warning : command_line.warnings) log.Warning(warning);
+  StopRequest stop;
+  auto broker = Broker::Start({.config = command_line.config,
+                               .version = BATON_VERSION,
+                               .log = &log,
+                               .on_store_failure = [&stop](const absl::Status&) { stop.StoreFailed(); }});
+  if (!broker.ok()) {
+    fmt::print(stderr, "batond: {}\n", std::string(broker.status().message()));
+    return ExitCodeOf(broker.status());
+  }
+  log.Info("serving", {{"version", BATON_VERSION},
+                       {"data_dir", command_line.config.data_dir},
+                       {"listening", fmt::format("{}", fmt::join((*broker)->listening(), ","))}});
+  fmt::print("ready\n");
+  std::fflush(stdout);
+  NotifyServiceManager("READY=1");
+
+  stop.Wait();
+  NotifyServiceManager("STOPPING=1");
+  log.Info("stopping");
+  (*broker)->Stop();
+  if (stop.store_failed()) return kExitStoreFailed;
+  log.Info("stopped");
+  return kExitStopped;
+}
+
+}  // namespace
+}  // namespace baton
+
+int main(int argc, char** argv) {
+  setenv("GRPC_VERBOSITY", "NONE", 0);  // what went wrong is said by us
+  const auto command_line = baton::ParseCommandLine(argc, argv);
+  if (!command_line.ok()) {
+    fmt::print(stderr, "batond: {}\n", std::string(command_line.status().message()));
+    return baton::kExitConfigInvalid;
+  }
+  if (!command_line->answer.empty()) {
+    fmt::print("{}", command_line->answer);
+    return baton::kExitStopped;
+  }
+  return baton::Serve(*command_line);
+}

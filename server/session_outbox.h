@@ -1,0 +1,75 @@
+// SessionOutbox gathers what the engine says to one session into ServerFrames, while the frame before is
+// being written: batches form by themselves, and a lone result travels alone.
+//
+// Frames are closed at about kFrameBytes, so that one of them never holds up the stream; a larger message
+// stands alone. THREADS: the engine's thread appends, the carrier's takes, either ends; a leaf mutex guards
+// it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "baton/v1/session.pb.h"
+#include "server/engine/outputs.h"
+
+namespace baton {
+
+class SessionOutbox {
+ public:
+  static constexpr size_t kFrameBytes = 256u << 10;
+
+  SessionOutbox() = default;
+  SessionOutbox(const SessionOutbox&) = delete;
+  SessionOutbox& operator=(const SessionOutbox&) = delete;
+
+  void Hello(v1::HelloReply reply);
+  void Subscribed(SubscriptionId subscription, const absl::StatusOr<Duration>& lease);
+  void SubscriptionEnded(SubscriptionId subscription, const absl::Status& why);
+  void Deliver(const DeliveryView& delivery);
+  void Confirm(const ConfirmRun& run);
+  void Settled(uint64_t through, const std::vector<SettleFailure>& failures);
+  void PublishCredit(uint32_t messages, uint64_t bytes);
+  // The last word: what is appended afterwards is dropped, and so is a second one. Says whether this was the
+  // first.
+  bool GoAway(const absl::Status& why, Duration retry_after);
+
+  // Swaps the oldest frame into `frame`, which must be empty and whose memory is used again; false: there is
+  // none.
+  [[nodiscard]] bool Take(v1::ServerFrame& frame);
+
+  size_t bytes() const;    // waiting to be taken
+  bool ended() const;      // GoAway was said
+  void FreeSpareMemory();  // an idle session keeps nothing
+
+ private:
+  struct Building {
+    std::unique_ptr<v1::ServerFrame> frame;
+    size_t bytes = 0;
+  };
+
+  // The frame to append to; nullptr once ended.
+  v1::ServerFrame* Open() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  v1::ServerFrame* Begin() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Grow(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  // The Deliveries that `delivery` continues, or a new one.
+  v1::Deliveries* Run(v1::ServerFrame* frame, const DeliveryView& delivery)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+
+  mutable absl::Mutex mutex_;
+  std::deque<Building> frames_ ABSL_GUARDED_BY(mutex_);
+  std::vector<std::unique_ptr<v1::ServerFrame>> spare_ ABSL_GUARDED_BY(mutex_);  // cleared
+  size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool greeted_ ABSL_GUARDED_BY(mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(mutex_) = false;
+  uint64_t last_tag_ ABSL_GUARDED_BY(mutex_) = 0;  // of the last run appended to
+  DeliveryNumber last_number_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace baton
