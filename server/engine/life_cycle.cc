@@ -93,19 +93,25 @@ void LifeCycle::TakeOut(Message& message) {
 
 void LifeCycle::PlaceReady(Message& message) {
   Queue& queue = *message.queue;
-  if (queue.ready.Covers(message.position())) {
+  const bool resident = queue.ready.Covers(message.position());
+  if (message.home == Message::Home::kDelayedRow) {
+    // It may keep its delayed row only where no read of delayed rows comes past it again.
+    if (!resident || !queue.delayed.Covers(message.delayed_position())) MoveToReadyRow(message);
+  } else if (!resident) {
+    queue.ready.NotePut(message.position());
+  }
+  if (resident) {
     EnterReady(message);
     return;
   }
-  if (message.home == Message::Home::kReadyRow) {
-    queue.ready.NotePut(message.position());
-  } else {
-    rows_.Remove(message);
-    message.home = Message::Home::kReadyRow;
-    rows_.Put(message);
-  }
   state_.WantDispatch(queue);
   EraseResident(message);
+}
+
+void LifeCycle::MoveToReadyRow(Message& message) {
+  rows_.Remove(message);
+  message.home = Message::Home::kReadyRow;
+  rows_.Put(message);
 }
 
 void LifeCycle::PlaceDelayed(Message& message, Instant due, Instant now) {
@@ -124,11 +130,7 @@ void LifeCycle::PlaceDelayed(Message& message, Instant due, Instant now) {
 void LifeCycle::Spill(Message& message) {
   const bool was_delayed = message.state == Message::State::kDelayed;
   TakeOut(message);
-  if (!was_delayed && message.home == Message::Home::kDelayedRow) {
-    rows_.Remove(message);
-    message.home = Message::Home::kReadyRow;
-    rows_.Put(message);
-  }
+  if (!was_delayed && message.home == Message::Home::kDelayedRow) MoveToReadyRow(message);
   Changed(message);
   EraseResident(message);
 }

@@ -74,6 +74,7 @@ class LifeCycle {
   void TakeOut(Message& message);
   // From state kSpilled into the ready window, or out of memory.
   void PlaceReady(Message& message);
+  void MoveToReadyRow(Message& message);
   void PlaceDelayed(Message& message, Instant due, Instant now);
 
   void Changed(const Message& message);

@@ -91,8 +91,11 @@ void BrokerModel::OnArrow(Arrow arrow, const Message& message, Instant now) {
       break;
     case Arrow::kReturned:
       BATON_CHECK_EQ(entry.attempts + 1, message.attempts);
-      BATON_CHECK(entry.state == State::kLeased || entry.state == State::kReady);
+      // A token of an earlier life: to this one the message may still look delayed, though it was due then.
+      BATON_CHECK(entry.state == State::kLeased || entry.state == State::kReady ||
+                  (entry.state == State::kDelayed && entry.due <= now));
       ++entry.attempts;
+      entry.perhaps_delayed = false;
       entry.state = State::kReady;
       if (message.queue->config.attempts_max != 0 && entry.attempts >= message.queue->config.attempts_max) {
         on_the_way_out_.insert(message.id.seq);

@@ -186,8 +186,9 @@ void EngineSimulation::SettleSome() {
   SettleTags settle{.session = client.session,
                     .settlement = {.kind = kinds[Below(std::size(kinds))]},
                     .tags = {{at->first, at->first}}};
-  if (settle.settlement.kind == SettleKind::kNack && Chance(50))
+  if (settle.settlement.kind == SettleKind::kNack && Chance(50)) {
     settle.settlement.delay = milliseconds(Below(100));
+  }
   ++client.settlements;
   const LeaseToken& token = held_[at->second].token;
   const BrokerModel::Entry* entry = model_.Find(token.id.seq);
@@ -319,6 +320,10 @@ void EngineSimulation::Crash() {
   const CommitNumber survived = store_.Crash(power_lost ? Below(store_.unsynced() + 1) : store_.unsynced());
   model_.Crashed(survived);
   CheckPromises(power_lost);
+  if (power_lost) {  // what was only written may be back, from now on
+    std::erase_if(confirmed_acks_,
+                  [](const Promised& promised) { return promised.durability == Durability::kRelaxed; });
+  }
   ++tally_.crashes;
   confirmed_.clear();
   if (Chance(30)) now_ += milliseconds(Below(1000));
