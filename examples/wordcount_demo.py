@@ -164,6 +164,12 @@ class Demo:
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def tell_who_died(self):
+        for process in self.processes:
+            if process.popen.poll() not in (None, 0, -signal.SIGKILL):
+                code = process.popen.returncode
+                print(f"{process.name} ended with code {code}: {process.last_words()}", file=sys.stderr)
+
     def stop_all(self):
         for process in self.processes:
             if process.popen.poll() is None:
@@ -261,6 +267,7 @@ def main():
         passed = demo.judge()
     except Failed as failure:
         print(f"\nerror: {failure}", file=sys.stderr)
+        demo.tell_who_died()
     finally:
         demo.stop_all()
         if passed and not options.keep:

@@ -11,17 +11,20 @@ def queue_row(queue, confirmed, run):
     deliveries = [d for d in run.deliveries if d.queue == queue]
     processed = [d for d in deliveries if d.outcome == "ack"]
     acks = sum((s.queue, s.outcome, s.status) == (queue, "ack", "OK") for s in run.settled)
-    return [queue, f"{len(confirmed):,}", f"{len(deliveries):,}", f"{len(processed):,}", f"{acks:,}",
+    repeats = len(deliveries) - len({d.message_id for d in deliveries})
+    return [queue, f"{len(confirmed):,}", f"{len(deliveries):,}", f"{repeats:,}",
             f"{sum(d.redelivered for d in deliveries):,}", f"{len(deliveries) - len(processed):,}",
-            per_second([row.confirmed_us for row in confirmed]), per_second([d.start_us for d in processed])]
+            f"{len(processed):,}", f"{acks:,}", per_second([row.confirmed_us for row in confirmed]), per_second([d.start_us for d in processed])]
 
 
 def print_table(rows):
-    header = ["queue", "confirmed", "deliveries", "processed", "acked", "redelivered", "nacked", "confirmed/s",
-              "processed/s"]
+    header = ["queue", "confirmed", "deliveries", "repeats", "flagged", "nacked", "processed", "acked",
+              "confirmed/s", "processed/s"]
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     for row in [header, *rows]:
         print("  " + row[0].ljust(widths[0]) + "".join("  " + cell.rjust(w) for cell, w in zip(row[1:], widths[1:])))
+    print("  repeats: deliveries after a message's first; flagged: marked as redelivered, as is whatever was published before"
+          "\n  the broker was killed; acked: confirmed by the broker, without the answers that a kill swallowed")
 
 
 def print_claims(title, claims):

@@ -62,7 +62,8 @@ MACHINE_PATHS = re.compile(r"(?<![\w./-])/(?:" + "|".join(("wo" + "rk", "ro" + "
 LINES_MAX = 400
 TEST_LINES_MAX = 600
 COLUMNS_MAX = 110
-VAGUE_NAME = re.compile(r"(^|_)(utils?|common|helpers?|managers?|misc|impl\d+)(_|$)")
+# (A service manager is what systemd calls itself.)
+VAGUE_NAME = re.compile(r"(^|_)(utils?|common|helpers?|(?<!service_)managers?|misc|impl\d+)(_|$)")
 
 INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 
