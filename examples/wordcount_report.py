@@ -14,7 +14,8 @@ def queue_row(queue, confirmed, run):
     repeats = len(deliveries) - len({d.message_id for d in deliveries})
     return [queue, f"{len(confirmed):,}", f"{len(deliveries):,}", f"{repeats:,}",
             f"{sum(d.redelivered for d in deliveries):,}", f"{len(deliveries) - len(processed):,}",
-            f"{len(processed):,}", f"{acks:,}", per_second([row.confirmed_us for row in confirmed]), per_second([d.start_us for d in processed])]
+            f"{len(processed):,}", f"{acks:,}", per_second([row.confirmed_us for row in confirmed]),
+            per_second([d.start_us for d in processed])]
 
 
 def print_table(rows):
@@ -23,8 +24,8 @@ def print_table(rows):
     widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
     for row in [header, *rows]:
         print("  " + row[0].ljust(widths[0]) + "".join("  " + cell.rjust(w) for cell, w in zip(row[1:], widths[1:])))
-    print("  repeats: deliveries after a message's first; flagged: marked as redelivered, as is whatever was published before"
-          "\n  the broker was killed; acked: confirmed by the broker, without the answers that a kill swallowed")
+    print("  repeats: deliveries after a message's first; flagged: marked as redelivered, as is all that was published"
+          "\n  before the broker was killed; acked: confirmed by the broker, without the answers that a kill swallowed")
 
 
 def print_claims(title, claims):
