@@ -13,7 +13,7 @@
 namespace baton {
 namespace {
 
-// Much less than it takes to write low_bytes.
+// Others write to the disk as well.
 constexpr absl::Duration kLookEvery = absl::Milliseconds(200);
 
 }  // namespace
@@ -78,18 +78,29 @@ void DiskWatch::Stop() {
   if (thread_.joinable()) thread_.join();
 }
 
+void DiskWatch::Wrote(uint64_t bytes) {
+  const uint64_t before = wrote_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  const uint64_t much = limits_.low_bytes / 32;
+  if (before + bytes < much || before >= much) return;  // not yet, or said already
+  const absl::MutexLock lock(&mutex_);
+  look_now_ = true;
+  wake_.SignalAll();
+}
+
 void DiskWatch::Run() {
   DiskState told = DiskState::kOk;
   while (true) {
+    wrote_bytes_.store(0, std::memory_order_relaxed);
     const DiskState now = Check();
     if (now != told) changed_(now);
     told = now;
     const absl::MutexLock lock(&mutex_);
     told_first_ = true;
     wake_.SignalAll();
+    const absl::Time next_look = absl::Now() + kLookEvery;
+    while (!stopping_ && !look_now_ && !wake_.WaitWithDeadline(&mutex_, next_look)) continue;
     if (stopping_) return;
-    wake_.WaitWithTimeout(&mutex_, kLookEvery);
-    if (stopping_) return;
+    look_now_ = false;
   }
 }
 

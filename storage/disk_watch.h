@@ -56,6 +56,9 @@ class DiskWatch {
   DiskState state() const { return state_.load(std::memory_order_relaxed); }
   uint64_t free_bytes() const { return free_bytes_.load(std::memory_order_relaxed); }
 
+  // That much was written: looks at once when it is much against low_bytes. Any thread; does not block.
+  void Wrote(uint64_t bytes);
+
   // `changed` is told every change, and kLow at once if it is so now. BLOCKS until that first word is said.
   void Start(std::function<void(DiskState)> changed);
   void Stop();
@@ -70,9 +73,11 @@ class DiskWatch {
 
   std::atomic<DiskState> state_{DiskState::kLow};
   std::atomic<uint64_t> free_bytes_{0};
+  std::atomic<uint64_t> wrote_bytes_{0};  // since the last look
 
   absl::Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
+  bool look_now_ ABSL_GUARDED_BY(mutex_) = false;
   bool told_first_ ABSL_GUARDED_BY(mutex_) = false;
   absl::CondVar wake_;
   std::thread thread_;

@@ -15,8 +15,11 @@ constexpr absl::Duration kUnsyncedMax = absl::Seconds(1);
 
 }  // namespace
 
-RocksCommitter::RocksCommitter(RocksWriter* writer, WriteFrontier* frontier, Store::Listener* listener)
-    : writer_(writer), frontier_(frontier), listener_(listener), thread_([this] { Run(); }) {
+RocksCommitter::RocksCommitter(RocksWriter* writer, WriteFrontier* frontier, DiskWatch* disk_watch,
+                               Store::Listener* listener)
+    : writer_(writer), frontier_(frontier), disk_watch_(disk_watch), listener_(listener), thread_([this] {
+        Run();
+      }) {
   pthread_setname_np(thread_.native_handle(), "baton-commit");
 }
 
@@ -94,10 +97,12 @@ absl::Status RocksCommitter::WriteJoined(const Joined& joined) {
   const bool overdue = writer_->needs_sync() && absl::Now() >= idle_work_at_;
   const Promise promise = overdue ? Promise::kSynced : joined.promise;
   const bool sync = promise == Promise::kSynced;
-  figures_.written_bytes.fetch_add(writer_->bytes(), std::memory_order_relaxed);
+  const size_t bytes = writer_->bytes();
   const bool first_unsynced = !writer_->needs_sync();
   if (absl::Status status = writer_->Write(promise); !status.ok()) return status;
   figures_.writes.fetch_add(1, std::memory_order_relaxed);
+  figures_.written_bytes.fetch_add(bytes, std::memory_order_relaxed);
+  disk_watch_->Wrote(bytes);
   if (sync || first_unsynced) idle_work_at_ = absl::Now() + kUnsyncedMax;
   written_ = joined.last;
   frontier_->Advance(written_);

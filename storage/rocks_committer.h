@@ -15,6 +15,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "base/ids.h"
+#include "storage/disk_watch.h"
 #include "storage/rocks_writer.h"
 #include "storage/store.h"
 #include "storage/write_frontier.h"
@@ -23,7 +24,6 @@ namespace baton {
 
 class RocksCommitter {
  public:
-  // `on_written` is told the bytes of each write, on the committer's thread.
   struct Figures {
     std::atomic<uint64_t> commits{0};
     std::atomic<uint64_t> writes{0};
@@ -31,8 +31,9 @@ class RocksCommitter {
     std::atomic<uint64_t> written_bytes{0};
   };
 
-  // Borrows all three.
-  RocksCommitter(RocksWriter* writer, WriteFrontier* frontier, Store::Listener* listener);
+  // Borrows all four.
+  RocksCommitter(RocksWriter* writer, WriteFrontier* frontier, DiskWatch* disk_watch,
+                 Store::Listener* listener);
   ~RocksCommitter();
 
   void Submit(CommitNumber number, Commit commit, Promise promise);
@@ -64,6 +65,7 @@ class RocksCommitter {
 
   RocksWriter* const writer_;
   WriteFrontier* const frontier_;
+  DiskWatch* const disk_watch_;
   Store::Listener* const listener_;
 
   // The committer's thread.

@@ -11,6 +11,7 @@
 #include "rocksdb/table.h"
 #include "rocksdb/write_buffer_manager.h"
 #include "storage/format/keys.h"
+#include "storage/rocks_tombstone_collector.h"
 
 namespace baton {
 namespace {
@@ -107,6 +108,7 @@ rocksdb::Options MakeRocksOptions(const RocksOptionsInput& input) {
   options.target_file_size_base = plan.table_bytes;
   options.max_bytes_for_level_base = 4 * plan.table_bytes;
 
+  options.table_properties_collector_factories = {MakeRocksTombstoneCollectorFactory()};
   options.max_compaction_bytes = plan.compaction_bytes;
   // Without one a compaction that met a full disk is never taken up again.
   options.sst_file_manager.reset(rocksdb::NewSstFileManager(options.env));

@@ -141,7 +141,8 @@ const RecoveryReport& RocksStore::recovery_report() const { return parts_->repor
 
 void RocksStore::Start(Listener* listener) {
   BATON_CHECK(parts_->committer == nullptr);
-  parts_->committer = std::make_unique<RocksCommitter>(parts_->writer.get(), &parts_->frontier, listener);
+  parts_->committer = std::make_unique<RocksCommitter>(parts_->writer.get(), &parts_->frontier,
+                                                       parts_->disk_watch.get(), listener);
   parts_->reader = std::make_unique<RocksReader>(parts_->db.get(), &parts_->frontier, listener);
   parts_->disk_watch->Start([listener](DiskState state) { listener->OnDiskState(state); });
 }

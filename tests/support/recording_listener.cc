@@ -85,6 +85,11 @@ int RecordingListener::failures() const {
   return failures_;
 }
 
+DiskState RecordingListener::disk_state() const {
+  const absl::MutexLock lock(&mutex_);
+  return disk_state_;
+}
+
 std::string RecordingListener::complaint() const {
   const absl::MutexLock lock(&mutex_);
   return complaint_;

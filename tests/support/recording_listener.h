@@ -4,7 +4,6 @@
 
 #include <functional>
 #include <map>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -35,6 +34,7 @@ class RecordingListener : public Store::Listener {
   CommitNumber written() const;
   CommitNumber synced() const;
   int failures() const;
+  DiskState disk_state() const;  // kOk until told otherwise
   // Broken promises of the listener's contract, "" when there are none.
   std::string complaint() const;
   std::vector<ReadId> read_order() const;
@@ -49,7 +49,7 @@ class RecordingListener : public Store::Listener {
   CommitNumber synced_ ABSL_GUARDED_BY(mutex_);
   int failures_ ABSL_GUARDED_BY(mutex_) = 0;
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
-  std::optional<DiskState> disk_state_ ABSL_GUARDED_BY(mutex_);
+  DiskState disk_state_ ABSL_GUARDED_BY(mutex_) = DiskState::kOk;
   std::map<ReadId, ReadResult> reads_ ABSL_GUARDED_BY(mutex_);
   std::vector<ReadId> read_order_ ABSL_GUARDED_BY(mutex_);
   std::string complaint_ ABSL_GUARDED_BY(mutex_);
