@@ -118,6 +118,11 @@ void GrpcCall::Returned() {
   delete this;
 }
 
+void GrpcCalls::Remove(CallId id) {
+  calls_.erase(id);
+  on_gone_();
+}
+
 void GrpcCalls::OnAnswer(CallId id, absl::StatusOr<Reply> reply) {
   const auto found = calls_.find(id);
   if (found != calls_.end()) found->second->OnAnswer(std::move(reply));

@@ -10,6 +10,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/async_unary_call.h>
 
+#include <functional>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -81,7 +82,9 @@ class GrpcCall {
 
 class GrpcCalls {
  public:
-  GrpcCalls(BrokerFacts* facts, GrpcQueue* queue) : facts_(facts), queue_(queue) {}
+  // `on_gone` is called after each call that has ended.
+  GrpcCalls(BrokerFacts* facts, GrpcQueue* queue, std::function<void()> on_gone)
+      : facts_(facts), queue_(queue), on_gone_(std::move(on_gone)) {}
 
   BrokerFacts* facts() const { return facts_; }
   GrpcQueue* queue() const { return queue_; }
@@ -93,7 +96,7 @@ class GrpcCalls {
   void OnRoom();
 
   void Add(CallId id, GrpcCall* call) { calls_.emplace(id, call); }
-  void Remove(CallId id) { calls_.erase(id); }
+  void Remove(CallId id);
   void AddRefused(CallId id) { refused_.push_back(id); }
   void OnAnswer(CallId id, absl::StatusOr<Reply> reply);
   size_t size() const { return calls_.size(); }
@@ -106,6 +109,7 @@ class GrpcCalls {
  private:
   BrokerFacts* const facts_;
   GrpcQueue* const queue_;
+  const std::function<void()> on_gone_;
   absl::flat_hash_map<CallId, GrpcCall*> calls_;  // each deletes itself, after Remove
   std::vector<CallId> refused_;
   size_t live_ = 0;

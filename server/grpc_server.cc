@@ -1,7 +1,6 @@
 #include "server/grpc_server.h"
 
 #include <fmt/format.h>
-#include <grpcpp/channel.h>
 #include <grpcpp/grpcpp.h>
 #include <sys/stat.h>
 
@@ -110,11 +109,14 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const Options& opt
   parts->server = builder.BuildAndStart();
   if (parts->server == nullptr) {
     const bool tcp = !options.tcp_address.empty() && parts->tcp_port == 0;
-    return Refused(
-        tcp ? fmt::format("cannot listen on {}: the port is in use, or the host is not one of this machine; "
-                          "stop what uses it, or choose another --listen",
-                          options.tcp_address)
-            : fmt::format("cannot listen on {}; is the directory writable?", options.socket_path));
+    if (!tcp)
+      return Refused(fmt::format("cannot listen on {}; is the directory writable?", options.socket_path));
+    return MakeError(
+        absl::StatusCode::kAlreadyExists, reason::kInvalidArgument,
+        fmt::format(
+            "cannot listen on {}: the port is in use, or the host is not one of this machine; stop what "
+            "uses it, or choose another --listen",
+            options.tcp_address));
   }
   if (!options.socket_path.empty()) {
     if (chmod(options.socket_path.c_str(), 0660) != 0) {
@@ -157,16 +159,20 @@ void GrpcServer::EndAll(const absl::Status& why) {
 
 void GrpcServer::Shutdown(std::chrono::milliseconds grace) {
   if (std::exchange(parts_->shut_down, true)) return;
-  if (parts_->serving) StopAccepting();
-  parts_->server->Shutdown(std::chrono::system_clock::now() + grace);
+  if (parts_->serving) {
+    StopAccepting();
+    // Shared: the queue's thread may drain after we have stopped waiting.
+    auto drained = std::make_shared<std::promise<void>>();
+    parts_->queue->Post([services = parts_->services.get(), drained] {
+      services->WhenDrained([drained] { drained->set_value(); });
+    });
+    drained->get_future().wait_for(grace);
+  }
+  parts_->server->Shutdown(std::chrono::system_clock::now());
   if (!parts_->serving) Serve();  // the queue must be drained by somebody
   parts_->queue->Shutdown();
 }
 
 int GrpcServer::tcp_port() const { return parts_->tcp_port; }
-
-std::shared_ptr<grpc::Channel> GrpcServer::InProcessChannel() {
-  return parts_->server->InProcessChannel(grpc::ChannelArguments());
-}
 
 }  // namespace baton

@@ -12,10 +12,6 @@
 #include "server/broker_facts.h"
 #include "server/engine_thread.h"
 
-namespace grpc {
-class Channel;
-}
-
 namespace baton {
 
 class GrpcServer {
@@ -29,7 +25,8 @@ class GrpcServer {
   };
 
   // Binds. The facts' `listening` is filled in; nothing is served before Serve.
-  // ERRORS: FAILED_PRECONDITION for an address in use and the like; INVALID_ARGUMENT for bad TLS files.
+  // ERRORS: ALREADY_EXISTS for an address in use, FAILED_PRECONDITION for one that cannot be had,
+  // INVALID_ARGUMENT for TLS files that are none.
   static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const Options& options, BrokerFacts* facts);
 
   GrpcServer(const GrpcServer&) = delete;
@@ -50,8 +47,6 @@ class GrpcServer {
   void Shutdown(std::chrono::milliseconds grace);
 
   int tcp_port() const;  // as bound; 0 = none
-  // A connection inside this process, for tests.
-  std::shared_ptr<grpc::Channel> InProcessChannel();
 
  private:
   struct Parts;

@@ -1,5 +1,7 @@
 #include "server/grpc_services.h"
 
+#include <utility>
+
 #include "server/admin_methods.h"
 #include "server/broker_methods.h"
 
@@ -18,7 +20,10 @@ using AdminCall = GrpcUnaryCall<Admin, Method, kRequest>;
 
 GrpcServices::GrpcServices(BrokerFacts* facts, GrpcQueue* queue, v1::Broker::AsyncService* broker,
                            v1::Admin::AsyncService* admin)
-    : broker_(broker), admin_(admin), sessions_(facts, queue, broker), calls_(facts, queue) {}
+    : broker_(broker),
+      admin_(admin),
+      sessions_(facts, queue, broker, [this] { CheckDrained(); }),
+      calls_(facts, queue, [this] { CheckDrained(); }) {}
 
 void GrpcServices::Accept() {
   sessions_.AcceptNext();
@@ -49,6 +54,15 @@ void GrpcServices::StopAccepting() {
 void GrpcServices::EndAll(const absl::Status& why) {
   sessions_.EndAll(why);
   calls_.AbandonAll(why);
+}
+
+void GrpcServices::WhenDrained(std::function<void()> done) {
+  drained_ = std::move(done);
+  CheckDrained();
+}
+
+void GrpcServices::CheckDrained() {
+  if (sessions_.size() == 0 && calls_.size() == 0 && drained_) std::exchange(drained_, nullptr)();
 }
 
 void GrpcServices::OnRoom() {

@@ -2,6 +2,8 @@
 // THREADS: the queue's thread, but for construction.
 #pragma once
 
+#include <functional>
+
 #include "absl/status/status.h"
 #include "baton/v1/admin.grpc.pb.h"
 #include "baton/v1/broker.grpc.pb.h"
@@ -28,14 +30,19 @@ class GrpcServices {
   void EndAll(const absl::Status& why);
   void OnSecond() { sessions_.OnSecond(); }
   void OnRoom();
+  // Calls `done`, once, when nothing is under way any more: at once, or after what is has ended.
+  void WhenDrained(std::function<void()> done);
   // Nothing of a call is left, not even one that waits for a client: only once the server has shut down.
   bool IsIdle() const { return sessions_.live() == 0 && calls_.live() == 0; }
 
  private:
   v1::Broker::AsyncService* const broker_;
   v1::Admin::AsyncService* const admin_;
+  void CheckDrained();
+
   GrpcSessions sessions_;
   GrpcCalls calls_;
+  std::function<void()> drained_;
 };
 
 }  // namespace baton

@@ -145,10 +145,16 @@ void GrpcSession::Returned() {
 
 // ---- All of a queue.
 
-GrpcSessions::GrpcSessions(BrokerFacts* facts, GrpcQueue* queue, GrpcSession::Service* service)
-    : facts_(facts), queue_(queue), service_(service) {}
+GrpcSessions::GrpcSessions(BrokerFacts* facts, GrpcQueue* queue, GrpcSession::Service* service,
+                           std::function<void()> on_gone)
+    : facts_(facts), queue_(queue), service_(service), on_gone_(std::move(on_gone)) {}
 
 void GrpcSessions::AcceptNext() { (new GrpcSession(this))->Accept(); }
+
+void GrpcSessions::Remove(SessionId id) {
+  sessions_.erase(id);
+  on_gone_();
+}
 
 void GrpcSessions::Wake(SessionId id) {
   const auto found = sessions_.find(id);

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <vector>
 
@@ -76,7 +77,9 @@ class GrpcSession {
 
 class GrpcSessions {
  public:
-  GrpcSessions(BrokerFacts* facts, GrpcQueue* queue, GrpcSession::Service* service);
+  // `on_gone` is called after each session that has ended.
+  GrpcSessions(BrokerFacts* facts, GrpcQueue* queue, GrpcSession::Service* service,
+               std::function<void()> on_gone);
 
   void AcceptNext();
   // No frame is read any more, no new session accepted.
@@ -92,7 +95,8 @@ class GrpcSessions {
   bool stopping() const { return stopping_; }
 
   void Add(SessionId id, GrpcSession* session) { sessions_.emplace(id, session); }
-  void Remove(SessionId id) { sessions_.erase(id); }
+  void Remove(SessionId id);
+  size_t size() const { return sessions_.size(); }
   void Wake(SessionId id);
   void AddRefused(SessionId id) { refused_.push_back(id); }
 
@@ -107,6 +111,7 @@ class GrpcSessions {
   BrokerFacts* const facts_;
   GrpcQueue* const queue_;
   GrpcSession::Service* const service_;
+  const std::function<void()> on_gone_;
   absl::flat_hash_map<SessionId, GrpcSession*> sessions_;  // each deletes itself, after Remove
   std::vector<SessionId> refused_;
   size_t live_ = 0;

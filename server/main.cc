@@ -67,7 +67,7 @@ int ExitCodeOf(const absl::Status& status) {
       return kExitConfigInvalid;
     case absl::StatusCode::kDataLoss:
       return kExitDataUnusable;
-    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kAlreadyExists:
       return kExitInUse;
     default:
       return kExitStartFailed;

@@ -22,6 +22,10 @@ absl::Status Refused(std::string_view message) {
   return MakeError(absl::StatusCode::kFailedPrecondition, reason::kInvalidArgument, message);
 }
 
+absl::Status InUse(std::string_view message) {
+  return MakeError(absl::StatusCode::kAlreadyExists, reason::kInvalidArgument, message);
+}
+
 std::string ReadHolder(int fd) {
   char text[32] = {};
   const ssize_t length = pread(fd, text, sizeof(text) - 1, 0);
@@ -39,7 +43,7 @@ absl::StatusOr<RuntimeDirLock> RuntimeDirLock::Acquire(const std::string& runtim
   if (fd < 0) return Refused(fmt::format("cannot open {}: {}", path, std::strerror(errno)));
   RuntimeDirLock lock(fd);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    return Refused(
+    return InUse(
         fmt::format("the runtime directory {} is in use by the broker with process id {}: stop that one, or "
                     "give this one another --runtime-dir",
                     runtime_dir, ReadHolder(fd)));
@@ -82,7 +86,7 @@ absl::Status ClearStaleSocket(const std::string& path) {
   const int error = errno;
   close(fd);
   if (connected == 0 || error == EAGAIN) {  // EAGAIN: it listens, its backlog is full
-    return Refused(
+    return InUse(
         fmt::format("{} is in use: a program answers there; stop it, or choose another --runtime-dir", path));
   }
   if (unlink(path.c_str()) != 0) {

@@ -13,8 +13,7 @@ namespace baton {
 class RuntimeDirLock {
  public:
   // Makes the directory (0700) when it is not there; checks that nobody else may write to it; locks it.
-  // ERRORS: FAILED_PRECONDITION when it cannot be trusted, or another broker holds it (its process id is
-  // named).
+  // ERRORS: FAILED_PRECONDITION when it cannot be trusted; ALREADY_EXISTS when another broker holds it.
   static absl::StatusOr<RuntimeDirLock> Acquire(const std::string& runtime_dir);
 
   RuntimeDirLock(RuntimeDirLock&& other) noexcept;
@@ -26,8 +25,8 @@ class RuntimeDirLock {
   int fd_;
 };
 
-// Removes a socket file nobody listens on. ERRORS: FAILED_PRECONDITION when somebody answers, or it is no
-// socket, or the path is too long for one.
+// Removes a socket file nobody listens on. ERRORS: ALREADY_EXISTS when somebody answers; FAILED_PRECONDITION
+// when it is no socket, or the path is too long for one.
 absl::Status ClearStaleSocket(const std::string& path);
 
 }  // namespace baton

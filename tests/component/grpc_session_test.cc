@@ -207,7 +207,7 @@ TEST(GrpcSession, ConfirmedMessagesAreThereAfterARestartAndOldTokensStillCount) 
     session.Publish("orders", 1, {"a", "b"});
     session.AwaitConfirmed(2);
   }
-  const auto leased = broker.Receive("orders", 1);
+  const auto leased = broker.Receive("orders", 1, std::chrono::seconds(5));
   ASSERT_THAT(leased, SizeIs(1));
   broker.Restart();
   v1::AckRequest ack;
@@ -216,7 +216,7 @@ TEST(GrpcSession, ConfirmedMessagesAreThereAfterARestartAndOldTokensStillCount) 
   const grpc::Status status = broker.broker().Ack(PatientContext().get(), ack, &response);
   ASSERT_TRUE(status.ok()) << status.error_message();
   EXPECT_FALSE(response.results(0).has_error()) << response.results(0).error().message();
-  const auto left = broker.Receive("orders", 10);
+  const auto left = broker.Receive("orders", 10, std::chrono::seconds(5));
   ASSERT_THAT(left, SizeIs(1));
   EXPECT_EQ(left[0].body(), "b");
   EXPECT_TRUE(left[0].redelivered());

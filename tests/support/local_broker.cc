@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "base/runtime_dir.h"
 #include "baton/v1/rpc_status.pb.h"
 #include "gtest/gtest.h"
 
@@ -44,7 +45,13 @@ void LocalBroker::Start() {
   auto started = Broker::Start({.config = config_, .version = "test", .log = &log_, .on_store_failure = {}});
   BATON_CHECK(started.ok()) << started.status();
   broker_ = *std::move(started);
-  channel_ = broker_->grpc()->InProcessChannel();
+  // Not InProcessChannel: it delivers nothing to a client that does not read just then, and loses what a
+  // broker says last.
+  grpc::ChannelArguments arguments;
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetInt("baton.channel", ++channels_);  // a connection of its own
+  channel_ = grpc::CreateCustomChannel("unix:" + GrpcSocketPath(config_.runtime_dir),
+                                       grpc::InsecureChannelCredentials(), arguments);
   broker_stub_ = v1::Broker::NewStub(channel_);
   admin_stub_ = v1::Admin::NewStub(channel_);
 }

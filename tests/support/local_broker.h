@@ -52,6 +52,7 @@ class LocalBroker {
   Config config_;
   Log log_{LogLevel::kError, LogFormat::kText};
   std::unique_ptr<Broker> broker_;
+  int channels_ = 0;
   std::shared_ptr<grpc::Channel> channel_;
   std::unique_ptr<v1::Broker::Stub> broker_stub_;
   std::unique_ptr<v1::Admin::Stub> admin_stub_;
