@@ -1,0 +1,54 @@
+#include "bench/broker_process.h"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "baton/client.h"
+
+namespace baton::bench {
+
+BrokerProcess::BrokerProcess(BrokerOptions options) : options_(std::move(options)) {
+  std::string pattern = options_.directory + "/baton-bench-XXXXXX";
+  if (mkdtemp(pattern.data()) == nullptr) {
+    std::perror(("cannot make a directory in " + options_.directory).c_str());
+    std::exit(1);
+  }
+  home_ = pattern;
+}
+
+BrokerProcess::~BrokerProcess() {
+  process_.reset();
+  std::error_code ignored;
+  std::filesystem::remove_all(home_, ignored);
+}
+
+std::string BrokerProcess::url() const { return "grpc+unix:" + home_ + "/run/grpc.sock"; }
+
+std::chrono::milliseconds BrokerProcess::Start() {
+  std::vector<std::string> arguments = {options_.program, "--data-dir",  home_ + "/data", "--runtime-dir",
+                                        home_ + "/run",   "--log-level", "warn"};
+  arguments.insert(arguments.end(), options_.flags.begin(), options_.flags.end());
+  const auto start = std::chrono::steady_clock::now();
+  process_ = std::make_unique<ChildProcess>(arguments);
+  for (;;) {
+    const auto client = Client::Connect({.url = url(), .connect_timeout = std::chrono::seconds(30)});
+    if (client.ok()) break;
+    std::fprintf(stderr, "the broker does not answer: %s\n", std::string(client.status().message()).c_str());
+    std::exit(1);
+  }
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+}
+
+void BrokerProcess::Kill() {
+  process_->Signal(SIGKILL);
+  process_->Wait();
+}
+
+int BrokerProcess::Stop() {
+  process_->Signal(SIGTERM);
+  return process_->Wait();
+}
+
+}  // namespace baton::bench

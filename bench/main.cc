@@ -1,0 +1,64 @@
+// baton_bench: measures a broker from outside, with real processes. `baton_bench --help`.
+#include <CLI/CLI.hpp>
+#include <filesystem>
+
+#include "bench/roles.h"
+#include "bench/scenarios.h"
+
+namespace {
+
+using baton::bench::RoleOptions;
+using baton::bench::ScenarioOptions;
+
+void AddScenario(CLI::App& app, const std::string& name, const std::string& help, ScenarioOptions& options,
+                 int (*run)(const ScenarioOptions&), int& result) {
+  CLI::App* command = app.add_subcommand(name, help);
+  command->add_option("--messages", options.messages, "Number of messages; 0 = the scenario's own");
+  command->add_option("--rounds", options.rounds, "Repetitions, for those that quote a median");
+  command->add_option("--dir", options.directory, "Where brokers keep their data meanwhile");
+  command->add_option("--batond", options.batond, "The broker to measure");
+  command->add_flag("--smoke", options.smoke, "A hundredth of everything");
+  command->callback([&options, run, &result] { result = run(options); });
+}
+
+void AddRole(CLI::App& app, const std::string& name, const std::string& help, RoleOptions& options,
+             int (*run)(const RoleOptions&), int& result) {
+  CLI::App* command = app.add_subcommand(name, help);
+  command->add_option("--url", options.url, "The broker's address");
+  command->add_option("--queue", options.queue, "The queue, which exists");
+  command->add_option("--messages", options.messages, "How many");
+  command->add_option("--body-bytes", options.body_bytes, "Of each message");
+  command->add_option("--priorities", options.priorities, "Random ones below this");
+  command->add_option("--credit", options.credit, "Unsettled deliveries at a time");
+  command->add_option("--milestone", options.milestone, "A rate for each so many messages");
+  command->callback([&options, run, &result] { result = run(options); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Measures a Baton broker: throughput, latency, backlog, priorities, idleness."};
+  app.require_subcommand(1);
+  const std::filesystem::path self = std::filesystem::read_symlink("/proc/self/exe");
+  ScenarioOptions scenario{.self = self,
+                           .batond = self.parent_path() / "batond",
+                           .directory = std::filesystem::temp_directory_path()};
+  RoleOptions role;
+  int result = 0;
+  AddScenario(app, "throughput", "1 producer + 1 consumer process", scenario, baton::bench::Throughput,
+              result);
+  AddScenario(app, "latency", "One unary durable publish after another", scenario, baton::bench::UnaryLatency,
+              result);
+  AddScenario(app, "backlog", "10 million messages queued, a crash, drained", scenario, baton::bench::Backlog,
+              result);
+  AddScenario(app, "priorities", "A million distinct priorities beside one", scenario,
+              baton::bench::Priorities, result);
+  AddScenario(app, "idle", "What a broker costs that has nothing to do", scenario, baton::bench::Idle,
+              result);
+  AddRole(app, "produce", "One producer process, against any broker", role, baton::bench::RunProducer,
+          result);
+  AddRole(app, "consume", "One consumer process, against any broker", role, baton::bench::RunConsumer,
+          result);
+  CLI11_PARSE(app, argc, argv);
+  return result;
+}

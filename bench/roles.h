@@ -1,0 +1,26 @@
+// What the benchmark's own child processes do: one producer, one consumer. Each prints one line of JSON when
+// it is done.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace baton::bench {
+
+struct RoleOptions {
+  std::string url;
+  std::string queue = "bench";
+  uint64_t messages = 100'000;
+  uint64_t body_bytes = 1'024;
+  uint64_t priorities = 1;  // messages get random ones below
+  uint32_t credit = 1'000;
+  uint64_t seed = 1;
+  uint64_t milestone = 1'000'000;  // a rate for each so many messages
+};
+
+// Publishes, waits for every confirmation. {"messages":…, "seconds":…, "rates":[per milestone]}
+int RunProducer(const RoleOptions& options);
+// Takes and acks until it has had `messages` of them and every ack is confirmed.
+int RunConsumer(const RoleOptions& options);
+
+}  // namespace baton::bench
