@@ -17,6 +17,16 @@ RowCount& CountOf(LedgerRecord& ledger, Message::Home home) {
   return ledger.parked;
 }
 
+// Is its row where it was born? Then it needs no locator, and its key tells its id.
+bool IsAtBirth(const Message& message) {
+  const MessageId& id = message.id;
+  if (id.queue != message.queue->number || id.seq != message.seq) return false;
+  if (id.birth == MessageId::Birth::kReady) {
+    return message.home == Message::Home::kReadyRow && id.place == message.rank();
+  }
+  return message.home == Message::Home::kDelayedRow && id.place == static_cast<uint64_t>(ToMicros(message.due));
+}
+
 ExpiryPosition ExpiryOf(const Message& message) {
   return {message.deadline, message.queue->number, message.seq};
 }
@@ -51,7 +61,7 @@ std::string AttemptsKeyOfRow(std::string_view row_key) {
 void MessageRows::Put(Message& message, std::string_view parked_reason) {
   Queue& queue = *message.queue;
   const std::string key = RowKeyOf(message);
-  const bool at_birth = key == BirthKeyOf(message.id);
+  const bool at_birth = IsAtBirth(message);
   MessageRecord record{.priority = message.priority,
                        .born = message.born,
                        .deadline = message.deadline,
@@ -78,10 +88,9 @@ void MessageRows::Put(Message& message, std::string_view parked_reason) {
 
 void MessageRows::Remove(const Message& message) {
   Queue& queue = *message.queue;
-  const std::string key = RowKeyOf(message);
   Commit& commit = state_.turn.commit();
-  commit.SingleDelete(key);
-  if (key != BirthKeyOf(message.id)) commit.Delete(LocatorKey(message.id.seq));
+  commit.SingleDelete(RowKeyOf(message));
+  if (!IsAtBirth(message)) commit.Delete(LocatorKey(message.id.seq));
 
   RowCount& count = CountOf(queue.ledger, message.home);
   BATON_CHECK(count.rows > 0 && count.bytes >= message.bytes()) << queue.name;
@@ -132,7 +141,7 @@ void MessageRows::PutAttempts(const Message& message) {
 }
 
 void MessageRows::Forget(const Message& message) {
-  if (RowKeyOf(message) != BirthKeyOf(message.id)) state_.turn.commit().Delete(LocatorKey(message.id.seq));
+  if (!IsAtBirth(message)) state_.turn.commit().Delete(LocatorKey(message.id.seq));
   if (message.deadline == kNever) return;
   // A hint that was due during the lease does not come again.
   const ExpiryPosition position = ExpiryOf(message);
