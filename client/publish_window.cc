@@ -118,10 +118,10 @@ absl::Status PublishWindow::Flush(const std::shared_ptr<ProducerState>& producer
   const uint64_t target = next_;
   ++waiting_for_answers_;
   bool in_time = true;
-  while (in_time && producer->unanswered > 0 && base_ < target)
+  while (in_time && producer->unanswered > 0 && finished_ < target)
     in_time = answered_.WaitUntil(mutex_, deadline);
   --waiting_for_answers_;
-  if (producer->unanswered > 0 && base_ < target) {
+  if (producer->unanswered > 0 && finished_ < target) {
     return MakeError(absl::StatusCode::kDeadlineExceeded, reason::kPublishWindowFull,
                      fmt::format("{} messages are not confirmed yet{}", producer->unanswered,
                                  connected_ ? "" : ", and the connection is lost"));
@@ -133,9 +133,9 @@ bool PublishWindow::WaitUntilEmpty(SteadyTime deadline) {
   MutexLock lock(mutex_);
   ++waiting_for_answers_;
   bool in_time = true;
-  while (in_time && base_ < next_) in_time = answered_.WaitUntil(mutex_, deadline);
+  while (in_time && finished_ < next_) in_time = answered_.WaitUntil(mutex_, deadline);
   --waiting_for_answers_;
-  return base_ == next_;
+  return finished_ == next_;
 }
 
 bool PublishWindow::FitsCredit(uint32_t messages, uint64_t bytes) const {
@@ -223,7 +223,7 @@ void PublishWindow::OnConnected(const Limits& limits) {
       }
     }
     batches_ = std::move(again);
-    if (waiting_for_room_ > 0) room_.NotifyAll();
+    MoveOn();
   }
   RunAll(refused);
 }
@@ -283,6 +283,7 @@ absl::Status PublishWindow::OnConfirm(const v1::Confirm& confirm) {
     for (uint64_t sequence = first; sequence <= confirm.last_sequence(); ++sequence)
       TakeAnswer(sequence, answers_);
     DropAnsweredBatches();
+    MoveOn();
   }
   absl::flat_hash_map<uint64_t, const v1::Error*> errors;
   for (const v1::PublishError& error : confirm.errors()) errors[error.sequence()] = &error.error();
@@ -325,9 +326,13 @@ void PublishWindow::Finish(const std::vector<Answer>& answers) {
     --answer.producer->unanswered;
     if (answer.producer->first_error.ok()) answer.producer->first_error = answer.error;
   }
+  finished_ = base_;
+  if (waiting_for_answers_ > 0) answered_.NotifyAll();
+}
+
+void PublishWindow::MoveOn() {
   while (base_ < next_ && SlotOf(base_).batch == nullptr) ++base_;
   if (waiting_for_room_ > 0) room_.NotifyAll();
-  if (waiting_for_answers_ > 0) answered_.NotifyAll();
 }
 
 void PublishWindow::DropAnsweredBatches() {
@@ -352,7 +357,7 @@ void PublishWindow::Fail(const absl::Status& error) {
     for (uint64_t sequence = base_; sequence < next_; ++sequence) TakeAnswer(sequence, answers);
     batches_.clear();
     sent_batches_ = 0;
-    if (waiting_for_room_ > 0) room_.NotifyAll();
+    MoveOn();
   }
   for (Answer& answer : answers) answer.error = error;
   RunAll(answers);

@@ -116,7 +116,8 @@ class PublishWindow {
   void TakeAnswer(uint64_t sequence, std::vector<Answer>& answers) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   std::vector<Answer> TakeTooLarge() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void DropAnsweredBatches() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  // Counts answers whose callbacks have run, moves the window on, wakes who waits.
+  void MoveOn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);  // after answers were taken: there may be room
+  // Counts answers whose callbacks have run, and wakes who waits for them.
   void Finish(const std::vector<Answer>& answers);
   void RunAll(std::vector<Answer>& answers);
 
@@ -128,8 +129,8 @@ class PublishWindow {
                                             .credit_bytes = kPublishCreditBytes};
   bool connected_ ABSL_GUARDED_BY(mutex_) = false;
   std::array<Slot, kProducerWindow> slots_ ABSL_GUARDED_BY(mutex_);
-  uint64_t base_ ABSL_GUARDED_BY(mutex_) =
-      1;  // no sequence below is unanswered, or has its callback still running
+  uint64_t base_ ABSL_GUARDED_BY(mutex_) = 1;      // no sequence below is unanswered
+  uint64_t finished_ ABSL_GUARDED_BY(mutex_) = 1;  // and for none below this one a callback still runs
   uint64_t next_ ABSL_GUARDED_BY(mutex_) = 1;  // not yet given
   uint64_t unanswered_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // Of those, sent on the present connection.

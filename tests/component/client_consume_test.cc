@@ -32,8 +32,9 @@ class ClientConsume : public testing::Test {
 
   void TearDown() override {
     // Whatever is asked to end, ends.
+    const bool subscribed = consumer_.has_value() && !stopped_;
     std::thread ending([this] { consumer_.reset(); });
-    if (consumer_.has_value() && session_ != nullptr && !stopped_) EndSubscription();
+    if (subscribed) EndSubscription();
     ending.join();
   }
 
