@@ -43,6 +43,7 @@ struct Arguments {
 };
 
 constexpr uint64_t kCommitsUnderWay = 4;
+constexpr uint64_t kBodyVariants = 1u << 20;
 const QueueId kQueue(1);
 
 double SecondsSince(Clock::time_point start) {
@@ -97,9 +98,10 @@ class Waiter : public Store::Listener {
 
 class Bench {
  public:
-  explicit Bench(Arguments arguments) : arguments_(std::move(arguments)), body_(arguments_.body_bytes, '\0') {
+  explicit Bench(Arguments arguments)
+      : arguments_(std::move(arguments)), bodies_(arguments_.body_bytes + kBodyVariants, '\0') {
     uint64_t state = 88172645463325252u;
-    for (char& byte : body_) {  // half compressible
+    for (char& byte : bodies_) {  // half compressible
       state ^= state << 13;
       state ^= state >> 7;
       state ^= state << 17;
@@ -133,7 +135,8 @@ class Bench {
     for (uint64_t batch = 0; batch < batches + arguments_.lag; ++batch) {
       Commit commit;
       for (uint64_t i = 0; i < arguments_.batch; ++i) {
-        if (batch < batches) commit.Put(Key(batch * arguments_.batch + i), body_);
+        if (batch < batches)
+          commit.Put(Key(batch * arguments_.batch + i), Body(batch * arguments_.batch + i));
         if (batch >= arguments_.lag)
           commit.SingleDelete(Key((batch - arguments_.lag) * arguments_.batch + i));
       }
@@ -158,7 +161,8 @@ class Bench {
     const uint64_t per_slice = std::max<uint64_t>(1, batches / 10);
     for (uint64_t batch = 0; batch < batches; ++batch) {
       Commit commit;
-      for (uint64_t i = 0; i < arguments_.batch; ++i) commit.Put(Key(batch * arguments_.batch + i), body_);
+      for (uint64_t i = 0; i < arguments_.batch; ++i)
+        commit.Put(Key(batch * arguments_.batch + i), Body(batch * arguments_.batch + i));
       Submit(std::move(commit));
       if ((batch + 1) % per_slice == 0)
         slice = Report("filled", (batch + 1) * arguments_.batch, per_slice, slice);
@@ -175,6 +179,9 @@ class Bench {
  private:
   static std::string Key(uint64_t number) {
     return ReadyKey(kQueue, {.rank = RankOfPriority(0), .seq = MakeSeq(Epoch(1), number)});
+  }
+  std::string_view Body(uint64_t number) const {
+    return std::string_view(bodies_).substr(number * 7919 % kBodyVariants, arguments_.body_bytes);
   }
   static std::string Companion(std::string_view key) {
     return AttemptsKey(kQueue, ParseReadyKey(key)->position.seq);
@@ -244,7 +251,7 @@ class Bench {
   }
 
   const Arguments arguments_;
-  std::string body_;
+  std::string bodies_;  // overlapping: a body is what stands at its own offset
   std::unique_ptr<Waiter> waiter_;
   std::unique_ptr<RocksStore> store_;
   uint64_t commits_ = 0;

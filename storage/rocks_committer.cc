@@ -85,7 +85,7 @@ RocksCommitter::Joined RocksCommitter::Join(std::deque<Queued>& taken) {
   for (Queued& queued : taken) {
     writer_->Add(queued.commit);
     joined.last = queued.number;
-    if (queued.promise == Promise::kSynced) joined.promise = Promise::kSynced;
+    (queued.promise == Promise::kSynced ? joined.some_synced : joined.some_relaxed) = true;
   }
   figures_.commits.fetch_add(taken.size(), std::memory_order_relaxed);
   taken.clear();
@@ -93,50 +93,45 @@ RocksCommitter::Joined RocksCommitter::Join(std::deque<Queued>& taken) {
 }
 
 absl::Status RocksCommitter::WriteJoined(const Joined& joined) {
-  // A relaxed commit is synced within a second also when synced ones never pause.
-  const bool overdue = writer_->needs_sync() && absl::Now() >= idle_work_at_;
-  const Promise promise = overdue ? Promise::kSynced : joined.promise;
-  const bool sync = promise == Promise::kSynced;
   const size_t bytes = writer_->bytes();
-  const bool first_unsynced = !writer_->needs_sync();
-  if (absl::Status status = writer_->Write(promise); !status.ok()) return status;
+  const bool was_synced = !writer_->needs_sync();
+  // A relaxed commit is synced within a second also when others never pause.
+  const bool sync = joined.some_synced || (!was_synced && absl::Now() >= idle_work_at_);
+  if (absl::Status status = writer_->Write(); !status.ok()) return status;
   figures_.writes.fetch_add(1, std::memory_order_relaxed);
   figures_.written_bytes.fetch_add(bytes, std::memory_order_relaxed);
   disk_watch_->Wrote(bytes);
-  if (sync || first_unsynced) idle_work_at_ = absl::Now() + kUnsyncedMax;
   written_ = joined.last;
-  frontier_->Advance(written_);
-  ReportProgress(sync);
-  return absl::OkStatus();
+  frontier_->Advance(written_);  // reads need not wait for the sync
+  if (was_synced) idle_work_at_ = absl::Now() + kUnsyncedMax;
+  if (joined.some_relaxed || !sync) listener_->OnProgress(written_, synced_);
+  return sync ? SyncAndReport() : absl::OkStatus();
 }
 
 // The deadline set by the last write has come and nothing else is to be written.
 absl::Status RocksCommitter::DoIdleWork() {
-  if (writer_->needs_sync()) {
-    if (absl::Status status = writer_->Sync(); !status.ok()) return status;
-    idle_work_at_ = absl::Now() + kUnsyncedMax;
-    ReportProgress(true);
-    return absl::OkStatus();
-  }
+  if (writer_->needs_sync()) return SyncAndReport();
   idle_work_at_ = absl::InfiniteFuture();
-  return writer_->needs_claim() ? writer_->Write(Promise::kWritten) : absl::OkStatus();
+  return writer_->needs_claim() ? writer_->Write() : absl::OkStatus();
 }
 
 // So that a store that was stopped in order says of everything in it that it was synced.
 absl::Status RocksCommitter::SyncLast() {
   if (writer_->needs_sync()) {
-    if (absl::Status status = writer_->Sync(); !status.ok()) return status;
-    ReportProgress(true);
+    if (absl::Status status = SyncAndReport(); !status.ok()) return status;
   }
-  return writer_->needs_claim() ? writer_->Write(Promise::kSynced) : absl::OkStatus();
+  if (!writer_->needs_claim()) return absl::OkStatus();
+  if (absl::Status status = writer_->Write(); !status.ok()) return status;
+  return writer_->Sync();
 }
 
-void RocksCommitter::ReportProgress(bool synced) {
-  if (synced) {
-    synced_ = written_;
-    figures_.syncs.fetch_add(1, std::memory_order_relaxed);
-  }
+absl::Status RocksCommitter::SyncAndReport() {
+  if (absl::Status status = writer_->Sync(); !status.ok()) return status;
+  figures_.syncs.fetch_add(1, std::memory_order_relaxed);
+  idle_work_at_ = absl::Now() + kUnsyncedMax;
+  synced_ = written_;
   listener_->OnProgress(written_, synced_);
+  return absl::OkStatus();
 }
 
 }  // namespace baton

@@ -49,8 +49,9 @@ class RocksCommitter {
     Promise promise;
   };
   struct Joined {
-    CommitNumber last;  // 0: nothing to write
-    Promise promise = Promise::kWritten;
+    CommitNumber last;
+    bool some_relaxed = false;
+    bool some_synced = false;
   };
 
   void Run();
@@ -61,7 +62,7 @@ class RocksCommitter {
   absl::Status WriteJoined(const Joined& joined);
   absl::Status DoIdleWork();
   absl::Status SyncLast();
-  void ReportProgress(bool synced);
+  absl::Status SyncAndReport();
 
   RocksWriter* const writer_;
   WriteFrontier* const frontier_;

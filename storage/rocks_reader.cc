@@ -14,6 +14,8 @@
 namespace baton {
 namespace {
 
+constexpr size_t kLongScanRows = 64;
+
 rocksdb::ReadOptions BaseOptions(const rocksdb::Snapshot* snapshot) {
   rocksdb::ReadOptions options;
   options.snapshot = snapshot;
@@ -58,6 +60,9 @@ absl::Status ReadRange(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const
   rocksdb::ReadOptions options = BaseOptions(snapshot);
   options.iterate_lower_bound = &begin;
   options.iterate_upper_bound = &end;
+  // A chunk of a backlog is read once: it would only push out what is read again (index, filters, single
+  // rows).
+  options.fill_cache = request.rows_max < kLongScanRows;
   const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(options));
   request.reverse ? it->SeekToLast() : it->Seek(begin);
   size_t bytes = 0;

@@ -54,7 +54,8 @@ absl::StatusOr<Epoch> RaiseEpoch(rocksdb::DB* db, RocksWriter* writer) {
   std::string raised;
   AppendFixed32(raised, last + 1);
   writer->AddMeta(kEpochKey, raised);
-  if (absl::Status status = writer->Write(Promise::kSynced); !status.ok()) return status;
+  if (absl::Status status = writer->Write(); !status.ok()) return status;
+  if (absl::Status status = writer->Sync(); !status.ok()) return status;
   return Epoch(last + 1);
 }
 

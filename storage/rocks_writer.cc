@@ -67,16 +67,13 @@ void RocksWriter::AddMeta(std::string_view key, std::string_view value) {
   BATON_CHECK(status.ok()) << status.ToString();
 }
 
-absl::Status RocksWriter::Write(Promise promise) {
+absl::Status RocksWriter::Write() {
   PutMarkFirst();
-  rocksdb::WriteOptions options;
-  options.sync = promise == Promise::kSynced;
-  const rocksdb::Status status = db_->Write(options, &batch_);
+  const rocksdb::Status status = db_->Write(rocksdb::WriteOptions(), &batch_);
   if (!status.ok()) return FromRocks(status, "cannot write to the store");
   ++last_number_;
   claimed_ = synced_;
   if (has_content_) last_content_ = last_number_;
-  if (options.sync) synced_ = last_number_;
   has_content_ = false;
   if (alternation_ != nullptr) alternation_->Written();
   if (batch_.GetDataSize() > 2 * kCommitJoinBytesMax) {

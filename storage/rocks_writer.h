@@ -15,7 +15,6 @@
 #include "rocksdb/write_batch.h"
 #include "storage/format/commit.h"
 #include "storage/rocks_alternation.h"
-#include "storage/store.h"
 
 namespace rocksdb {
 class DB;
@@ -38,9 +37,8 @@ class RocksWriter {
   // Of the write being put together.
   size_t bytes() const { return batch_.GetDataSize(); }
 
-  // BLOCKS. Writes what was added, possibly nothing but the mark. With kSynced it and everything before it is
-  // synced.
-  absl::Status Write(Promise promise);
+  // BLOCKS. Writes what was added, possibly nothing but the mark, to the log and to memory.
+  absl::Status Write();
   // BLOCKS. Syncs everything written.
   absl::Status Sync();
 
