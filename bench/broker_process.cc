@@ -28,7 +28,7 @@ std::string BrokerProcess::url() const { return "grpc+unix:" + home_ + "/run/grp
 
 std::chrono::milliseconds BrokerProcess::Start() {
   std::vector<std::string> arguments = {options_.program, "--data-dir",  home_ + "/data", "--runtime-dir",
-                                        home_ + "/run",   "--log-level", "warn"};
+                                        home_ + "/run",   "--log-level", "warning"};
   arguments.insert(arguments.end(), options_.flags.begin(), options_.flags.end());
   const auto start = std::chrono::steady_clock::now();
   process_ = std::make_unique<ChildProcess>(arguments);
