@@ -25,7 +25,8 @@ void AddRole(CLI::App& app, const std::string& name, const std::string& help, Ro
              int (*run)(const RoleOptions&), int& result) {
   CLI::App* command = app.add_subcommand(name, help);
   command->add_option("--url", options.url, "The broker's address");
-  command->add_option("--queue", options.queue, "The queue, which exists");
+  command->add_option("--queue", options.queue, "The queue");
+  command->add_flag("--create", options.create, "Create the queue when it is not there (produce)");
   command->add_option("--messages", options.messages, "How many");
   command->add_option("--body-bytes", options.body_bytes, "Of each message");
   command->add_option("--priorities", options.priorities, "Random ones below this");

@@ -52,6 +52,11 @@ void Print(uint64_t messages, double seconds, const Milestones& milestones) {
 int RunProducer(const RoleOptions& options) {
   auto client = Client::Connect({.url = options.url});
   if (!client.ok()) return Fail("connect", client.status());
+  if (options.create && !client->GetQueue(options.queue).ok()) {
+    if (const auto created = client->CreateQueue(options.queue); !created.ok()) {
+      return Fail("create", created.status());
+    }
+  }
   auto producer = client->NewProducer();
   if (!producer.ok()) return Fail("producer", producer.status());
   std::mt19937_64 random(options.seed);

@@ -9,6 +9,7 @@
 // at a time.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -201,7 +202,7 @@ class Bench {
     Clock::time_point slice = start;
     uint64_t drained = 0;
     uint64_t slices = 0;
-    double longest_read = 0;
+    std::vector<double> read_ms;
     for (uint64_t read = 1;; ++read) {
       const Clock::time_point asked = Clock::now();
       store_->Read({.id = ReadId(read),
@@ -211,7 +212,7 @@ class Bench {
                     .bytes_max = 4u << 20,
                     .companion = &Companion});
       const ReadResult result = waiter_->WaitForRead(ReadId(read));
-      longest_read = std::max(longest_read, SecondsSince(asked));
+      read_ms.push_back(SecondsSince(asked) * 1000);
       for (size_t at = 0; at < result.rows.size(); at += arguments_.batch) {
         Commit commit;
         for (size_t i = at; i < std::min(result.rows.size(), at + arguments_.batch); ++i) {
@@ -229,8 +230,11 @@ class Bench {
     }
     BATON_CHECK_EQ(drained, expected);
     const double seconds = SecondsSince(start);
-    std::cout << fmt::format("drained {} in {:.2f} s: {:.0f}/s; longest read {:.1f} ms\n", drained, seconds,
-                             static_cast<double>(drained) / seconds, longest_read * 1000);
+    std::sort(read_ms.begin(), read_ms.end());
+    std::cout << fmt::format(
+        "drained {} in {:.2f} s: {:.0f}/s; read p50 {:.2f} ms p99 {:.2f} ms longest {:.2f} ms\n", drained,
+        seconds, static_cast<double>(drained) / seconds, read_ms[read_ms.size() / 2],
+        read_ms[read_ms.size() * 99 / 100], read_ms.back());
   }
 
   Clock::time_point Report(std::string_view what, uint64_t messages, uint64_t batches,
