@@ -219,8 +219,16 @@ void Dispatcher::AnswerReceive(Subscription& receive, absl::Status status) {
 
 void Dispatcher::EndWaits(Instant now) {
   while (!state_.receive_waits.empty() && state_.receive_waits.begin()->first <= now) {
-    AnswerReceive(*state_.receives.at(state_.receive_waits.begin()->second), absl::OkStatus());
+    late_.push_back(state_.receive_waits.begin()->second);
+    state_.receive_waits.erase(state_.receive_waits.begin());
   }
+  std::erase_if(late_, [this](CallId call) {
+    const auto found = state_.receives.find(call);
+    if (found == state_.receives.end()) return true;  // answered
+    if (found->second->queue->head_is_coming()) return false;
+    AnswerReceive(*found->second, absl::OkStatus());
+    return true;
+  });
 }
 
 void Dispatcher::OnProgress() {

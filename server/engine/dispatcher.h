@@ -21,7 +21,8 @@ class Dispatcher {
 
   // Delivers whatever can be delivered from the queues where something changed.
   void DispatchWanted(Instant now);
-  // Answers Receive calls that have waited long enough.
+  // Answers Receive calls that have waited long enough; one whose queue has messages that are only on disk
+  // waits for the read too, so that "empty" is true.
   void EndWaits(Instant now);
   // Those that waited for a commit.
   void OnProgress();
@@ -41,6 +42,7 @@ class Dispatcher {
   LifeCycle& life_cycle_;
   Residency& residency_;
   std::vector<Subscription*> served_;  // Receive calls that got something in this dispatch
+  std::vector<CallId> late_;           // Receive calls past their wait, for the head that is being read
 };
 
 }  // namespace baton

@@ -24,7 +24,8 @@ bool IsAtBirth(const Message& message) {
   if (id.birth == MessageId::Birth::kReady) {
     return message.home == Message::Home::kReadyRow && id.place == message.rank();
   }
-  return message.home == Message::Home::kDelayedRow && id.place == static_cast<uint64_t>(ToMicros(message.due));
+  return message.home == Message::Home::kDelayedRow &&
+         id.place == static_cast<uint64_t>(ToMicros(message.due));
 }
 
 ExpiryPosition ExpiryOf(const Message& message) {

@@ -64,6 +64,8 @@ struct Queue {
   uint64_t spilled_ready() const { return ledger.ready.rows - resident_ready_rows; }
   uint64_t spilled_delayed() const { return ledger.delayed.rows - delayed.size() - due_homes.size(); }
   uint64_t resident_count() const { return ready.size() + leased.size() + delayed.size(); }
+  // Takers have to wait for a read. It ends: with a message in the window, or with the whole queue in it.
+  bool head_is_coming() const { return !paused && ready.empty() && !ready.all_resident() && has_takers(); }
   bool has_takers() const { return !subscriptions.empty(); }
   Promise promise() const {
     return config.durability == Durability::kDurable ? Promise::kSynced : Promise::kWritten;
