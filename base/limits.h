@@ -51,7 +51,7 @@ inline constexpr size_t kQueuesMax = 100'000;
 inline constexpr size_t kCommitBytesMax = 256u << 20;    // one commit; a single frame stays far below
 inline constexpr size_t kCommitJoinBytesMax = 4u << 20;  // commits joined into one write
 inline constexpr size_t kUncommittedBytesMax =
-    64u << 20;  // handed over and not yet written; then publishes are refused
+    64u << 20;  // handed over and not yet written; then publishes wait
 inline constexpr size_t kReadsInFlightMax = 256;
 inline constexpr size_t kInboxCommandsMax = 65'536;
 

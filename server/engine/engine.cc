@@ -170,6 +170,7 @@ Instant Engine::Parts::NextDue() const {
 Engine::Turn Engine::EndTurn(Instant now) {
   Parts& parts = *parts_;
   BrokerState& state = parts.state;
+  parts.publisher.TakeWaiting(now);
   parts.EndLeases(now);
   parts.residency.WakeDue(now);
   parts.expirer.FireDue(now);
@@ -192,7 +193,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
     state.uncommitted_bytes += turn.commit.bytes();
   }
   turn.reads.swap(state.reads);
-  turn.next_due = parts.NextDue();
+  turn.next_due = parts.publisher.HasRunnable() ? now : parts.NextDue();
   return turn;
 }
 

@@ -28,7 +28,7 @@ struct EngineOptions {
   size_t window_bytes = 64u << 20;  // resident messages of all queues, overhead included
   size_t chunk_rows = 4'096;        // of one read-ahead
   size_t chunk_bytes = 1u << 20;
-  size_t uncommitted_bytes_max = kUncommittedBytesMax;
+  size_t uncommitted_bytes_max = kUncommittedBytesMax;  // handed over, not yet written; then publishes wait
 };
 
 // Sees each arrow of a message's life as it is taken, for tests. Optional.

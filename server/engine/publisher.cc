@@ -5,6 +5,15 @@
 #include "base/error.h"
 
 namespace baton {
+namespace {
+
+size_t BytesOf(const Publish& command) {
+  size_t bytes = 0;
+  for (const NewMessage& message : command.messages) bytes += message.body.size() + message.headers.size();
+  return bytes;
+}
+
+}  // namespace
 
 absl::Status Publisher::CheckBroker(const Publish& command, const Queue* queue) const {
   if (queue == nullptr) return QueueNotFound(command.queue);
@@ -13,14 +22,36 @@ absl::Status Publisher::CheckBroker(const Publish& command, const Queue* queue) 
         absl::StatusCode::kResourceExhausted, reason::kDiskFull,
         "the broker's disk is nearly full: publishing is refused until there is room; consuming goes on");
   }
-  if (state_.uncommitted_bytes > state_.options.uncommitted_bytes_max) {
-    return MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
-                     "the disk does not keep up with what is published: try again shortly");
-  }
   return absl::OkStatus();
 }
 
 void Publisher::Handle(Publish command, Instant now) {
+  if (waiting_.empty() && !StoreIsBehind()) {
+    Run(std::move(command), now);
+    return;
+  }
+  const size_t bytes = BytesOf(command);
+  if (command.call && waiting_bytes_ + bytes > state_.options.uncommitted_bytes_max) {
+    state_.outputs->Answer(command.call,
+                           MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+                                     "the disk does not keep up with what is published: try again shortly"));
+    return;
+  }
+  waiting_bytes_ += bytes;
+  waiting_.push_back(std::move(command));
+}
+
+void Publisher::TakeWaiting(Instant now) {
+  while (HasRunnable()) {
+    Publish command = std::move(waiting_.front());
+    waiting_.pop_front();
+    waiting_bytes_ -= BytesOf(command);
+    Run(std::move(command), now);
+    if (state_.turn.commit().bytes() + state_.uncommitted_bytes > state_.options.uncommitted_bytes_max) break;
+  }
+}
+
+void Publisher::Run(Publish command, Instant now) {
   ProducerId producer = command.producer;
   if (command.session) {
     const auto session = state_.sessions.find(command.session);

@@ -1,6 +1,9 @@
 // Publish: every message is answered for itself, when its promise holds.
 #pragma once
 
+#include <deque>
+#include <vector>
+
 #include "server/engine/life_cycle.h"
 #include "server/engine/overflow.h"
 
@@ -11,9 +14,15 @@ class Publisher {
   Publisher(BrokerState* state, LifeCycle* life_cycle, Overflow* overflow)
       : state_(*state), life_cycle_(*life_cycle), overflow_(*overflow) {}
 
+  // Waits its turn while the store is behind (EngineOptions::uncommitted_bytes_max).
   void Handle(Publish command, Instant now);
+  // Those that waited, as far as the store has caught up.
+  void TakeWaiting(Instant now);
+  bool HasRunnable() const { return !waiting_.empty() && !StoreIsBehind(); }
 
  private:
+  bool StoreIsBehind() const { return state_.uncommitted_bytes > state_.options.uncommitted_bytes_max; }
+  void Run(Publish command, Instant now);
   // Refuses the whole batch; ok when it may go on.
   absl::Status CheckBroker(const Publish& command, const Queue* queue) const;
   PublishResult PublishOne(Queue& queue, NewMessage message, ProducerId producer, uint64_t sequence,
@@ -25,6 +34,9 @@ class Publisher {
   BrokerState& state_;
   LifeCycle& life_cycle_;
   Overflow& overflow_;
+  // In the order they came. Bounded: sessions by their publish credit, calls by kWaitingBytesMax.
+  std::deque<Publish> waiting_;
+  size_t waiting_bytes_ = 0;
 };
 
 }  // namespace baton
