@@ -35,9 +35,10 @@ void RecordingListener::OnFailed(absl::Status status) {
 
 void RecordingListener::WaitUntil(const std::function<bool()>& condition) {
   while (true) {
-    let_it_work_();
+    const bool driven = let_it_work_();
     const absl::MutexLock lock(&mutex_);
     if (condition()) return;
+    if (driven) continue;
     changed_.WaitWithTimeout(&mutex_, absl::Milliseconds(10));
   }
 }

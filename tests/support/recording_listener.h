@@ -16,7 +16,8 @@ namespace baton {
 
 class RecordingListener : public Store::Listener {
  public:
-  explicit RecordingListener(std::function<void()> let_it_work = [] {})
+  // `let_it_work` is called while waiting; true: it did something, do not wait for another thread.
+  explicit RecordingListener(std::function<bool()> let_it_work = [] { return false; })
       : let_it_work_(std::move(let_it_work)) {}
 
   void OnProgress(CommitNumber written, CommitNumber synced) override;
@@ -42,7 +43,7 @@ class RecordingListener : public Store::Listener {
  private:
   void WaitUntil(const std::function<bool()>& condition);
 
-  const std::function<void()> let_it_work_;
+  const std::function<bool()> let_it_work_;
   mutable absl::Mutex mutex_;
   absl::CondVar changed_;
   CommitNumber written_ ABSL_GUARDED_BY(mutex_);

@@ -22,7 +22,7 @@ StoreContract::StoreContract() : harness_(GetParam()()), store_(harness_->Open()
 StoreContract::~StoreContract() { Close(); }
 
 void StoreContract::Start() {
-  listener_ = std::make_unique<RecordingListener>([this] { harness_->LetItWork(); });
+  listener_ = std::make_unique<RecordingListener>([this] { return harness_->LetItWork(); });
   last_commit_ = CommitNumber(0);
   store_->Start(listener_.get());
 }

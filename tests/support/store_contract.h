@@ -23,8 +23,8 @@ class StoreHarness {
   virtual ~StoreHarness() = default;
   // REQUIRES: the store opened before is destroyed.
   virtual std::unique_ptr<Store> Open() = 0;
-  // For stores that have no threads of their own: lets some of the work handed over happen.
-  virtual void LetItWork() {}
+  // For stores that have no threads of their own: lets some of the work handed over happen, and says true.
+  virtual bool LetItWork() { return false; }
 };
 using StoreFactory = std::function<std::unique_ptr<StoreHarness>()>;
 
