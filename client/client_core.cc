@@ -3,14 +3,11 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <random>
-#include <thread>
 #include <utility>
 
 #include "base/error.h"
-#include "client/backoff.h"
 #include "client/grpc_channel.h"
 #include "client/grpc_transport.h"
 
@@ -56,7 +53,7 @@ ClientCore::ClientCore(ClientOptions options, Address address, std::shared_ptr<g
 absl::StatusOr<std::shared_ptr<ClientCore>> ClientCore::Connect(ClientOptions options) {
   auto address = ResolveAddress(options.url);
   if (!address.ok()) return address.status();
-  auto channel = MakeChannel(*address, options.tls);
+  auto channel = MakeChannel(*address, options);
   if (!channel.ok()) return channel.status();
   auto core = std::make_shared<ClientCore>(std::move(options), *std::move(address), *std::move(channel));
   if (absl::Status there = core->WaitForBroker(); !there.ok()) return there;
@@ -64,26 +61,17 @@ absl::StatusOr<std::shared_ptr<ClientCore>> ClientCore::Connect(ClientOptions op
 }
 
 absl::Status ClientCore::WaitForBroker() {
-  const SteadyTime deadline = DeadlineAfter(options_.connect_timeout);
-  Backoff backoff(std::chrono::milliseconds(500), RandomProducerId());
-  while (true) {
-    const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
-    const auto limit = std::clamp<std::chrono::milliseconds>(left, std::chrono::milliseconds(100), kAttempt);
-    const bool one_attempt = options_.connect_timeout.count() <= 0;
-    const auto status =
-        calls_->Call(&v1::Admin::Stub::GetStatus, v1::GetStatusRequest(), one_attempt ? kAttempt : limit);
-    // Any answer will do: what the broker refuses, the calls will say.
-    if (status.ok() ||
-        (IsAnswer(status.status()) && status.status().code() != absl::StatusCode::kUnauthenticated)) {
-      return absl::OkStatus();
-    }
-    const std::chrono::milliseconds pause = backoff.Next();
-    if (IsAnswer(status.status()) || std::chrono::steady_clock::now() + pause >= deadline) {
-      return Explain(status.status());
-    }
-    std::this_thread::sleep_for(pause);
+  const auto ask = [this] {
+    return calls_->Call(&v1::Admin::Stub::GetStatus, v1::GetStatusRequest(), kAttempt).status();
+  };
+  absl::Status status = ask();
+  if (!IsAnswer(status) && options_.connect_timeout.count() > 0 &&
+      calls_->WaitForConnection(options_.connect_timeout)) {
+    status = ask();
   }
+  // Any answer will do: what the broker refuses, the calls will say.
+  const bool there = IsAnswer(status) && status.code() != absl::StatusCode::kUnauthenticated;
+  return there ? absl::OkStatus() : Explain(status);
 }
 
 absl::Status ClientCore::Explain(const absl::Status& status) const {
@@ -162,6 +150,7 @@ absl::Status ClientCore::Close() {
 absl::StatusOr<std::vector<absl::Status>> ClientCore::Settle(const Settlement& how,
                                                              std::span<const std::string> tokens) {
   if (absl::Status usable = CheckUsable(); !usable.ok()) return usable;
+  calls_->Recover();
   auto statuses = calls_->Settle(how, tokens, options_.call_timeout);
   if (!statuses.ok()) return Explain(statuses.status());
   return statuses;

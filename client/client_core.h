@@ -41,6 +41,7 @@ class ClientCore {
   auto Call(Method method, const Request& request, std::chrono::milliseconds longer = {})
       -> decltype(std::declval<GrpcCalls&>().Call(method, request, longer)) {
     if (absl::Status usable = CheckUsable(); !usable.ok()) return usable;
+    calls_->Recover();
     auto response = calls_->Call(method, request, options_.call_timeout + longer);
     if (!response.ok()) return Explain(response.status());
     return response;

@@ -196,6 +196,8 @@ absl::Status ConsumerCore::Stop(SteadyTime deadline) {
 
 void ConsumerCore::DetachHandlers() {
   MutexLock lock(mutex_);
+  // allowed: a handler that does not return cannot be waited for; its thread keeps this object, and ends by
+  // itself
   for (std::thread& thread : threads_) thread.detach();
   threads_.clear();
 }

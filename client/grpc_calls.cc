@@ -33,6 +33,16 @@ Request RequestWith(std::span<const std::string> tokens) {
 
 }  // namespace
 
+bool GrpcCalls::WaitForConnection(std::chrono::milliseconds timeout) {
+  return channel_->WaitForConnected(After(timeout));
+}
+
+void GrpcCalls::Recover() {
+  if (channel_->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
+    WaitForConnection(std::chrono::seconds(1));
+  }
+}
+
 absl::StatusOr<std::vector<absl::Status>> GrpcCalls::Settle(const Settlement& how,
                                                             std::span<const std::string> tokens,
                                                             std::chrono::milliseconds timeout) {

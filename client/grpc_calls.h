@@ -6,6 +6,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -19,8 +20,16 @@ namespace baton::client {
 // THREADS: any.
 class GrpcCalls {
  public:
-  explicit GrpcCalls(const std::shared_ptr<grpc::Channel>& channel)
-      : broker_(v1::Broker::NewStub(channel)), admin_(v1::Admin::NewStub(channel)) {}
+  explicit GrpcCalls(std::shared_ptr<grpc::Channel> channel)
+      : channel_(std::move(channel)),
+        broker_(v1::Broker::NewStub(channel_)),
+        admin_(v1::Admin::NewStub(channel_)) {}
+
+  // Tries to connect; true when there is a connection. BLOCKS until then, up to `timeout`.
+  bool WaitForConnection(std::chrono::milliseconds timeout);
+  // After a failure nobody but a waiting call polls the channel's socket, and calls do not wait: a connection
+  // that could be made again would not be. BLOCKS a second at most, and only after a failure.
+  void Recover();
 
   // Call(&v1::Admin::Stub::GetQueue, request, 30s). BLOCKS up to `timeout`.
   template <class Request, class Response>
@@ -41,20 +50,24 @@ class GrpcCalls {
                                                    std::chrono::milliseconds timeout);
 
  private:
+  static gpr_timespec After(std::chrono::milliseconds timeout) {
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(timeout.count(), GPR_TIMESPAN));
+  }
+
   template <class Stub, class Request, class Response>
   static absl::StatusOr<Response> Call(Stub& stub,
                                        grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
                                                                     Response*),
                                        const Request& request, std::chrono::milliseconds timeout) {
     grpc::ClientContext context;
-    const gpr_timespec span = gpr_time_from_millis(timeout.count(), GPR_TIMESPAN);
-    context.set_deadline(gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), span));
+    context.set_deadline(After(timeout));
     Response response;
     const grpc::Status status = (stub.*method)(&context, request, &response);
     if (!status.ok()) return FromGrpc(status);
     return response;
   }
 
+  const std::shared_ptr<grpc::Channel> channel_;
   const std::unique_ptr<v1::Broker::Stub> broker_;
   const std::unique_ptr<v1::Admin::Stub> admin_;
 };

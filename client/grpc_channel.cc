@@ -5,7 +5,9 @@
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <fstream>
 #include <sstream>
@@ -16,6 +18,10 @@
 
 namespace baton::client {
 namespace {
+
+// What gRPC takes for the longest pause between attempts.
+constexpr std::chrono::milliseconds kPauseLeast{100};
+constexpr std::chrono::milliseconds kPauseMost{60'000};
 
 // Leaves `contents` alone when no file is named.
 absl::Status ReadFile(const std::string& path, std::string& contents) {
@@ -45,12 +51,16 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> TlsCredentials(const T
   return grpc::SslCredentials(options);
 }
 
-grpc::ChannelArguments Arguments(const Address& address, const TlsOptions& tls) {
+grpc::ChannelArguments Arguments(const Address& address, const ClientOptions& options) {
   grpc::ChannelArguments arguments;
+  const auto pause_max =
+      std::clamp<std::chrono::milliseconds>(options.reconnect_pause_max, kPauseLeast, kPauseMost);
   arguments.SetMaxReceiveMessageSize(static_cast<int>(kFrameBytesMax));
   // A broker that was restarted is found again soon: gRPC waits a second before its second attempt otherwise.
   arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
-  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, static_cast<int>(pause_max.count()));
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS,
+                   5'000);  // how long one attempt may take, in spite of its name
   // A broker's address means the broker, whatever http_proxy says.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   if (address.carrier != Address::Carrier::kGrpcUnix) {
@@ -58,13 +68,14 @@ grpc::ChannelArguments Arguments(const Address& address, const TlsOptions& tls) 
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
   }
-  if (!tls.server_name.empty()) arguments.SetSslTargetNameOverride(tls.server_name);
+  if (!options.tls.server_name.empty()) arguments.SetSslTargetNameOverride(options.tls.server_name);
   return arguments;
 }
 
 }  // namespace
 
-absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const Address& address, const TlsOptions& tls) {
+absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const Address& address,
+                                                           const ClientOptions& options) {
   std::shared_ptr<grpc::ChannelCredentials> credentials;
   std::string target = address.target;
   switch (address.carrier) {
@@ -76,7 +87,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const Address& addres
       credentials = grpc::InsecureChannelCredentials();
       break;
     case Address::Carrier::kGrpcTls: {
-      auto made = TlsCredentials(tls);
+      auto made = TlsCredentials(options.tls);
       if (!made.ok()) return made.status();
       credentials = *std::move(made);
       break;
@@ -88,7 +99,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const Address& addres
                       "grpc+unix:PATH, with the path of the broker's grpc.sock",
                       address.url));
   }
-  return grpc::CreateCustomChannel(target, credentials, Arguments(address, tls));
+  return grpc::CreateCustomChannel(target, credentials, Arguments(address, options));
 }
 
 }  // namespace baton::client

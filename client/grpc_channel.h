@@ -13,6 +13,7 @@ namespace baton::client {
 
 // Does not connect yet. ERRORS: INVALID_ARGUMENT for a certificate file that cannot be read; UNIMPLEMENTED
 // for an address whose carrier is not gRPC.
-absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const Address& address, const TlsOptions& tls);
+absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const Address& address,
+                                                           const ClientOptions& options);
 
 }  // namespace baton::client

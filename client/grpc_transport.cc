@@ -43,6 +43,10 @@ GrpcTransport::~GrpcTransport() {
 void GrpcTransport::Open() {
   BATON_CHECK(state_ == State::kIdle);
   context_ = std::make_unique<grpc::ClientContext>();
+  // The call waits for the connection: while it does, our queue polls the channel's socket. A call that
+  // failed at once would leave a connection that is just being made without anyone who reads the broker's
+  // first bytes.
+  context_->set_wait_for_ready(true);
   finishing_ = false;
   finished_ = false;
   frame_taken_ = false;

@@ -131,7 +131,7 @@ class PublishWindow {
   std::array<Slot, kProducerWindow> slots_ ABSL_GUARDED_BY(mutex_);
   uint64_t base_ ABSL_GUARDED_BY(mutex_) = 1;      // no sequence below is unanswered
   uint64_t finished_ ABSL_GUARDED_BY(mutex_) = 1;  // and for none below this one a callback still runs
-  uint64_t next_ ABSL_GUARDED_BY(mutex_) = 1;  // not yet given
+  uint64_t next_ ABSL_GUARDED_BY(mutex_) = 1;      // not yet given
   uint64_t unanswered_bytes_ ABSL_GUARDED_BY(mutex_) = 0;
   // Of those, sent on the present connection.
   uint64_t sent_messages_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -118,7 +118,9 @@ void Session::Close(const absl::Status& error) {
   }
   transport_->Wake();
   if (thread.joinable() && OnOwnThread()) {
-    thread.detach();  // closed from a callback: the thread ends by itself, and keeps this object until then
+    // allowed: closed from a callback, on this very thread, which ends by itself and keeps this object until
+    // then
+    thread.detach();
   } else if (thread.joinable()) {
     thread.join();
   }
@@ -166,9 +168,9 @@ bool Session::RunTurn() {
   }
   if (close_requested && !BeginClosing(now)) return false;
   RunLateAnswers();
-  if (now >= Deadline(now)) OnDeadline(now);
+  if (now >= Deadline(now)) OnDeadline();
   if (link_ != Link::kUp && link_ != Link::kClosing) subscriptions_.EndUnconnected();
-  if (link_ == Link::kOpening && !hello_sent_ && transport_->CanWrite()) SendHello();
+  if (link_ == Link::kOpening && !hello_sent_ && transport_->CanWrite()) SendHello(now);
   if (link_ == Link::kUp && transport_->CanWrite()) SendWhatWaits(now);
   const Transport::Event event = transport_->Next(Deadline(now));
   wake_for_work_.store(false, std::memory_order_relaxed);
@@ -183,8 +185,8 @@ SteadyTime Session::Deadline(SteadyTime now) {
   return now < subscribe_at_latest_ ? std::min(leases, subscribe_at_latest_) : leases;
 }
 
-void Session::OnDeadline(SteadyTime now) {
-  if (link_ == Link::kDown) return Connect(now);
+void Session::OnDeadline() {
+  if (link_ == Link::kDown) return Connect();
   if (link_ == Link::kUp) return;  // leases were renewed; or it is time to subscribe
   if (link_ == Link::kOpening) {
     Drop(MakeError(absl::StatusCode::kDeadlineExceeded, reason::kBrokerUnreachable,
@@ -195,12 +197,12 @@ void Session::OnDeadline(SteadyTime now) {
   deadline_ = SteadyTime::max();  // the end of the connection follows
 }
 
-void Session::Connect(SteadyTime now) {
+void Session::Connect() {
   link_ = Link::kOpening;
   hello_sent_ = false;
   drop_reason_ = absl::OkStatus();
   retry_after_ = std::chrono::milliseconds(0);
-  deadline_ = now + kHelloTimeout;
+  deadline_ = SteadyTime::max();  // the transport tries until it succeeds
   transport_->Open();
 }
 
@@ -232,7 +234,7 @@ bool Session::BeginClosing(SteadyTime now) {
   return false;
 }
 
-void Session::SendHello() {
+void Session::SendHello(SteadyTime now) {
   frame_.Clear();
   v1::Hello& hello = *frame_.mutable_hello();
   hello.set_protocol_version(kProtocolVersion);
@@ -240,6 +242,7 @@ void Session::SendHello() {
   hello.set_producer_id(options_.producer_id);
   transport_->Write(frame_);
   hello_sent_ = true;
+  deadline_ = now + kHelloTimeout;
 }
 
 void Session::SendWhatWaits(SteadyTime now) {

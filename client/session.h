@@ -80,10 +80,10 @@ class Session : public std::enable_shared_from_this<Session> {
   void Run();
   bool RunTurn();  // false: the thread is done
   SteadyTime Deadline(SteadyTime now);
-  void OnDeadline(SteadyTime now);
-  void Connect(SteadyTime now);
+  void OnDeadline();
+  void Connect();
   bool BeginClosing(SteadyTime now);
-  void SendHello();
+  void SendHello(SteadyTime now);
   void SendWhatWaits(SteadyTime now);
   void HandleFrame(v1::ServerFrame& frame);
   absl::Status HandleHello(const v1::ServerFrame& frame);

@@ -22,7 +22,8 @@ class Transport {
 
   virtual ~Transport() = default;
 
-  // Starts connecting, and returns at once. REQUIRES: never opened, or kClosed came.
+  // Starts connecting, and returns at once. Goes on trying, with pauses, while the broker is not there.
+  // REQUIRES: never opened, or kClosed came.
   virtual void Open() = 0;
   // Open, and no frame on its way.
   virtual bool CanWrite() const = 0;

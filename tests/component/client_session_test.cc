@@ -4,6 +4,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <cstdlib>
 #include <future>
 #include <string>
 
@@ -25,6 +27,18 @@ v1::ServerFrame GoAway(uint32_t code, const std::string& reason, uint64_t retry_
   return frame;
 }
 
+// gRPC looks at idle sockets every five seconds by itself, which would hide a client that does not.
+class NoBackupPoller : public testing::Environment {
+ public:
+  void SetUp() override { ::setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "0", 1); }
+};
+const auto* const kNoBackupPoller = testing::AddGlobalTestEnvironment(new NoBackupPoller);
+
+// Returns when others, too, have tried in vain to reach the broker several times.
+void LetAttemptsFail(const std::string& url) {
+  EXPECT_FALSE(Client::Connect({.url = url, .connect_timeout = milliseconds(700)}).ok());
+}
+
 TEST(ClientConnect, WithoutABrokerSaysSoAndHowToStartOne) {
   TemporaryDirectory directory;
   const auto client = Client::Connect(
@@ -42,6 +56,17 @@ TEST(ClientConnect, WaitsForABrokerThatIsStartedLater) {
   auto client = std::async(std::launch::async, [url = broker.url()] {
     return Client::Connect({.url = url, .connect_timeout = kPatience});
   });
+  broker.Start();
+  EXPECT_TRUE(client.get().ok());
+}
+
+TEST(ClientConnect, FindsABrokerThatIsStartedAfterAttemptsHaveFailed) {
+  ScriptedBroker broker;
+  broker.Kill();
+  auto client = std::async(std::launch::async, [url = broker.url()] {
+    return Client::Connect({.url = url, .connect_timeout = kPatience});
+  });
+  LetAttemptsFail(broker.url());
   broker.Start();
   EXPECT_TRUE(client.get().ok());
 }
@@ -140,6 +165,25 @@ TEST(ClientSession, SendsNothingBeforeTheHelloIsAnswered) {
   EXPECT_EQ(session->NextPublish().sequence, 1u);
   session->Confirm(1, 1);
   EXPECT_TRUE(answer.get().ok());
+}
+
+TEST(ClientSession, ComesBackAfterManyAttemptsHaveFailed) {
+  ScriptedBroker broker;
+  auto client = Client::Connect({.url = broker.url(), .reconnect_pause_max = milliseconds(100)});
+  ASSERT_TRUE(client.ok());
+  auto producer = client->NewProducer();
+  ASSERT_TRUE(producer.ok());
+  broker.AwaitSession();
+  broker.Kill();
+  LetAttemptsFail(broker.url());
+  EXPECT_EQ(client->Status().status().code(), absl::StatusCode::kUnavailable);
+  broker.Start();
+  auto answer = producer->Publish("orders", {.body = "x"});
+  auto again = broker.AwaitSession();
+  again->NextPublish();
+  again->Confirm(1, 1);
+  EXPECT_TRUE(answer.get().ok());
+  EXPECT_TRUE(client->Status().ok());
 }
 
 TEST(ClientSession, SaysGoodbyeWhenItIsClosed) {

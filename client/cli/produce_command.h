@@ -1,0 +1,12 @@
+// baton produce
+#pragma once
+
+#include <CLI/App.hpp>
+
+#include "client/cli/global_options.h"
+
+namespace baton::cli {
+
+void AddProduceCommand(CLI::App& app, Invocation& invocation);
+
+}  // namespace baton::cli

@@ -1,0 +1,278 @@
+#include "client/cli/queue_commands.h"
+
+#include <fmt/format.h>
+
+#include <limits>
+#include <memory>
+
+#include "base/byte_size.h"
+#include "base/duration.h"
+#include "base/error.h"
+#include "base/limits.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/json.h"
+#include "client/cli/option_types.h"
+#include "client/cli/output.h"
+#include "client/cli/report.h"
+#include "client/cli/table.h"
+#include "client/cli/text.h"
+
+namespace baton::cli {
+namespace {
+
+constexpr uint64_t kAnyNumber = std::numeric_limits<int64_t>::max();
+
+struct QueueOptions {
+  std::string name;
+  std::string prefix;
+  QueueConfig config;
+  bool force = false;
+  bool if_not_exists = false;
+};
+
+const Words<Disposal> kDisposals = {
+    {"drop", Disposal::kDrop}, {"dead-letter", Disposal::kDeadLetter}, {"park", Disposal::kPark}};
+
+// What `create` and `set` have in common.
+void AddConfigOptions(CLI::App& command, QueueConfig& config) {
+  AddWord(command, "--durability", config.durability,
+          Words<Durability>{{"durable", Durability::kDurable}, {"relaxed", Durability::kRelaxed}},
+          "What a confirm promises (default durable)");
+  AddWord(command, "--delivery", config.delivery,
+          Words<DeliveryMode>{{"eager", DeliveryMode::kEager}, {"committed", DeliveryMode::kCommitted}},
+          "Deliver at once, or not before the message is as durable as the queue (default eager)");
+  AddDuration(command, "--lease", config.lease, "How long a consumer holds a message (default 30s)");
+  AddNumber(command, "--attempts-max", config.attempts_max, {0, kAttemptsCeiling},
+            "Deliveries before a message is given up; 0 = unlimited (default 16)");
+  AddDuration(command, "--backoff", config.backoff,
+              "Delay after a failed attempt, doubled after each (default 0)");
+  AddDuration(command, "--backoff-max", config.backoff_max, "Longest such delay (default 1h)");
+  AddWord(command, "--exhausted", config.exhausted, kDisposals,
+          "What becomes of a message whose attempts are used up (default dead-letter)");
+  AddWord(command, "--expired", config.expired, kDisposals,
+          "What becomes of a message whose time is over (default drop)");
+  command
+      .add_option_function<std::string>(
+          "--dead-letter-queue", [&config](const std::string& name) { config.dead_letter_queue = name; },
+          "Where given-up messages go; \"\" = none: they are parked")
+      ->type_name("QUEUE");
+  AddDuration(command, "--ttl", config.ttl, "Messages live no longer than this; 0 = for ever (default 0)");
+  AddNumber(command, "--messages-max", config.messages_max, {0, kAnyNumber},
+            "Most messages; 0 = no limit (default 0)");
+  AddByteSize(command, "--bytes-max", config.bytes_max,
+              "Most bytes of bodies and headers; 0 = no limit (default 0)");
+  AddNumber(command, "--in-flight-max", config.in_flight_max, {0, kAnyNumber},
+            "Most messages leased at a time; 0 = no limit (default 0)");
+  AddWord(command, "--overflow", config.overflow,
+          Words<OverflowPolicy>{{"reject", OverflowPolicy::kReject},
+                                {"drop-oldest", OverflowPolicy::kDropOldest},
+                                {"dead-letter-oldest", OverflowPolicy::kDeadLetterOldest}},
+          "What a publish over a limit meets (default reject)");
+}
+
+void AppendConfig(const QueueConfig& config, std::vector<std::pair<std::string, std::string>>& out) {
+  const auto word = [&](const char* name, const auto& value) {
+    if (value.has_value()) out.emplace_back(name, std::string(WordOf(*value)));
+  };
+  const auto duration = [&](const char* name, const auto& value) {
+    if (value.has_value()) out.emplace_back(name, FormatDuration(*value));
+  };
+  const auto limit = [&](const char* name, const auto& value) {
+    if (value.has_value()) out.emplace_back(name, LimitText(*value));
+  };
+  word("durability", config.durability);
+  word("delivery", config.delivery);
+  duration("lease", config.lease);
+  limit("attempts-max", config.attempts_max);
+  duration("backoff", config.backoff);
+  duration("backoff-max", config.backoff_max);
+  word("exhausted", config.exhausted);
+  word("expired", config.expired);
+  const std::string dead_letter_queue = config.dead_letter_queue.value_or("");
+  out.emplace_back("dead-letter-queue", dead_letter_queue.empty() ? "none" : dead_letter_queue);
+  if (config.ttl.has_value())
+    out.emplace_back("ttl", config.ttl->count() == 0 ? "none" : FormatDuration(*config.ttl));
+  limit("messages-max", config.messages_max);
+  if (config.bytes_max.has_value()) {
+    out.emplace_back("bytes-max", *config.bytes_max == 0 ? "none" : FormatByteSize(*config.bytes_max));
+  }
+  limit("in-flight-max", config.in_flight_max);
+  word("overflow", config.overflow);
+}
+
+std::string Describe(const QueueInfo& queue) {
+  const QueueCounts& counts = queue.counts;
+  std::vector<std::pair<std::string, std::string>> properties = {
+      {"name", queue.name},
+      {"state", queue.paused ? "paused" : "active"},
+      {"created", TimeText(queue.created)},
+      {"ready", CountText(counts.ready)},
+      {"leased", CountText(counts.leased)},
+      {"delayed", CountText(counts.delayed)},
+      {"parked", CountText(counts.parked)},
+      {"bytes", FormatByteSizeRounded(counts.bytes)},
+      {"oldest", AgeText(counts.oldest_age)},
+      {"in memory", CountText(counts.resident) + " messages"},
+      {"consumers", CountText(counts.subscriptions)},
+      {"since the broker's start",
+       fmt::format(
+           "{} published, {} delivered, {} acked, {} returned, {} expired, {} dead-lettered, {} dropped",
+           CountText(counts.published), CountText(counts.delivered), CountText(counts.acked),
+           CountText(counts.returned), CountText(counts.expired), CountText(counts.dead_lettered),
+           CountText(counts.dropped))}};
+  AppendConfig(queue.config, properties);
+  return ToText(properties);
+}
+
+// Prints what `text` makes of the value, or its JSON; the exit code.
+int PrintResult(const GlobalOptions& global, const Json& json, const std::string& text) {
+  const absl::Status printed = Print(global.json ? Line(json) : text);
+  return printed.ok() ? kOk : Report(printed);
+}
+
+// Runs `call` with a connected client; reports what goes wrong.
+template <class Call>
+int WithClient(const GlobalOptions& global, const std::string& queue, const Call& call) {
+  auto client = Connect(global);
+  if (!client.ok()) return Report(client.status());
+  auto result = call(*client);
+  if (!result.ok()) return Report(result.status(), queue);
+  return PrintResult(global, result->first, result->second);
+}
+
+using Result = absl::StatusOr<std::pair<Json, std::string>>;
+
+Result QueueResult(const absl::StatusOr<QueueInfo>& queue, std::string_view what) {
+  if (!queue.ok()) return queue.status();
+  return std::make_pair(ToJson(*queue), fmt::format("queue {} {}\n", queue->name, what));
+}
+
+int Create(const GlobalOptions& global, const QueueOptions& options) {
+  return WithClient(global, options.name, [&](Client& client) -> Result {
+    auto created = client.CreateQueue(options.name, options.config);
+    if (options.if_not_exists && ReasonOf(created.status()) == reason::kQueueExists) {
+      return QueueResult(client.GetQueue(options.name), "exists already");
+    }
+    return QueueResult(created, "created");
+  });
+}
+
+int List(const GlobalOptions& global, const QueueOptions& options) {
+  return WithClient(global, "", [&](Client& client) -> Result {
+    const auto queues = client.ListQueues(options.prefix);
+    if (!queues.ok()) return queues.status();
+    Json json = Json::array();
+    Table table({{"QUEUE"},
+                 {"READY", Align::kRight},
+                 {"LEASED", Align::kRight},
+                 {"DELAYED", Align::kRight},
+                 {"PARKED", Align::kRight},
+                 {"BYTES", Align::kRight},
+                 {"OLDEST", Align::kRight},
+                 {"CONSUMERS", Align::kRight},
+                 {"STATE"}});
+    for (const QueueInfo& queue : *queues) {
+      const QueueCounts& counts = queue.counts;
+      json.push_back(ToJson(queue));
+      table.AddRow({queue.name, CountText(counts.ready), CountText(counts.leased), CountText(counts.delayed),
+                    CountText(counts.parked), FormatByteSizeRounded(counts.bytes), AgeText(counts.oldest_age),
+                    CountText(counts.subscriptions), queue.paused ? "paused" : "active"});
+    }
+    if (!table.empty()) return std::make_pair(json, table.ToText());
+    if (!global.json)
+      Say(options.prefix.empty() ? "there are no queues" : "no queue's name starts like that");
+    return std::make_pair(json, std::string());
+  });
+}
+
+int Show(const GlobalOptions& global, const QueueOptions& options) {
+  return WithClient(global, options.name, [&](Client& client) -> Result {
+    const auto queue = client.GetQueue(options.name);
+    if (!queue.ok()) return queue.status();
+    return std::make_pair(ToJson(*queue), Describe(*queue));
+  });
+}
+
+int Set(const GlobalOptions& global, const QueueOptions& options) {
+  return WithClient(global, options.name, [&](Client& client) {
+    return QueueResult(client.UpdateQueue(options.name, options.config), "changed");
+  });
+}
+
+Result CountResult(const absl::StatusOr<uint64_t>& messages, std::string_view text) {
+  if (!messages.ok()) return messages.status();
+  return std::make_pair(
+      Json{{"messages", *messages}},
+      fmt::format("{} ({} message{})\n", text, CountText(*messages), *messages == 1 ? "" : "s"));
+}
+
+int Delete(const GlobalOptions& global, const QueueOptions& options) {
+  const auto mode = options.force ? Client::DeleteMode::kWithMessages : Client::DeleteMode::kOnlyIfEmpty;
+  return WithClient(global, options.name, [&](Client& client) {
+    return CountResult(client.DeleteQueue(options.name, mode), fmt::format("queue {} deleted", options.name));
+  });
+}
+
+int Purge(const GlobalOptions& global, const QueueOptions& options) {
+  return WithClient(global, options.name, [&](Client& client) {
+    return CountResult(client.PurgeQueue(options.name), fmt::format("queue {} purged", options.name));
+  });
+}
+
+int Pause(const GlobalOptions& global, const QueueOptions& options) {
+  return WithClient(global, options.name,
+                    [&](Client& client) { return QueueResult(client.PauseQueue(options.name), "paused"); });
+}
+
+int Resume(const GlobalOptions& global, const QueueOptions& options) {
+  return WithClient(global, options.name,
+                    [&](Client& client) { return QueueResult(client.ResumeQueue(options.name), "resumed"); });
+}
+
+}  // namespace
+
+void AddQueueCommands(CLI::App& app, Invocation& invocation) {
+  CLI::App* queue = app.add_subcommand("queue", "Create, look at, change and delete queues");
+  queue->require_subcommand(1);
+  queue->fallthrough();
+  auto options = std::make_shared<QueueOptions>();
+  const auto add = [&](const char* name, const char* description,
+                       int (*run)(const GlobalOptions&, const QueueOptions&)) {
+    CLI::App* command = queue->add_subcommand(name, description);
+    command->fallthrough();
+    command->callback([&invocation, options, run] {
+      invocation.run = [&invocation, options, run] { return run(invocation.global, *options); };
+    });
+    return command;
+  };
+  const auto add_named = [&](const char* name, const char* description,
+                             int (*run)(const GlobalOptions&, const QueueOptions&)) {
+    CLI::App* command = add(name, description, run);
+    command->add_option("NAME", options->name, "The queue")->required();
+    return command;
+  };
+
+  CLI::App* create = add_named("create", "Create a queue", Create);
+  AddConfigOptions(*create, options->config);
+  create->add_flag("--if-not-exists", options->if_not_exists,
+                   "One that is there already is no error, and stays as it is");
+  create->footer(
+      "Examples:\n"
+      "  baton queue create orders\n"
+      "  baton queue create orders-dead\n"
+      "  baton queue create mail --lease 2m --attempts-max 5 --backoff 10s --dead-letter-queue orders-dead");
+  add("list", "List the queues", List)
+      ->add_option("PREFIX", options->prefix, "Only those whose names start like this");
+  add_named("show", "Show a queue: its counts and its configuration", Show);
+  CLI::App* set =
+      add_named("set", "Change the configuration of a queue; what is not named stays as it is", Set);
+  AddConfigOptions(*set, options->config);
+  set->footer("Example:\n  baton queue set mail --attempts-max 20 --ttl 7d");
+  add_named("delete", "Delete a queue that is empty", Delete)
+      ->add_flag("--force", options->force, "Delete it with the messages that are in it");
+  add_named("purge", "Delete all messages of a queue, those included that consumers hold", Purge);
+  add_named("pause", "Let a queue take messages and deliver none", Pause);
+  add_named("resume", "Let a paused queue deliver again", Resume);
+}
+
+}  // namespace baton::cli

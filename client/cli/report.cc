@@ -1,0 +1,52 @@
+#include "client/cli/report.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+
+#include "base/error.h"
+#include "client/cli/exit_code.h"
+
+namespace baton::cli {
+
+int ExitCodeOf(const absl::Status& status) {
+  switch (status.code()) {
+    case absl::StatusCode::kOk:
+      return kOk;
+    case absl::StatusCode::kInvalidArgument:
+    case absl::StatusCode::kOutOfRange:
+      return kUsage;
+    case absl::StatusCode::kNotFound:
+      return kNotFound;
+    case absl::StatusCode::kUnavailable:
+      return kUnreachable;
+    case absl::StatusCode::kDeadlineExceeded:
+      return ReasonOf(status) == reason::kBrokerUnreachable ? kUnreachable : kFailure;
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kFailedPrecondition:
+    case absl::StatusCode::kResourceExhausted:
+      return kRefused;
+    default:
+      return kFailure;
+  }
+}
+
+void Say(std::string_view message) {
+  const std::string line = fmt::format("baton: {}\n", message);
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+int Report(const absl::Status& status, std::string_view queue) {
+  const std::string reason = ReasonOf(status);
+  Say(std::string(status.message()));
+  if (reason == reason::kQueueNotFound && !queue.empty()) {
+    Say(fmt::format("create it with: baton queue create {}", queue));
+  } else if (reason == reason::kQueueNotEmpty && !queue.empty()) {
+    Say(fmt::format("delete it with its messages: baton queue delete --force {}", queue));
+  } else if (reason == reason::kDiskFull) {
+    Say("consumers go on; publishing works again when there is room on the broker's disk");
+  }
+  return ExitCodeOf(status);
+}
+
+}  // namespace baton::cli

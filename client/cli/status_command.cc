@@ -1,0 +1,76 @@
+#include "client/cli/status_command.h"
+
+#include <fmt/format.h>
+
+#include "base/byte_size.h"
+#include "client/cli/exit_code.h"
+#include "client/cli/json.h"
+#include "client/cli/output.h"
+#include "client/cli/report.h"
+#include "client/cli/table.h"
+#include "client/cli/text.h"
+
+namespace baton::cli {
+namespace {
+
+std::string SessionsText(const BrokerStatus& status) {
+  if (status.session_list.empty()) return {};
+  Table table({{"CLIENT"},
+               {"PEER"},
+               {"SINCE"},
+               {"SUBSCRIPTIONS", Align::kRight},
+               {"UNSETTLED", Align::kRight},
+               {"UNCONFIRMED", Align::kRight}});
+  for (const SessionInfo& session : status.session_list) {
+    table.AddRow({session.client_name, session.peer, TimeText(session.connected),
+                  CountText(session.subscriptions), CountText(session.unsettled),
+                  CountText(session.unconfirmed)});
+  }
+  return "\n" + table.ToText();
+}
+
+std::string Describe(const BrokerStatus& status, const std::string& url) {
+  std::string listening;
+  for (const std::string& address : status.listening) listening += (listening.empty() ? "" : ", ") + address;
+  return ToText(
+             {{"broker", fmt::format("{}, version {}, process {}", url, status.version, status.pid)},
+              {"running", fmt::format("{} (since {}, start number {})", AgeText(status.now - status.started),
+                                      TimeText(status.started), status.epoch)},
+              {"listening", listening},
+              {"data", status.data_dir},
+              {"queues", CountText(status.queues)},
+              {"messages",
+               fmt::format("{} ({})", CountText(status.messages), FormatByteSizeRounded(status.bytes))},
+              {"sessions", CountText(status.sessions)},
+              {"memory", fmt::format("{} of {} ({})", FormatByteSizeRounded(status.memory_used_bytes),
+                                     FormatByteSizeRounded(status.memory_budget_bytes),
+                                     PercentText(status.memory_used_bytes, status.memory_budget_bytes))},
+              {"disk", fmt::format("{} used, {} free{}", FormatByteSizeRounded(status.disk_bytes),
+                                   FormatByteSizeRounded(status.disk_free_bytes),
+                                   status.disk_low ? " — TOO LITTLE: publishers are refused" : "")},
+              {"commits", fmt::format("{} in {} writes, {} syncs", CountText(status.commits),
+                                      CountText(status.writes), CountText(status.syncs))}}) +
+         SessionsText(status);
+}
+
+int ShowStatus(const GlobalOptions& global) {
+  auto client = Connect(global);
+  if (!client.ok()) return Report(client.status());
+  const auto status = client->Status();
+  if (!status.ok()) return Report(status.status());
+  const absl::Status printed = Print(global.json ? Line(ToJson(*status)) : Describe(*status, client->url()));
+  return printed.ok() ? kOk : Report(printed);
+}
+
+}  // namespace
+
+void AddStatusCommand(CLI::App& app, Invocation& invocation) {
+  CLI::App* command =
+      app.add_subcommand("status", "Show how the broker is: its load, memory, disk, and who is connected");
+  command->fallthrough();
+  command->footer("Exit code 4: no broker answers.");
+  command->callback(
+      [&invocation] { invocation.run = [&invocation] { return ShowStatus(invocation.global); }; });
+}
+
+}  // namespace baton::cli
