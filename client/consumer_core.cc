@@ -196,8 +196,7 @@ absl::Status ConsumerCore::Stop(SteadyTime deadline) {
 
 void ConsumerCore::DetachHandlers() {
   MutexLock lock(mutex_);
-  // allowed: a handler that does not return cannot be waited for; its thread keeps this object, and ends by
-  // itself
+  // allowed: a handler that does not return cannot be joined; its thread keeps this object until it ends
   for (std::thread& thread : threads_) thread.detach();
   threads_.clear();
 }

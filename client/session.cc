@@ -118,8 +118,7 @@ void Session::Close(const absl::Status& error) {
   }
   transport_->Wake();
   if (thread.joinable() && OnOwnThread()) {
-    // allowed: closed from a callback, on this very thread, which ends by itself and keeps this object until
-    // then
+    // allowed: this is that thread, in a callback; it keeps this object, and ends by itself
     thread.detach();
   } else if (thread.joinable()) {
     thread.join();
