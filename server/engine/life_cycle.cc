@@ -374,7 +374,7 @@ uint64_t LifeCycle::Purge(Queue& queue) {
   rows_.RemoveAll(queue);
   queue.ready.StartAt(kReadyEnd);
   queue.delayed.StartAt(kDelayedEnd);
-  queue.victims_wanted = 0;
+  queue.admitted_over = 0;
   return messages;
 }
 

@@ -1,6 +1,9 @@
 #include "server/engine/overflow.h"
 
 #include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -9,9 +12,10 @@
 namespace baton {
 namespace {
 
-// How far a spilled queue may be over its limit while its victims are read.
-constexpr uint64_t kVictimsWantedMax = 4'096;
-constexpr size_t kVictimsPerRead = 256;
+// How many messages a spilled queue may take over its limit while its victims are looked for.
+constexpr uint64_t kAdmittedOverMax = 4'096;
+// Rows of one read for victims. Each victim is then read again by itself, so few at a time.
+constexpr size_t kVictimsPerRead = 64;
 
 absl::Status QueueFull(const Queue& queue) {
   const QueueConfig& config = queue.config;
@@ -26,29 +30,31 @@ absl::Status QueueFull(const Queue& queue) {
 
 }  // namespace
 
-bool Overflow::IsOver(const Queue& queue, uint64_t bytes) const {
+bool Overflow::IsOver(const Queue& queue, uint64_t messages, uint64_t bytes) {
   const QueueConfig& config = queue.config;
-  return (config.messages_max != 0 && queue.stored_count() + 1 > config.messages_max) ||
-         (config.bytes_max != 0 && queue.stored_bytes() + bytes > config.bytes_max);
+  return (config.messages_max != 0 && messages > config.messages_max) ||
+         (config.bytes_max != 0 && bytes > config.bytes_max);
 }
 
-bool Overflow::IsOverNow(const Queue& queue) const {
-  const QueueConfig& config = queue.config;
-  return (config.messages_max != 0 && queue.stored_count() > config.messages_max) ||
-         (config.bytes_max != 0 && queue.stored_bytes() > config.bytes_max);
+bool Overflow::IsOverNow(const Queue& queue) {
+  return IsOver(queue, queue.stored_count(), queue.stored_bytes());
 }
 
 absl::Status Overflow::MakeRoom(Queue& queue, uint64_t bytes, Instant now) {
-  if (!IsOver(queue, bytes)) return absl::OkStatus();
+  const auto is_over = [&] { return IsOver(queue, queue.stored_count() + 1, queue.stored_bytes() + bytes); };
+  if (!is_over()) {
+    queue.admitted_over = 0;
+    return absl::OkStatus();
+  }
   const bool never_fits = queue.config.bytes_max != 0 && bytes > queue.config.bytes_max;
   if (queue.config.overflow == OverflowPolicy::kReject || never_fits) return QueueFull(queue);
   if (queue.spilled_ready() > 0) {
-    if (queue.victims_wanted >= kVictimsWantedMax) return QueueFull(queue);
-    ++queue.victims_wanted;
-    ReadVictims(queue);
+    SeekVictims(queue);
+    if (queue.admitted_over >= kAdmittedOverMax) return QueueFull(queue);
+    ++queue.admitted_over;
     return absl::OkStatus();
   }
-  while (IsOver(queue, bytes)) {
+  while (is_over()) {
     if (queue.ready.empty()) return QueueFull(queue);  // all of it is leased or delayed
     const uint64_t lowest = std::prev(queue.ready.end())->first.rank;
     Evict(*queue.ready.lower_bound({.rank = lowest, .seq = Seq()})->second, now);
@@ -66,17 +72,19 @@ void Overflow::Evict(Message& victim, Instant now) {
   }
 }
 
-// First the lowest rank there is, then its oldest messages; each victim is then looked at again (Locator) and
-// decided on.
-void Overflow::ReadVictims(Queue& queue) {
-  if (queue.victims_wanted == 0 || queue.victims_reading) return;
-  queue.victims_reading = true;
-  const KeyRange range = AllOf(RowKind::kReady, queue.number);
+void Overflow::SeekVictims(Queue& queue) {
+  if (queue.seeking_victims) return;
+  queue.seeking_victims = true;
+  ReadLowestRank(queue, AllOf(RowKind::kReady, queue.number).end);
+}
+
+// From the end backwards, to the first message that is not leased: its rank is the lowest that has victims.
+void Overflow::ReadLowestRank(const Queue& queue, std::string before) {
   ReadRequest request;
-  request.begin = range.begin;
-  request.end = range.end;
-  request.rows_max = 1;
-  request.bytes_max = 1;
+  request.begin = AllOf(RowKind::kReady, queue.number).begin;
+  request.end = std::move(before);
+  request.rows_max = 1 + std::min(queue.leased.size(), kVictimsPerRead);
+  request.bytes_max = state_.options.chunk_bytes;
   request.reverse = true;
   reads_.Start(std::move(request), [this, number = queue.number](const ReadResult& result, Instant) {
     OnLowestRank(number, result);
@@ -86,45 +94,78 @@ void Overflow::ReadVictims(Queue& queue) {
 void Overflow::OnLowestRank(QueueId number, const ReadResult& result) {
   Queue* queue = state_.FindQueue(number);
   if (queue == nullptr) return;
-  if (result.rows.empty()) {
-    queue->victims_reading = false;
-    queue->victims_wanted = 0;
+  for (const Row& row : result.rows) {
+    const ReadyPosition position = ParseReadyKey(row.key).value().position;
+    if (queue->leased.contains(position)) continue;
+    ReadVictims(*queue, ReadyKey(number, {.rank = position.rank, .seq = Seq()}));
     return;
   }
-  const auto last = ParseReadyKey(result.rows.front().key);
-  ReadRequest request;
-  request.begin = ReadyKey(number, {.rank = last.value().position.rank, .seq = Seq()});
-  request.end = AllOf(RowKind::kReady, number).end;
-  request.rows_max = std::min<size_t>(queue->victims_wanted + queue->leased.size(), kVictimsPerRead);
-  request.bytes_max = state_.options.chunk_bytes;
-  reads_.Start(std::move(request),
-               [this, number](const ReadResult& rows, Instant now) { OnVictims(number, rows, now); });
+  if (result.end_reached) {
+    queue->seeking_victims = false;  // all of it is leased or delayed
+  } else {
+    ReadLowestRank(*queue, result.rows.back().key);
+  }
 }
 
+void Overflow::ReadVictims(const Queue& queue, std::string from) {
+  ReadRequest request;
+  request.begin = std::move(from);
+  request.end = AllOf(RowKind::kReady, queue.number).end;
+  request.rows_max = kVictimsPerRead;
+  request.bytes_max = state_.options.chunk_bytes;
+  reads_.Start(std::move(request), [this, number = queue.number](const ReadResult& rows, Instant now) {
+    OnVictims(number, rows, now);
+  });
+}
+
+// Names as many victims as it takes, the oldest first; each is then looked at again (Locator) and decided on.
 void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) {
   Queue* queue = state_.FindQueue(number);
   if (queue == nullptr) return;
-  queue->victims_reading = false;
+  // What the queue will hold without the victims named so far.
+  uint64_t messages = queue->stored_count();
+  uint64_t bytes = queue->stored_bytes();
+  std::vector<MessageId> victims;
   for (const Row& row : result.rows) {
-    if (queue->victims_wanted == 0) break;
+    if (!IsOver(*queue, messages, bytes)) break;
     const auto view = MessageFromRow(*queue, row.key, *row.value, std::nullopt);
     if (view == nullptr) {
       state_.failure.Update(
           absl::DataLossError(fmt::format("queue {}: a message row cannot be read", queue->name)));
       return;
     }
-    --queue->victims_wanted;
-    locator_.Find(view->id, now, [this, number](Message* message, Instant at) {
-      const Queue* still = state_.FindQueue(number);
-      const bool takeable = still != nullptr && message != nullptr && message->queue == still &&
+    if (queue->leased.contains(view->position()) || view->bytes() > bytes) continue;
+    victims.push_back(view->id);
+    --messages;
+    bytes -= view->bytes();
+  }
+  if (victims.empty()) {
+    const bool more = IsOverNow(*queue) && !result.end_reached && !result.rows.empty();
+    if (more) {  // the oldest are all leased
+      ReadVictims(*queue, result.rows.back().key + '\0');
+    } else {
+      queue->seeking_victims = false;
+    }
+    return;
+  }
+  const auto left = std::make_shared<size_t>(victims.size());
+  for (const MessageId& id : victims) {
+    locator_.Find(id, now, [this, number, left](Message* message, Instant at) {
+      Queue* still = state_.FindQueue(number);
+      if (still == nullptr) return;
+      const bool takeable = message != nullptr && message->queue == still &&
                             message->state != Message::State::kLeased &&
                             message->home == Message::Home::kReadyRow;
       if (takeable && IsOverNow(*still)) Evict(*message, at);
+      if (--*left > 0) return;
+      still->seeking_victims = false;
+      if (IsOverNow(*still)) {  // those named were not enough
+        SeekVictims(*still);
+      } else {
+        still->admitted_over = 0;
+      }
     });
   }
-  // Whoever is left over: leased ones were in the way, or there are more victims than one read names.
-  if (queue->spilled_ready() == 0) queue->victims_wanted = 0;
-  if (queue->victims_wanted > 0 && !result.rows.empty()) ReadVictims(*queue);
 }
 
 }  // namespace baton

@@ -6,6 +6,8 @@
 // that publishers are refused.
 #pragma once
 
+#include <string>
+
 #include "server/engine/life_cycle.h"
 #include "server/engine/locator.h"
 #include "server/engine/reads.h"
@@ -21,12 +23,17 @@ class Overflow {
   absl::Status MakeRoom(Queue& queue, uint64_t bytes, Instant now);
 
  private:
-  void ReadVictims(Queue& queue);
-  // Would it be over its limits with one more message of so many bytes? Is it now?
-  bool IsOver(const Queue& queue, uint64_t bytes) const;
-  bool IsOverNow(const Queue& queue) const;
+  // Would it be over its limits with so much? Is it now?
+  static bool IsOver(const Queue& queue, uint64_t messages, uint64_t bytes);
+  static bool IsOverNow(const Queue& queue);
   void Evict(Message& victim, Instant now);
+
+  // On disk: the lowest rank with a message that is not leased, then its oldest ones, until the queue is
+  // within its limits or nothing can go. One search at a time per queue.
+  void SeekVictims(Queue& queue);
+  void ReadLowestRank(const Queue& queue, std::string before);
   void OnLowestRank(QueueId number, const ReadResult& result);
+  void ReadVictims(const Queue& queue, std::string from);
   void OnVictims(QueueId number, const ReadResult& result, Instant now);
 
   BrokerState& state_;

@@ -52,8 +52,8 @@ struct Queue {
   bool dispatch_wanted = false;    // is in BrokerState::to_dispatch
   bool awaits_commit = false;      // is in BrokerState::awaiting_commit
   Instant scheduled_due = kNever;  // its entry in BrokerState::delay_schedule
-  uint64_t victims_wanted = 0;     // over its limit by so many messages that only the disk can name
-  bool victims_reading = false;
+  uint64_t admitted_over = 0;      // messages taken over its limits, whose victims only the disk can name
+  bool seeking_victims = false;
 
   QueueCounters counters;
 

@@ -42,8 +42,9 @@ Settler::Standing Settler::Judge(const Message& message, const LeaseToken& token
   const bool moved = message.seq != message.id.seq || message.home == Message::Home::kParkedRow;
   if (moved) return Standing::kLost;
   if (token.epoch == epoch) return token.attempt == message.attempts ? Standing::kLapsed : Standing::kLost;
-  return token.epoch < epoch && token.attempt == message.attempts + 1 ? Standing::kEarlierLife
-                                                                      : Standing::kLost;
+  // Only the last life's: what an earlier one delivered, that one may have delivered again.
+  const bool last_life = token.epoch.value() + 1 == epoch.value();
+  return last_life && token.attempt == message.attempts + 1 ? Standing::kEarlierLife : Standing::kLost;
 }
 
 Settler::Outcome Settler::Decide(Message* found, const LeaseToken& token, const Settlement& settlement,

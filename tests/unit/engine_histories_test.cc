@@ -1,5 +1,6 @@
-// Ten thousand random lives of a broker, each checked against the reference model at every step (tests/support). To play one
-// again: BATON_SEED=<seed> engine_histories_test. BATON_HISTORIES=<n> plays another number of them.
+// Ten thousand random lives of a broker, each checked against the reference model at every step
+// (tests/support). To play one again: BATON_SEED=<seed> engine_histories_test. BATON_HISTORIES=<n> plays
+// another number of them.
 #include <gtest/gtest.h>
 
 #include <csignal>
@@ -46,10 +47,11 @@ TEST_P(EngineHistories, AgreeWithTheModel) {
     total.crashes += life.tally().crashes;
     total.reads += life.tally().reads;
   }
-  std::printf("published %llu, delivered %llu, expired %llu, dead-lettered %llu, crashes %llu, reads %llu\n",
-              static_cast<unsigned long long>(total.published), static_cast<unsigned long long>(total.delivered),
-              static_cast<unsigned long long>(total.expired), static_cast<unsigned long long>(total.dead_lettered),
-              static_cast<unsigned long long>(total.crashes), static_cast<unsigned long long>(total.reads));
+  std::printf(
+      "published %llu, delivered %llu, expired %llu, dead-lettered %llu, crashes %llu, reads %llu\n",
+      static_cast<unsigned long long>(total.published), static_cast<unsigned long long>(total.delivered),
+      static_cast<unsigned long long>(total.expired), static_cast<unsigned long long>(total.dead_lettered),
+      static_cast<unsigned long long>(total.crashes), static_cast<unsigned long long>(total.reads));
   // A simulation in which nothing happens would agree with any model.
   if (count >= 100) {
     EXPECT_GT(total.delivered, count);

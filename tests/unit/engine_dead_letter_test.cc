@@ -1,0 +1,296 @@
+// Dead-lettering and parking: in one commit, with the story in headers.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "baton/v1/session.pb.h"
+#include "tests/support/engine_fixture.h"
+
+namespace baton {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Pair;
+
+using Headers = std::vector<std::pair<std::string, std::string>>;
+
+Headers Decode(const std::string& bytes) {
+  v1::Headers decoded;
+  EXPECT_TRUE(decoded.ParseFromString(bytes));
+  Headers headers;
+  for (const v1::Header& header : decoded.headers()) headers.emplace_back(header.name(), header.value());
+  return headers;
+}
+
+std::string Encode(const Headers& headers) {
+  v1::Headers encoded;
+  for (const auto& [name, value] : headers) {
+    v1::Header& header = *encoded.add_headers();
+    header.set_name(name);
+    header.set_value(value);
+  }
+  return encoded.SerializeAsString();
+}
+
+// "orders" with a dead-letter queue "dead", after one failed attempt.
+class DeadLetter : public testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(broker.Create("dead").ok());
+    ASSERT_TRUE(broker.Update("orders", {.attempts_max = 1, .dead_letter_queue = "dead"}).ok());
+  }
+  // Fails its next attempt.
+  void Fail(const std::string& queue, const std::string& reason = "") {
+    EXPECT_TRUE(broker.Nack(broker.Receive(queue).value(), std::nullopt, reason).ok());
+  }
+  EngineFixture broker;
+};
+
+TEST_F(DeadLetter, MovesTheMessageWithItsBodyPriorityAndId) {
+  const MessageId id = broker.Publish("orders", "a", {.priority = 7});
+
+  Fail("orders");
+
+  EXPECT_EQ(broker.Queue("orders").bytes, 0u);
+  const Delivery delivery = broker.Receive("dead").value();
+  EXPECT_EQ(delivery.body, "a");
+  EXPECT_EQ(delivery.priority, 7u);
+  EXPECT_EQ(delivery.token.id, id);
+  EXPECT_EQ(broker.Get(id)->queue, "dead");
+}
+
+TEST_F(DeadLetter, TellsItsStoryInHeadersBehindTheMessagesOwn) {
+  broker.Publish("orders", "a", {.headers = Encode({{"content-type", "text/plain"}})});
+
+  Fail("orders", "no such customer");
+
+  const std::string now = std::to_string(ToMillis(broker.now()));
+  EXPECT_THAT(Decode(broker.Receive("dead")->headers),
+              ElementsAre(Pair("content-type", "text/plain"), Pair("baton-dead-letter-queue", "orders"),
+                          Pair("baton-dead-letter-reason", "attempts used up; last: nack"),
+                          Pair("baton-dead-letter-attempts", "1"),
+                          Pair("baton-dead-letter-last-reason", "no such customer"),
+                          Pair("baton-dead-letter-unix-ms", now)));
+}
+
+TEST_F(DeadLetter, ResetsTheAttempts) {
+  broker.Publish("orders", "a");
+
+  Fail("orders");
+
+  const Delivery delivery = broker.Receive("dead").value();
+  EXPECT_EQ(delivery.attempt, 1u);
+  EXPECT_FALSE(delivery.redelivered);
+  EXPECT_EQ(broker.store().CountOf(RowKind::kAttempts), 0u);
+}
+
+TEST_F(DeadLetter, DropsTheOldTtl) {
+  broker.Publish("orders", "a", {.ttl = 10s});
+  Fail("orders");
+
+  broker.Advance(24h);
+
+  EXPECT_THAT(broker.Drain("dead"), ElementsAre("a"));
+  EXPECT_EQ(broker.store().CountOf(RowKind::kExpiry), 0u);
+}
+
+TEST_F(DeadLetter, TakesTheTargetsTtlFromItsArrival) {
+  ASSERT_TRUE(broker.Update("dead", {.ttl = 1min}).ok());
+  broker.Publish("orders", "a", {.ttl = 10s});
+  broker.Advance(9s);
+  Fail("orders");
+
+  broker.Advance(1min - 1ms);
+  EXPECT_EQ(broker.Queue("dead").ready, 1u);
+  broker.Advance(1ms);
+
+  EXPECT_EQ(broker.Queue("dead").ready, 0u);
+}
+
+TEST_F(DeadLetter, ArrivesBehindWhatIsThere) {
+  broker.Publish("orders", "moved");
+  broker.Publish("dead", "was there");
+
+  Fail("orders");
+
+  EXPECT_THAT(broker.Drain("dead"), ElementsAre("was there", "moved"));
+}
+
+TEST_F(DeadLetter, IgnoresTheTargetsLimit) {
+  ASSERT_TRUE(broker.Update("dead", {.messages_max = 1}).ok());
+  broker.PublishMany("orders", 3);
+
+  for (int i = 0; i < 3; ++i) Fail("orders");
+
+  EXPECT_EQ(broker.Queue("dead").ready, 3u);
+}
+
+TEST_F(DeadLetter, ByTheConsumersWordNeedsNoMoreAttempts) {
+  ASSERT_TRUE(broker.Update("orders", {.attempts_max = 16}).ok());
+  broker.Publish("orders", "a");
+
+  EXPECT_TRUE(broker.DeadLetter(broker.Receive("orders").value(), "malformed").ok());
+
+  const Headers headers = Decode(broker.Receive("dead")->headers);
+  EXPECT_THAT(headers, testing::IsSupersetOf({Pair("baton-dead-letter-reason", "rejected by the consumer"),
+                                              Pair("baton-dead-letter-attempts", "1"),
+                                              Pair("baton-dead-letter-last-reason", "malformed")}));
+}
+
+TEST_F(DeadLetter, SurvivesARestart) {
+  const MessageId id = broker.Publish("orders", "a");
+  Fail("orders");
+
+  broker.Restart();
+
+  EXPECT_EQ(broker.Get(id)->queue, "dead");
+  EXPECT_EQ(broker.Receive("dead")->token.id, id);
+}
+
+TEST_F(DeadLetter, IsOneCommit) {
+  broker.Publish("orders", "a");
+  const Delivery held = broker.Receive("orders").value();
+  broker.Hold(EngineFixture::Work::kWrites);
+  const uint64_t before = broker.store().submitted().value();
+
+  broker.Start(SettleTokens{.call = {}, .settlement = {.kind = SettleKind::kNack}, .tokens = {held.token}});
+
+  EXPECT_EQ(broker.store().submitted().value(), before + 1);
+}
+
+TEST_F(DeadLetter, OfAMessageOnDiskWorksToo) {
+  EngineFixture small({.expired = Disposal::kDeadLetter}, {.window_messages = 2, .chunk_rows = 2});
+  ASSERT_TRUE(small.Create("dead").ok());
+  ASSERT_TRUE(small.Update("orders", {.dead_letter_queue = "dead"}).ok());
+  small.PublishMany("orders", 20, {.ttl = 10s});
+
+  small.Advance(10s);
+
+  EXPECT_EQ(small.Queue("orders").bytes, 0u);
+  EXPECT_EQ(small.Drain("dead").size(), 20u);
+}
+
+TEST_F(DeadLetter, AfterEightHopsParks) {
+  // a ring of two: every failure moves it to the other
+  ASSERT_TRUE(broker.Update("dead", {.attempts_max = 1, .dead_letter_queue = "orders"}).ok());
+  const MessageId id = broker.Publish("orders", "a");
+
+  for (uint32_t hop = 0; hop < kHopsMax; ++hop) Fail(hop % 2 == 0 ? "orders" : "dead");
+  EXPECT_EQ(broker.Queue("orders").ready, 1u);
+  Fail("orders");
+
+  EXPECT_EQ(broker.Queue("orders").parked, 1u);
+  EXPECT_EQ(broker.Get(id)->state, MessageState::kParked);
+}
+
+TEST_F(DeadLetter, HopsAreCountedOverARestart) {
+  ASSERT_TRUE(broker.Update("dead", {.attempts_max = 1, .dead_letter_queue = "orders"}).ok());
+  broker.Publish("orders", "a");
+
+  for (uint32_t hop = 0; hop < kHopsMax; ++hop) {
+    Fail(hop % 2 == 0 ? "orders" : "dead");
+    broker.Restart();
+  }
+  Fail("orders");
+
+  EXPECT_EQ(broker.Queue("orders").parked, 1u);
+}
+
+TEST_F(DeadLetter, WithTheTargetGoneParks) {
+  const MessageId id = broker.Publish("orders", "a");
+  broker.Delete("dead");
+
+  Fail("orders", "why");
+
+  EXPECT_EQ(broker.Queue("orders").parked, 1u);
+  EXPECT_EQ(broker.Get(id)->last_reason, "attempts used up; last: nack");
+}
+
+TEST_F(DeadLetter, GoesToTheQueueOfThatNameThoughItWasMadeAgain) {
+  broker.Publish("orders", "a");
+  broker.Delete("dead");
+  ASSERT_TRUE(broker.Create("dead").ok());
+
+  Fail("orders");
+
+  EXPECT_THAT(broker.Drain("dead"), ElementsAre("a"));
+}
+
+TEST_F(DeadLetter, CanBeSettledThereLikeAnyMessage) {
+  broker.Publish("orders", "a");
+  Fail("orders");
+  const Delivery first = broker.Receive("dead").value();
+
+  EXPECT_TRUE(broker.Nack(first, 1s).ok());
+  broker.Advance(1s);
+  const Delivery second = broker.Receive("dead").value();
+  EXPECT_EQ(second.attempt, 2u);
+  EXPECT_TRUE(broker.Ack(second).ok());
+
+  for (const RowKind kind : {RowKind::kReady, RowKind::kDelayed, RowKind::kAttempts, RowKind::kLocator})
+    EXPECT_EQ(broker.store().CountOf(kind), 0u) << static_cast<char>(kind);
+}
+
+TEST(Parked, MessagesStayUntilSomeoneDecides) {
+  EngineFixture broker({.attempts_max = 1});
+  const MessageId id = broker.Publish("orders", "a");
+  EXPECT_TRUE(broker.Nack(broker.Receive("orders").value()).ok());
+
+  broker.Advance(24h * 365);
+  broker.Restart();
+
+  EXPECT_FALSE(broker.Receive("orders").has_value());
+  EXPECT_EQ(broker.Queue("orders").parked, 1u);
+  EXPECT_THAT(BodiesOf(broker.List("orders", MessageState::kParked)), ElementsAre("a"));
+  EXPECT_TRUE(broker.DeleteMessage(id).ok());
+  EXPECT_EQ(broker.Queue("orders").parked, 0u);
+  EXPECT_EQ(broker.store().CountOf(RowKind::kAttempts), 0u);
+  EXPECT_EQ(broker.store().CountOf(RowKind::kLocator), 0u);
+}
+
+TEST(Parked, MessagesDoNotCountForTheQueuesLimit) {
+  EngineFixture broker({.attempts_max = 1, .messages_max = 1});
+  broker.Publish("orders", "a");
+  EXPECT_TRUE(broker.Nack(broker.Receive("orders").value()).ok());
+
+  EXPECT_TRUE(broker.TryPublish("orders", "b").status.ok());
+}
+
+TEST(Parked, MessagesCannotBeSettledByTheirToken) {
+  EngineFixture broker({.attempts_max = 1});
+  broker.Publish("orders", "a");
+  const Delivery held = broker.Receive("orders").value();
+  EXPECT_TRUE(broker.Nack(held).ok());
+
+  const absl::Status status = broker.Ack(held);
+
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReasonOf(status), reason::kLeaseLost);
+}
+
+TEST(Parked, MessagesListInTheOrderTheyWerePublished) {
+  EngineFixture broker({.attempts_max = 1});
+  for (const char* body : {"a", "b", "c"}) broker.Publish("orders", body);
+  std::vector<Delivery> held = broker.ReceiveMany("orders", {.messages_max = 3});
+
+  for (const size_t index : {2u, 0u, 1u}) EXPECT_TRUE(broker.Nack(held.at(index)).ok());
+
+  EXPECT_THAT(BodiesOf(broker.List("orders", MessageState::kParked)), ElementsAre("a", "b", "c"));
+}
+
+TEST(Parked, MessagesGoWithAPurge) {
+  EngineFixture broker({.attempts_max = 1});
+  const MessageId id = broker.Publish("orders", "a");
+  EXPECT_TRUE(broker.Nack(broker.Receive("orders").value()).ok());
+
+  EXPECT_EQ(broker.Purge("orders"), 1u);
+
+  EXPECT_EQ(broker.Queue("orders").parked, 0u);
+  EXPECT_EQ(broker.Get(id).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(broker.store().CountOf(RowKind::kParked), 0u);
+}
+
+}  // namespace
+}  // namespace baton
