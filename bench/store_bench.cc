@@ -22,8 +22,8 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "base/check.h"
+#include "base/mutex.h"
 #include "storage/format/keys.h"
 #include "storage/rocks_store.h"
 
@@ -63,16 +63,16 @@ uint64_t ResidentMebibytes() {
 class Waiter : public Store::Listener {
  public:
   void OnProgress(CommitNumber written, CommitNumber synced) override {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     written_ = written;
     synced_ = synced;
-    changed_.SignalAll();
+    changed_.NotifyAll();
   }
   void OnRead(ReadResult result) override {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     BATON_CHECK(result.status.ok()) << result.status;
     read_ = std::move(result);
-    changed_.SignalAll();
+    changed_.NotifyAll();
   }
   void OnDiskState(DiskState state) override {
     std::cout << "disk state " << static_cast<int>(state) << "\n";
@@ -80,18 +80,18 @@ class Waiter : public Store::Listener {
   void OnFailed(absl::Status status) override { BATON_CHECK(false) << status; }
 
   void WaitFor(Promise promise, uint64_t number) {
-    const absl::MutexLock lock(&mutex_);
-    while ((promise == Promise::kSynced ? synced_ : written_).value() < number) changed_.Wait(&mutex_);
+    const MutexLock lock(mutex_);
+    while ((promise == Promise::kSynced ? synced_ : written_).value() < number) changed_.Wait(mutex_);
   }
   ReadResult WaitForRead(ReadId id) {
-    const absl::MutexLock lock(&mutex_);
-    while (read_.id != id) changed_.Wait(&mutex_);
+    const MutexLock lock(mutex_);
+    while (read_.id != id) changed_.Wait(mutex_);
     return std::move(read_);
   }
 
  private:
-  absl::Mutex mutex_;
-  absl::CondVar changed_;
+  Mutex mutex_;
+  CondVar changed_;
   CommitNumber written_ ABSL_GUARDED_BY(mutex_);
   CommitNumber synced_ ABSL_GUARDED_BY(mutex_);
   ReadResult read_ ABSL_GUARDED_BY(mutex_);

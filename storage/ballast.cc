@@ -24,18 +24,18 @@ bool HasSpaceOf(const std::string& path, uint64_t bytes) {
 }  // namespace
 
 Ballast::Ballast(std::string path, uint64_t bytes) : path_(std::move(path)), bytes_(bytes) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   held_ = bytes_ == 0 || HasSpaceOf(path_, bytes_);
   if (!held_ || bytes_ == 0) unlink(path_.c_str());  // none, of another size, or a hole: made anew
 }
 
 bool Ballast::held() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return held_;
 }
 
 absl::Status Ballast::Take() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   if (held_) return absl::OkStatus();
   const int fd = open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
   if (fd < 0) return PosixError(fmt::format("cannot create {}", path_), errno);
@@ -51,7 +51,7 @@ absl::Status Ballast::Take() {
 }
 
 bool Ballast::Release() {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   if (!held_ || bytes_ == 0) return false;
   held_ = false;
   unlink(path_.c_str());

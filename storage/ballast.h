@@ -9,7 +9,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 
 namespace baton {
 
@@ -29,7 +29,7 @@ class Ballast {
  private:
   const std::string path_;
   const uint64_t bytes_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   bool held_ ABSL_GUARDED_BY(mutex_) = false;
 };
 

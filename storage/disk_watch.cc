@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <utility>
 
 #include "storage/posix_file.h"
@@ -14,7 +15,7 @@ namespace baton {
 namespace {
 
 // Others write to the disk as well.
-constexpr absl::Duration kLookEvery = absl::Milliseconds(200);
+constexpr std::chrono::milliseconds kLookEvery{200};
 
 }  // namespace
 
@@ -65,15 +66,15 @@ void DiskWatch::Start(std::function<void(DiskState)> changed) {
   changed_ = std::move(changed);
   thread_ = std::thread([this] { Run(); });
   pthread_setname_np(thread_.native_handle(), "baton-disk");
-  const absl::MutexLock lock(&mutex_);
-  while (!told_first_) wake_.Wait(&mutex_);
+  const MutexLock lock(mutex_);
+  while (!told_first_) wake_.Wait(mutex_);
 }
 
 void DiskWatch::Stop() {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
-    wake_.SignalAll();
+    wake_.NotifyAll();
   }
   if (thread_.joinable()) thread_.join();
 }
@@ -82,9 +83,9 @@ void DiskWatch::Wrote(uint64_t bytes) {
   const uint64_t before = wrote_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   const uint64_t much = limits_.low_bytes / 32;
   if (before + bytes < much || before >= much) return;  // not yet, or said already
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   look_now_ = true;
-  wake_.SignalAll();
+  wake_.NotifyAll();
 }
 
 void DiskWatch::Run() {
@@ -94,11 +95,11 @@ void DiskWatch::Run() {
     const DiskState now = Check();
     if (now != told) changed_(now);
     told = now;
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     told_first_ = true;
-    wake_.SignalAll();
-    const absl::Time next_look = absl::Now() + kLookEvery;
-    while (!stopping_ && !look_now_ && !wake_.WaitWithDeadline(&mutex_, next_look)) continue;
+    wake_.NotifyAll();
+    const SteadyTime next_look = std::chrono::steady_clock::now() + kLookEvery;
+    while (!stopping_ && !look_now_ && wake_.WaitUntil(mutex_, next_look)) continue;
     if (stopping_) return;
     look_now_ = false;
   }

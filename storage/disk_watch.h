@@ -20,7 +20,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "storage/ballast.h"
 #include "storage/store.h"
 
@@ -75,11 +75,11 @@ class DiskWatch {
   std::atomic<uint64_t> free_bytes_{0};
   std::atomic<uint64_t> wrote_bytes_{0};  // since the last look
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool look_now_ ABSL_GUARDED_BY(mutex_) = false;
   bool told_first_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::CondVar wake_;
+  CondVar wake_;
   std::thread thread_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <chrono>
 #include <utility>
 
 #include "base/check.h"
@@ -11,7 +12,9 @@ namespace baton {
 namespace {
 
 // Of a relaxed commit, and of the claim that the last write was synced.
-constexpr absl::Duration kUnsyncedMax = absl::Seconds(1);
+constexpr std::chrono::seconds kUnsyncedMax{1};
+
+SteadyTime InASecond() { return std::chrono::steady_clock::now() + kUnsyncedMax; }
 
 }  // namespace
 
@@ -27,20 +30,20 @@ RocksCommitter::~RocksCommitter() { Stop(); }
 
 void RocksCommitter::Submit(CommitNumber number, Commit commit, Promise promise) {
   BATON_CHECK_LE(commit.bytes(), kCommitBytesMax);
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   BATON_CHECK(!stopping_);
   BATON_CHECK_EQ(number.value(), submitted_.value() + 1);
   submitted_ = number;
   if (failed_) return;
   queue_.push_back({.number = number, .commit = std::move(commit), .promise = promise});
-  if (waiting_) work_.Signal();
+  if (waiting_) work_.NotifyOne();
 }
 
 void RocksCommitter::Stop() {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
-    work_.Signal();
+    work_.NotifyOne();
   }
   if (thread_.joinable()) thread_.join();
 }
@@ -54,7 +57,7 @@ void RocksCommitter::Run() {
   if (status.ok()) status = SyncLast();
   if (status.ok()) return;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     failed_ = true;
     queue_.clear();
   }
@@ -63,11 +66,11 @@ void RocksCommitter::Run() {
 }
 
 bool RocksCommitter::TakeNext(std::deque<Queued>& taken) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   while (queue_.empty()) {
     if (stopping_) return false;
     waiting_ = true;
-    const bool timed_out = work_.WaitWithDeadline(&mutex_, idle_work_at_);
+    const bool timed_out = !work_.WaitUntil(mutex_, idle_work_at_);
     waiting_ = false;
     if (timed_out && queue_.empty()) return true;
   }
@@ -96,14 +99,14 @@ absl::Status RocksCommitter::WriteJoined(const Joined& joined) {
   const size_t bytes = writer_->bytes();
   const bool was_synced = !writer_->needs_sync();
   // A relaxed commit is synced within a second also when others never pause.
-  const bool sync = joined.some_synced || (!was_synced && absl::Now() >= idle_work_at_);
+  const bool sync = joined.some_synced || (!was_synced && std::chrono::steady_clock::now() >= idle_work_at_);
   if (absl::Status status = writer_->Write(); !status.ok()) return status;
   figures_.writes.fetch_add(1, std::memory_order_relaxed);
   figures_.written_bytes.fetch_add(bytes, std::memory_order_relaxed);
   disk_watch_->Wrote(bytes);
   written_ = joined.last;
   frontier_->Advance(written_);  // reads need not wait for the sync
-  if (was_synced) idle_work_at_ = absl::Now() + kUnsyncedMax;
+  if (was_synced) idle_work_at_ = InASecond();
   if (joined.some_relaxed || !sync) listener_->OnProgress(written_, synced_);
   return sync ? SyncAndReport() : absl::OkStatus();
 }
@@ -111,7 +114,7 @@ absl::Status RocksCommitter::WriteJoined(const Joined& joined) {
 // The deadline set by the last write has come and nothing else is to be written.
 absl::Status RocksCommitter::DoIdleWork() {
   if (writer_->needs_sync()) return SyncAndReport();
-  idle_work_at_ = absl::InfiniteFuture();
+  idle_work_at_ = SteadyTime::max();
   return writer_->needs_claim() ? writer_->Write() : absl::OkStatus();
 }
 
@@ -128,7 +131,7 @@ absl::Status RocksCommitter::SyncLast() {
 absl::Status RocksCommitter::SyncAndReport() {
   if (absl::Status status = writer_->Sync(); !status.ok()) return status;
   figures_.syncs.fetch_add(1, std::memory_order_relaxed);
-  idle_work_at_ = absl::Now() + kUnsyncedMax;
+  idle_work_at_ = InASecond();
   synced_ = written_;
   listener_->OnProgress(written_, synced_);
   return absl::OkStatus();

@@ -12,9 +12,8 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
-#include "absl/time/time.h"
 #include "base/ids.h"
+#include "base/mutex.h"
 #include "storage/disk_watch.h"
 #include "storage/rocks_writer.h"
 #include "storage/store.h"
@@ -72,15 +71,15 @@ class RocksCommitter {
   // The committer's thread.
   CommitNumber written_;
   CommitNumber synced_;
-  absl::Time idle_work_at_ = absl::InfiniteFuture();
+  SteadyTime idle_work_at_ = SteadyTime::max();
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mutex_);
   CommitNumber submitted_ ABSL_GUARDED_BY(mutex_);
   bool waiting_ ABSL_GUARDED_BY(mutex_) = false;
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
   bool failed_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::CondVar work_;
+  CondVar work_;
 
   Figures figures_;
   std::thread thread_;

@@ -125,17 +125,17 @@ RocksReader::RocksReader(rocksdb::DB* db, WriteFrontier* frontier, Store::Listen
 RocksReader::~RocksReader() { Stop(); }
 
 void RocksReader::Read(ReadRequest request, CommitNumber after) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   BATON_CHECK(!stopping_);
   queue_.push_back({.request = std::move(request), .after = after});
-  work_.Signal();
+  work_.NotifyOne();
 }
 
 void RocksReader::Stop() {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     stopping_ = true;
-    work_.Signal();
+    work_.NotifyOne();
   }
   if (thread_.joinable()) thread_.join();
 }
@@ -144,8 +144,8 @@ void RocksReader::Run() {
   while (true) {
     Queued queued;
     {
-      const absl::MutexLock lock(&mutex_);
-      while (queue_.empty() && !stopping_) work_.Wait(&mutex_);
+      const MutexLock lock(mutex_);
+      while (queue_.empty() && !stopping_) work_.Wait(mutex_);
       if (queue_.empty()) return;
       queued = std::move(queue_.front());
       queue_.pop_front();

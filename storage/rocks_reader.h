@@ -11,7 +11,7 @@
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "storage/store.h"
 #include "storage/write_frontier.h"
 
@@ -53,10 +53,10 @@ class RocksReader {
   WriteFrontier* const frontier_;
   Store::Listener* const listener_;
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mutex_);
   bool stopping_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::CondVar work_;
+  CondVar work_;
 
   Figures figures_;
   std::thread thread_;

@@ -3,21 +3,21 @@
 namespace baton {
 
 void WriteFrontier::Advance(CommitNumber written) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   written_ = written;
-  if (waited_for_) moved_.SignalAll();
+  if (waited_for_) moved_.NotifyAll();
 }
 
 void WriteFrontier::Fail(const absl::Status& status) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   failure_ = status;
-  moved_.SignalAll();
+  moved_.NotifyAll();
 }
 
 absl::Status WriteFrontier::WaitFor(CommitNumber number) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   waited_for_ = true;
-  while (written_ < number && failure_.ok()) moved_.Wait(&mutex_);
+  while (written_ < number && failure_.ok()) moved_.Wait(mutex_);
   waited_for_ = false;
   return failure_;
 }

@@ -4,8 +4,8 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
 #include "base/ids.h"
+#include "base/mutex.h"
 
 namespace baton {
 
@@ -19,11 +19,11 @@ class WriteFrontier {
   absl::Status WaitFor(CommitNumber number);
 
  private:
-  absl::Mutex mutex_;
+  Mutex mutex_;
   CommitNumber written_ ABSL_GUARDED_BY(mutex_);
   absl::Status failure_ ABSL_GUARDED_BY(mutex_);
   bool waited_for_ ABSL_GUARDED_BY(mutex_) = false;
-  absl::CondVar moved_;
+  CondVar moved_;
 };
 
 }  // namespace baton

@@ -1,45 +1,47 @@
 #include "tests/support/recording_listener.h"
 
+#include <chrono>
+
 namespace baton {
 
 void RecordingListener::OnProgress(CommitNumber written, CommitNumber synced) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   if (written < written_ || synced < synced_) complaint_ += "progress went back; ";
   if (written < synced) complaint_ += "synced before written; ";
   if (failures_ > 0) complaint_ += "progress after the failure; ";
   written_ = written;
   synced_ = synced;
-  changed_.SignalAll();
+  changed_.NotifyAll();
 }
 
 void RecordingListener::OnRead(ReadResult result) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   read_order_.push_back(result.id);
   if (!reads_.emplace(result.id, std::move(result)).second) complaint_ += "a read was answered twice; ";
-  changed_.SignalAll();
+  changed_.NotifyAll();
 }
 
 void RecordingListener::OnDiskState(DiskState state) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   disk_state_ = state;
-  changed_.SignalAll();
+  changed_.NotifyAll();
 }
 
 void RecordingListener::OnFailed(absl::Status status) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   if (++failures_ > 1) complaint_ += "failed twice; ";
   if (status.ok()) complaint_ += "failed with ok; ";
   failure_ = std::move(status);
-  changed_.SignalAll();
+  changed_.NotifyAll();
 }
 
 void RecordingListener::WaitUntil(const std::function<bool()>& condition) {
   while (true) {
     const bool driven = let_it_work_();
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     if (condition()) return;
     if (driven) continue;
-    changed_.WaitWithTimeout(&mutex_, absl::Milliseconds(10));
+    changed_.WaitUntil(mutex_, std::chrono::steady_clock::now() + std::chrono::milliseconds(10));
   }
 }
 
@@ -57,7 +59,7 @@ bool RecordingListener::WaitForSynced(CommitNumber number) {
 
 absl::Status RecordingListener::WaitForFailure() {
   WaitUntil([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return failures_ > 0; });
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return failure_;
 }
 
@@ -67,37 +69,37 @@ void RecordingListener::WaitForDiskState(DiskState state) {
 
 ReadResult RecordingListener::WaitForRead(ReadId id) {
   WaitUntil([&]() ABSL_NO_THREAD_SAFETY_ANALYSIS { return reads_.contains(id); });
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return reads_.at(id);
 }
 
 CommitNumber RecordingListener::written() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return written_;
 }
 
 CommitNumber RecordingListener::synced() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return synced_;
 }
 
 int RecordingListener::failures() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return failures_;
 }
 
 DiskState RecordingListener::disk_state() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return disk_state_;
 }
 
 std::string RecordingListener::complaint() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return complaint_;
 }
 
 std::vector<ReadId> RecordingListener::read_order() const {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return read_order_;
 }
 

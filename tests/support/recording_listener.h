@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "storage/store.h"
 
 namespace baton {
@@ -44,8 +44,8 @@ class RecordingListener : public Store::Listener {
   void WaitUntil(const std::function<bool()>& condition);
 
   const std::function<bool()> let_it_work_;
-  mutable absl::Mutex mutex_;
-  absl::CondVar changed_;
+  mutable Mutex mutex_;
+  CondVar changed_;
   CommitNumber written_ ABSL_GUARDED_BY(mutex_);
   CommitNumber synced_ ABSL_GUARDED_BY(mutex_);
   int failures_ ABSL_GUARDED_BY(mutex_) = 0;
