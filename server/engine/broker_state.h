@@ -109,10 +109,11 @@ struct BrokerState {
   }
   // A taker has credit (again). Keeps the order of turns.
   void MakeAble(Subscription& subscription) {
-    if (subscription.in_able || !subscription.HasCredit()) return;
+    if (!subscription.HasCredit()) return;
+    WantDispatch(*subscription.queue);  // it may have room for a larger message now
+    if (subscription.in_able) return;
     subscription.in_able = true;
     subscription.queue->able.push_back(&subscription);
-    WantDispatch(*subscription.queue);
   }
 };
 

@@ -44,6 +44,7 @@ void Dispatcher::Handle(const Unsubscribe& command) {
   const auto found = subscriptions.find(command.subscription);
   if (found != subscriptions.end()) {
     Detach(*found->second);
+    session->second->Orphan(command.subscription);
     subscriptions.erase(found);
   }
   state_.outputs->SubscriptionEnded(command.session, command.subscription, absl::OkStatus());
@@ -100,11 +101,12 @@ void Dispatcher::EndAll(Queue& queue, const absl::Status& why) {
       AnswerReceive(*subscription, why);
       continue;
     }
-    const SessionId session = subscription->session;
+    Session& session = *state_.sessions.at(subscription->session);
     const SubscriptionId id = subscription->id;
     Detach(*subscription);
-    state_.sessions.at(session)->subscriptions.erase(SubscriptionId(id));
-    state_.outputs->SubscriptionEnded(session, id, why);
+    session.Orphan(id);
+    session.subscriptions.erase(SubscriptionId(id));
+    state_.outputs->SubscriptionEnded(session.id, id, why);
   }
 }
 
@@ -146,13 +148,19 @@ void Dispatcher::Dispatch(Queue& queue, Instant now) {
   residency_.RefillReady(queue);
 }
 
-// Whoever has no room leaves the round, and comes back when it has (BrokerState::MakeAble).
+// Whoever can take nothing leaves the round, and comes back when it can (BrokerState::MakeAble). Who only has
+// no room for a message of this size keeps its turn for a smaller one.
 Subscription* Dispatcher::NextTaker(Queue& queue, uint64_t bytes) {
-  while (!queue.able.empty()) {
-    Subscription* taker = queue.able.front();
-    queue.able.pop_front();
+  for (auto at = queue.able.begin(); at != queue.able.end();) {
+    Subscription* taker = *at;
+    const bool takes = taker->HasCredit();
+    if (takes && !taker->HasCreditFor(bytes)) {
+      ++at;
+      continue;
+    }
+    at = queue.able.erase(at);
     taker->in_able = false;
-    if (taker->HasCreditFor(bytes)) return taker;
+    if (takes) return taker;
   }
   return nullptr;
 }

@@ -22,9 +22,7 @@ Queue& QueueAdmin::Add(std::string name, QueueId number) {
   return added;
 }
 
-absl::Status QueueAdmin::CheckConfig(std::string_view queue, const QueueConfig& config) const {
-  if (auto status = CheckQueueConfig(config); !status.ok()) return status;
-  const std::string& target = config.dead_letter_queue;
+absl::Status QueueAdmin::CheckDeadLetterQueue(std::string_view queue, std::string_view target) const {
   if (target == queue) {
     return MakeError(absl::StatusCode::kInvalidArgument, reason::kQueueConfigInvalid,
                      fmt::format("queue {} cannot be its own dead-letter queue: name another one", queue));
@@ -66,7 +64,9 @@ void QueueAdmin::Handle(const CreateQueue& command, Instant now) {
         fmt::format("there are {} queues, which is the limit: delete some first", state_.queues.size())));
   }
   const QueueConfig config = command.config.ApplyTo(QueueConfig());
-  if (auto status = CheckConfig(command.name, config); !status.ok()) return refuse(status);
+  if (auto status = CheckQueueConfig(config); !status.ok()) return refuse(status);
+  if (auto status = CheckDeadLetterQueue(command.name, config.dead_letter_queue); !status.ok())
+    return refuse(status);
   Queue& queue = Add(command.name, QueueId(++state_.last_queue_number));
   queue.config = config;
   queue.created = now;
@@ -82,7 +82,12 @@ void QueueAdmin::Handle(const UpdateQueue& command, Instant now) {
   const auto refuse = [&](absl::Status why) { state_.outputs->Answer(command.call, std::move(why)); };
   if (queue == nullptr) return refuse(QueueNotFound(command.name));
   const QueueConfig config = command.config.ApplyTo(queue->config);
-  if (auto status = CheckConfig(command.name, config); !status.ok()) return refuse(status);
+  if (auto status = CheckQueueConfig(config); !status.ok()) return refuse(status);
+  // One that was deleted since is no reason to refuse another change.
+  if (command.config.dead_letter_queue.has_value()) {
+    if (auto status = CheckDeadLetterQueue(command.name, config.dead_letter_queue); !status.ok())
+      return refuse(status);
+  }
   queue->config = config;
   if (command.paused.has_value()) queue->paused = *command.paused;
   Store(*queue);

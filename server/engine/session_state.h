@@ -24,7 +24,7 @@ struct Unsettled {
   DeliveryNumber number;
   uint32_t attempt = 1;
   MessageId id;
-  SubscriptionId subscription;
+  SubscriptionId subscription;  // none: it has ended
   uint64_t bytes = 0;
 };
 
@@ -48,6 +48,13 @@ struct Session {
   absl::flat_hash_map<SubscriptionId, std::unique_ptr<Subscription>> subscriptions;
   absl::btree_map<uint64_t, Unsettled> unsettled;  // by tag
   uint64_t last_tag = 0;
+
+  // The subscription has ended: what it delivered belongs to none, for another may have its number next.
+  void Orphan(SubscriptionId subscription) {
+    for (auto& [tag, delivery] : unsettled) {
+      if (delivery.subscription == subscription) delivery.subscription = SubscriptionId();
+    }
+  }
 
   std::deque<PendingSettlement> settlements;
   uint64_t first_settlement = 1;  // number of settlements.front()
