@@ -123,6 +123,7 @@ absl::Status Broker::Parts::OpenStore() {
   facts.limits = {.body_bytes_max = config.body_bytes_max, .header_bytes_max = config.header_bytes_max};
   facts.sessions_max = config.sessions_max;
   facts.calls_max = config.sessions_max;
+  facts.outbox_bytes.bytes_max = budget.outboxes;
   facts.data_dir = config.data_dir;
   facts.memory_budget = config.memory_budget;
   facts.time = &time;

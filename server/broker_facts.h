@@ -12,6 +12,7 @@
 #include "server/inbox.h"
 #include "server/publish_credit.h"
 #include "server/session_frames.h"
+#include "server/session_outbox.h"
 #include "storage/store.h"
 
 namespace baton {
@@ -37,6 +38,7 @@ struct BrokerFacts {
   std::atomic<uint64_t> next_session{1};
   std::atomic<uint64_t> next_call{1};
   std::atomic<size_t> sessions{0};  // streams under way
+  SessionOutbox::Total outbox_bytes;
 };
 
 }  // namespace baton

@@ -15,6 +15,7 @@ ClientSession::ClientSession(BrokerFacts* facts, std::string peer, Wake wake)
       id_(facts->NextSession()),
       peer_(std::move(peer)),
       wake_(std::move(wake)),
+      outbox_(&facts->outbox_bytes),
       credit_(facts->publish_credit) {}
 
 // ---- What the client says.
@@ -73,7 +74,8 @@ absl::Status ClientSession::DecodeSubscribes(const v1::ClientFrame& frame) {
           MakeError(absl::StatusCode::kResourceExhausted, reason::kSessionLimit,
                     fmt::format("a session may have {} subscriptions", kSubscriptionsPerSessionMax));
     }
-    ++subscriptions_[decoded->command.subscription];
+    Asked& asked = subscriptions_[decoded->command.subscription];
+    if (asked.times++ == 0) asked.credit_messages = subscribe.credit_messages();
     ++subscription_count_;
     if (decoded->status.ok()) {
       pending_.push_back({.command = std::move(decoded->command)});
@@ -117,6 +119,8 @@ absl::Status ClientSession::DecodeCredits(const v1::ClientFrame& frame) {
   for (const v1::Credit& credit : frame.credit()) {
     auto decoded = DecodeCredit(credit, id_);
     if (!decoded.ok()) return decoded.status();
+    const auto asked = subscriptions_.find(decoded->subscription);
+    if (asked != subscriptions_.end()) asked->second.credit_messages = decoded->messages;
     pending_.push_back({.command = *std::move(decoded)});
   }
   for (const v1::Unsubscribe& unsubscribe : frame.unsubscribe()) {
@@ -130,7 +134,7 @@ absl::Status ClientSession::DecodeCredits(const v1::ClientFrame& frame) {
 // Nothing new is delivered while the rest is answered.
 void ClientSession::BeginLeaving() {
   state_ = State::kLeaving;
-  for (const auto& [subscription, count] : subscriptions_) {
+  for (const auto& [subscription, asked] : subscriptions_) {
     pending_.push_back({.command = Unsubscribe{.session = id_, .subscription = subscription}});
   }
 }
@@ -144,6 +148,7 @@ bool ClientSession::TakeFrame(v1::ServerFrame& frame) {
     return false;
   }
   NoteTaken(frame);
+  ResumeDeliveries();
   return true;
 }
 
@@ -168,11 +173,21 @@ void ClientSession::NoteTaken(const v1::ServerFrame& frame) {
   }
 }
 
+// The outbox had stopped deliveries and has room again: the engine looks at a subscription when its credit is
+// set.
+void ClientSession::ResumeDeliveries() {
+  if (state_ != State::kOpen || !outbox_.TakeResumed()) return;
+  for (const auto& [subscription, asked] : subscriptions_) {
+    facts_->inbox->PostAlways(SetCredit{
+        .session = id_, .subscription = subscription, .messages = asked.credit_messages, .bytes = 0});
+  }
+}
+
 void ClientSession::ForgetSubscription(SubscriptionId subscription) {
   const auto found = subscriptions_.find(subscription);
   if (found == subscriptions_.end()) return;
   --subscription_count_;
-  if (--found->second == 0) subscriptions_.erase(found);
+  if (--found->second.times == 0) subscriptions_.erase(found);
 }
 
 void ClientSession::CloseIfLeft() {
@@ -186,7 +201,7 @@ void ClientSession::CloseIfLeft() {
 // ---- The end.
 
 void ClientSession::End(const absl::Status& why, Duration retry_after) {
-  if (state_ == State::kOver) return;
+  if (state_ == State::kOver || state_ == State::kEnding) return;
   outbox_.GoAway(why, retry_after);
   Close();
   state_ = State::kEnding;
@@ -200,7 +215,7 @@ void ClientSession::Lost() {
 
 void ClientSession::Close() {
   pending_.clear();
-  if (std::exchange(opened_, false)) facts_->inbox->PostEnding(CloseSession{id_});
+  if (std::exchange(opened_, false)) facts_->inbox->PostAlways(CloseSession{id_});
 }
 
 // ---- The engine's thread.
@@ -230,6 +245,8 @@ void ClientSession::SubscriptionEnded(SubscriptionId subscription, const absl::S
 }
 
 void ClientSession::Deliver(const DeliveryView& delivery) { outbox_.Deliver(delivery); }
+
+bool ClientSession::TakesDeliveries() { return outbox_.TakesDeliveries(); }
 
 void ClientSession::Confirm(ConfirmRun run) { outbox_.Confirm(run); }
 

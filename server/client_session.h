@@ -54,9 +54,10 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
   [[nodiscard]] bool TakeFrame(v1::ServerFrame& frame);
   // Nothing more comes from TakeFrame: end the stream with `end_status`.
   bool IsOver() const { return state_ == State::kOver; }
-  // The client is being told to go away.
-  bool IsEnding() const { return state_ == State::kEnding; }
   const absl::Status& end_status() const { return end_status_; }
+
+  // Too much waits for the client to read any more from it; asked again after each frame written.
+  bool IsFull() const { return outbox_.bytes() > kOutboxBytesMax; }
 
   // Ends the session for this reason: the client is told to go away.
   void End(const absl::Status& why, Duration retry_after = Duration(0));
@@ -71,6 +72,7 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
   void Subscribed(SubscriptionId subscription, absl::StatusOr<Duration> lease) override;
   void SubscriptionEnded(SubscriptionId subscription, const absl::Status& why) override;
   void Deliver(const DeliveryView& delivery) override;
+  bool TakesDeliveries() override;
   void Confirm(ConfirmRun run) override;
   void Settled(uint64_t through, std::vector<SettleFailure> failures) override;
   void EndSession(const absl::Status& why) override;
@@ -89,6 +91,7 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
   void BeginLeaving();
   void NoteTaken(const v1::ServerFrame& frame);
   void ForgetSubscription(SubscriptionId subscription);
+  void ResumeDeliveries();
   void CloseIfLeft();
   void Close();
 
@@ -107,11 +110,14 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
   bool greeted_ = false;       // the client was given HelloReply
   std::vector<Post> pending_;  // decoded, perhaps refused; in order
   PublishCredit credit_;
-  // Asked for and not ended -> how often (a second time is an error, which the engine answers); their sum.
-  absl::flat_hash_map<SubscriptionId, uint32_t> subscriptions_;
-  size_t subscription_count_ = 0;
-  uint64_t settlements_ = 0;      // sent by the client
-  uint64_t settled_through_ = 0;  // answered
+  struct Asked {
+    uint32_t times = 0;  // a second time is an error, which the engine answers
+    uint32_t credit_messages = 0;
+  };
+  absl::flat_hash_map<SubscriptionId, Asked> subscriptions_;  // not ended
+  size_t subscription_count_ = 0;                             // the sum of `times`
+  uint64_t settlements_ = 0;                                  // sent by the client
+  uint64_t settled_through_ = 0;                              // answered
   absl::Status end_status_;
 };
 

@@ -102,7 +102,7 @@ void GrpcCall::OnFinished(bool ok) {
 void GrpcCall::OnDone(bool /*ok*/) {
   if (context_.IsCancelled()) {
     undelivered_ = true;
-    if (state_ == State::kPosted) calls_->facts()->inbox->PostEnding(CancelCall{id_});
+    if (state_ == State::kPosted) calls_->facts()->inbox->PostAlways(CancelCall{id_});
     if (state_ == State::kRefused) Finish(absl::CancelledError("the call was cancelled"));
   }
   Returned();
@@ -112,7 +112,7 @@ void GrpcCall::Returned() {
   const bool waits_for_answer = state_ == State::kPosted || state_ == State::kRefused;
   if (--outstanding_ > 0 || waits_for_answer) return;
   if (undelivered_) {
-    if (auto command = Undelivered()) calls_->facts()->inbox->PostEnding(*std::move(command));
+    if (auto command = Undelivered()) calls_->facts()->inbox->PostAlways(*std::move(command));
   }
   calls_->Remove(id_);
   delete this;

@@ -58,8 +58,9 @@ void GrpcSession::OnRead(bool ok) {
   was_active_ = true;
   if (ok && !finishing_) {
     Follow(session_->OnFrame(in_));
-  } else if (!ok && !session_->IsEnding()) {
-    session_->Lost();  // the client went without a goodbye
+  } else if (!ok) {
+    // Says nothing to a client that is gone, and the truth to one that is not.
+    session_->End(ProtocolViolation("the stream ended without a Goodbye, or with a frame that cannot be read"));
   }
   Pump();
   Returned();
@@ -69,6 +70,8 @@ void GrpcSession::Follow(ClientSession::Reading reading) {
   refused_ = reading == ClientSession::Reading::kRefused;
   if (refused_) sessions_->AddRefused(session_->id());
   if (reading != ClientSession::Reading::kNext || stop_reading_ || finishing_) return;
+  full_ = session_->IsFull();  // then OnWrote goes on
+  if (full_) return;
   ++outstanding_;
   stream_.Read(&in_, &read_tag_);
 }
@@ -96,6 +99,7 @@ void GrpcSession::Pump() {
 void GrpcSession::OnWrote(bool ok) {
   writing_ = false;
   if (!ok) session_->Lost();
+  if (full_) Follow(ClientSession::Reading::kNext);
   Pump();
   Returned();
 }

@@ -69,6 +69,7 @@ class GrpcSession {
   int outstanding_ = 0;  // operations that have not come back
   bool writing_ = false;
   bool finishing_ = false;
+  bool full_ = false;     // the client must take something first
   bool refused_ = false;  // waits for room in the inbox
   bool stop_reading_ = false;
   bool was_active_ = false;                      // since the last OnSecond

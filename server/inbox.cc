@@ -70,7 +70,7 @@ bool Inbox::TryPost(std::vector<Post>& posts) {
   return taken;
 }
 
-void Inbox::PostEnding(Command command) {
+void Inbox::PostAlways(Command command) {
   Add([&] {
     pending_bytes_ += CostOf(command).bytes;
     pending_.posts.push_back({.command = std::move(command)});

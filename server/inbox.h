@@ -75,9 +75,9 @@ class Inbox {
   // Posts all of `posts`, in order, and empties it; or nothing, and returns false: keep them, retry when the
   // bell rings.
   [[nodiscard]] bool TryPost(std::vector<Post>& posts);
-  // Never refused. For what ends something: CloseSession, CancelCall, the release of what could not be
-  // delivered.
-  void PostEnding(Command command);
+  // Never refused. For what ends something or gives it back (CloseSession, CancelCall, the release of what
+  // could not be delivered, credit): there is no more of it than of sessions, subscriptions and calls.
+  void PostAlways(Command command);
 
   // Runs `question` on the engine's thread, between turns. Dropped unrun once the engine has stopped.
   void Ask(Question question);

@@ -1,5 +1,6 @@
 // batond: the broker's process. Wiring only: options, log, broker, signals, exit code.
 #include <fmt/format.h>
+#include <google/protobuf/stubs/logging.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/eventfd.h>
@@ -106,7 +107,9 @@ int Serve(const CommandLine& command_line) {
 }  // namespace baton
 
 int main(int argc, char** argv) {
-  setenv("GRPC_VERBOSITY", "NONE", 0);  // what went wrong is said by us
+  // What went wrong is said by us; and no client can fill the log with frames that do not parse.
+  setenv("GRPC_VERBOSITY", "NONE", 0);
+  google::protobuf::SetLogHandler(nullptr);
   const auto command_line = baton::ParseCommandLine(argc, argv);
   if (!command_line.ok()) {
     fmt::print(stderr, "batond: {}\n", std::string(command_line.status().message()));

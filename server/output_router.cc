@@ -64,6 +64,11 @@ void OutputRouter::Deliver(SessionId session, const DeliveryView& delivery) {
   if (auto* recipient = Touch(session)) recipient->Deliver(delivery);
 }
 
+bool OutputRouter::TakesDeliveries(SessionId session) {
+  const auto found = sessions_.find(session);
+  return found != sessions_.end() && found->second->recipient->TakesDeliveries();
+}
+
 void OutputRouter::Confirm(SessionId session, ConfirmRun run) {
   if (auto* recipient = Touch(session)) recipient->Confirm(std::move(run));
 }

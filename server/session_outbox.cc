@@ -31,6 +31,8 @@ void AppendHeaders(google::protobuf::RepeatedPtrField<std::string>* column, int 
 
 }  // namespace
 
+SessionOutbox::~SessionOutbox() { total_->bytes.fetch_sub(bytes_, std::memory_order_relaxed); }
+
 v1::ServerFrame* SessionOutbox::Open() {
   if (ended_) return nullptr;
   if (frames_.empty() || frames_.back().bytes >= kFrameBytes) return Begin();
@@ -52,6 +54,7 @@ v1::ServerFrame* SessionOutbox::Begin() {
 void SessionOutbox::Grow(size_t bytes) {
   frames_.back().bytes += bytes;
   bytes_ += bytes;
+  total_->bytes.fetch_add(bytes, std::memory_order_relaxed);
 }
 
 void SessionOutbox::Hello(v1::HelloReply reply) {
@@ -128,6 +131,21 @@ void SessionOutbox::Deliver(const DeliveryView& delivery) {
   Grow(delivery.body.size() + delivery.headers.size() + MessageId::kBytes + kSmallEntryBytes);
 }
 
+bool SessionOutbox::TakesDeliveries() {
+  absl::MutexLock lock(&mutex_);
+  const bool all_full = total_->bytes.load(std::memory_order_relaxed) >= total_->bytes_max;
+  if (bytes_ < (all_full ? kFrameBytes : kDeliveriesBytesMax)) return true;
+  deliveries_stopped_ = true;
+  return false;
+}
+
+bool SessionOutbox::TakeResumed() {
+  absl::MutexLock lock(&mutex_);
+  if (!deliveries_stopped_ || bytes_ >= kFrameBytes) return false;
+  deliveries_stopped_ = false;
+  return true;
+}
+
 void SessionOutbox::Confirm(const ConfirmRun& run) {
   absl::MutexLock lock(&mutex_);
   v1::ServerFrame* frame = Open();
@@ -202,6 +220,7 @@ bool SessionOutbox::Take(v1::ServerFrame& frame) {
   Building oldest = std::move(frames_.front());
   frames_.pop_front();
   bytes_ -= oldest.bytes;
+  total_->bytes.fetch_sub(oldest.bytes, std::memory_order_relaxed);
   oldest.frame->Swap(&frame);
   if (spare_.size() < kSpareFramesMax) spare_.push_back(std::move(oldest.frame));
   return true;

@@ -6,6 +6,7 @@
 // it.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -16,6 +17,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "base/limits.h"
 #include "baton/v1/session.pb.h"
 #include "server/engine/outputs.h"
 
@@ -24,8 +26,16 @@ namespace baton {
 class SessionOutbox {
  public:
   static constexpr size_t kFrameBytes = 256u << 10;
+  static constexpr size_t kDeliveriesBytesMax = 8u << 20;
 
-  SessionOutbox() = default;
+  // What all outboxes of a broker hold, in bytes; shared by them. THREADS: any.
+  struct Total {
+    std::atomic<size_t> bytes{0};  // a figure to be compared with a bound: relaxed, orders nothing
+    size_t bytes_max = kOutboxBytesMax;
+  };
+  // `total` outlives the outbox.
+  explicit SessionOutbox(Total* total) : total_(total) {}
+  ~SessionOutbox();
   SessionOutbox(const SessionOutbox&) = delete;
   SessionOutbox& operator=(const SessionOutbox&) = delete;
 
@@ -33,6 +43,11 @@ class SessionOutbox {
   void Subscribed(SubscriptionId subscription, const absl::StatusOr<Duration>& lease);
   void SubscriptionEnded(SubscriptionId subscription, const absl::Status& why);
   void Deliver(const DeliveryView& delivery);
+  // False, and deliveries are stopped: the session has its fill, or all of them together and this one a
+  // frame.
+  bool TakesDeliveries();
+  // Deliveries were stopped, and there is room again; true once for each time.
+  bool TakeResumed();
   void Confirm(const ConfirmRun& run);
   void Settled(uint64_t through, const std::vector<SettleFailure>& failures);
   void PublishCredit(uint32_t messages, uint64_t bytes);
@@ -62,10 +77,12 @@ class SessionOutbox {
   v1::Deliveries* Run(v1::ServerFrame* frame, const DeliveryView& delivery)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
+  Total* const total_;
   mutable absl::Mutex mutex_;
   std::deque<Building> frames_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<v1::ServerFrame>> spare_ ABSL_GUARDED_BY(mutex_);  // cleared
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool deliveries_stopped_ ABSL_GUARDED_BY(mutex_) = false;
   bool greeted_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;
   uint64_t last_tag_ ABSL_GUARDED_BY(mutex_) = 0;  // of the last run appended to

@@ -153,7 +153,7 @@ void Dispatcher::Dispatch(Queue& queue, Instant now) {
 Subscription* Dispatcher::NextTaker(Queue& queue, uint64_t bytes) {
   for (auto at = queue.able.begin(); at != queue.able.end();) {
     Subscription* taker = *at;
-    const bool takes = taker->HasCredit();
+    const bool takes = taker->HasCredit() && (taker->call || state_.outputs->TakesDeliveries(taker->session));
     if (takes && !taker->HasCreditFor(bytes)) {
       ++at;
       continue;

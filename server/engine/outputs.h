@@ -179,6 +179,9 @@ class Outputs {
   virtual void Subscribed(SessionId session, SubscriptionId subscription, absl::StatusOr<Duration> lease) = 0;
   virtual void SubscriptionEnded(SessionId session, SubscriptionId subscription, absl::Status why) = 0;
   virtual void Deliver(SessionId session, const DeliveryView& delivery) = 0;
+  // False: the client does not take what it was given before. It is passed over until its next SetCredit,
+  // which the transport posts, with the same credit, when there is room again.
+  virtual bool TakesDeliveries(SessionId /*session*/) { return true; }
   virtual void Confirm(SessionId session, ConfirmRun run) = 0;
   // Every settlement up to `through` is answered; cumulative.
   virtual void Settled(SessionId session, uint64_t through, std::vector<SettleFailure> failures) = 0;

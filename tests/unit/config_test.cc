@@ -1,0 +1,140 @@
+#include "server/config.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "server/config_option.h"
+#include "server/tcp_address.h"
+#include "tests/support/temporary_directory.h"
+
+namespace baton {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class ConfigFixture : public testing::Test {
+ protected:
+  std::string File(const std::string& text) {
+    const std::string path = directory_.path() + "/batond.toml";
+    std::ofstream(path) << text;
+    return path;
+  }
+  std::string ErrorOf(const ConfigSources& sources) {
+    return std::string(LoadConfig(sources).status().message());
+  }
+  std::string ErrorOfFile(const std::string& text) { return ErrorOf({.file = File(text)}); }
+
+ private:
+  TemporaryDirectory directory_;
+};
+
+TEST_F(ConfigFixture, DefaultsServeTheLocalSocketOnly) {
+  const auto loaded = LoadConfig({});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->config.listen, "");
+  EXPECT_EQ(loaded->config.http, "");
+  EXPECT_EQ(loaded->config.memory_budget, 256u << 20);
+}
+
+TEST_F(ConfigFixture, AFlagBeatsTheEnvironmentAndTheEnvironmentBeatsTheFile) {
+  ConfigSources sources{.file =
+                            File("memory_budget = \"100MiB\"\nsessions_max = 5\nlog_format = \"json\"\n")};
+  sources.environment = {{"BATON_MEMORY_BUDGET", "200MiB"}, {"BATON_SESSIONS_MAX", "6"}};
+  sources.flags = {{"memory_budget", "300MiB"}};
+  const auto loaded = LoadConfig(sources);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_EQ(loaded->config.memory_budget, 300u << 20);
+  EXPECT_EQ(loaded->config.sessions_max, 6u);
+  EXPECT_EQ(loaded->config.log_format, LogFormat::kJson);
+  EXPECT_EQ(loaded->origins.at("memory_budget"), "flag");
+  EXPECT_THAT(loaded->origins.at("sessions_max"), HasSubstr("BATON_SESSIONS_MAX"));
+  EXPECT_THAT(loaded->origins.at("log_format"), HasSubstr("batond.toml:3"));
+  EXPECT_EQ(loaded->origins.at("listen"), "default");
+}
+
+TEST_F(ConfigFixture, AnUnknownKeyNamesTheNearestKnownOne) {
+  EXPECT_THAT(
+      ErrorOfFile("\nmemory_buget = \"1GiB\"\n"),
+      AllOf(HasSubstr(":2"), HasSubstr("\"memory_buget\""), HasSubstr("did you mean \"memory_budget\"")));
+  EXPECT_THAT(ErrorOfFile("xyzzyplugh = 1\n"), HasSubstr("batond --help"));
+}
+
+TEST_F(ConfigFixture, AVariableThatIsNearlyOneOfOursIsWarnedOf) {
+  const auto loaded = LoadConfig({.environment = {{"BATON_MEMORY_BUDGTE", "1GiB"}, {"BATON_URL", "unix:x"}}});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  EXPECT_THAT(loaded->warnings, ElementsAre(HasSubstr("did you mean BATON_MEMORY_BUDGET")));
+}
+
+TEST_F(ConfigFixture, BadValuesSayWhereTheyAreAndWhatIsAllowed) {
+  EXPECT_THAT(ErrorOfFile("memory_budget = \"300\"\n"), AllOf(HasSubstr("memory_budget"), HasSubstr("unit")));
+  EXPECT_THAT(ErrorOfFile("memory_budget = 300\n"), HasSubstr("unit"));
+  EXPECT_THAT(ErrorOfFile("memory_budget = \"1KiB\"\n"), HasSubstr("64MiB"));
+  EXPECT_THAT(ErrorOfFile("sessions_max = -1\n"), HasSubstr("whole number"));
+  EXPECT_THAT(ErrorOfFile("sessions_max = 1.5\n"), HasSubstr("whole number"));
+  EXPECT_THAT(ErrorOfFile("log_level = \"loud\"\n"), HasSubstr("debug|info|warning|error"));
+  EXPECT_THAT(ErrorOfFile("listen = \"7300\"\n"), HasSubstr("HOST:PORT"));
+  EXPECT_THAT(ErrorOfFile("memory_budget = \n"), AllOf(HasSubstr("batond.toml:1:"), HasSubstr("rror")));
+  EXPECT_THAT(ErrorOf({.file = "/nonexistent/batond.toml"}), HasSubstr("/nonexistent/batond.toml"));
+  EXPECT_THAT(ErrorOf({.environment = {{"BATON_BODY_BYTES_MAX", "1GiB"}}}),
+              AllOf(HasSubstr("BATON_BODY_BYTES_MAX"), HasSubstr("64MiB")));
+}
+
+TEST_F(ConfigFixture, AnythingButLoopbackNeedsTls) {
+  EXPECT_THAT(ErrorOf({.flags = {{"listen", "0.0.0.0:7300"}}}),
+              AllOf(HasSubstr("tls_cert"), HasSubstr("127.0.0.1")));
+  EXPECT_THAT(ErrorOf({.flags = {{"http", "0.0.0.0:7301"}}}), HasSubstr("loopback"));
+  EXPECT_TRUE(LoadConfig({.flags = {{"listen", "127.0.0.1:7300"}, {"http", "[::1]:7301"}}}).ok());
+  EXPECT_TRUE(LoadConfig({.flags = {{"listen", "0.0.0.0:7300"}, {"tls_cert", "c"}, {"tls_key", "k"}}}).ok());
+  EXPECT_THAT(ErrorOf({.flags = {{"tls_cert", "c"}}}), HasSubstr("tls_key"));
+  EXPECT_THAT(ErrorOf({.flags = {{"tls_ca", "c"}}}), HasSubstr("tls_cert"));
+}
+
+TEST_F(ConfigFixture, WhatIsPrintedReadsBackAsTheSame) {
+  const auto loaded = LoadConfig({.flags = {{"data_dir", "/srv/\"odd\" dir"}, {"memory_budget", "1GiB"}}});
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  const auto again = LoadConfig({.file = File(PrintConfig(*loaded))});
+  ASSERT_TRUE(again.ok()) << again.status();
+  EXPECT_EQ(again->config.data_dir, "/srv/\"odd\" dir");
+  EXPECT_EQ(again->config.memory_budget, uint64_t{1} << 30);
+}
+
+TEST_F(ConfigFixture, EveryOptionHasAFlagAVariableAndHelp) {
+  for (const OptionInfo& option : ConfigOptions()) {
+    SCOPED_TRACE(option.key);
+    EXPECT_EQ(option.flag.find('_'), std::string::npos);
+    EXPECT_THAT(option.variable, HasSubstr("BATON_"));
+    EXPECT_FALSE(option.help.empty());
+    if (option.default_text.empty()) continue;
+    EXPECT_TRUE(LoadConfig({.flags = {{option.key, option.default_text}}}).ok())
+        << "its own default is refused";
+  }
+}
+
+TEST(TcpAddress, KnowsWhatOnlyThisMachineReaches) {
+  for (const char* text : {"127.0.0.1:1", "127.9.9.9:0", "[::1]:65535", "localhost:80"}) {
+    const auto address = ParseTcpAddress(text);
+    ASSERT_TRUE(address.ok()) << address.status();
+    EXPECT_TRUE(address->IsLoopback()) << text;
+    EXPECT_EQ(address->ToText(), text);
+  }
+  for (const char* text : {"0.0.0.0:1", "[::]:1", "10.0.0.1:1", "example.org:1"}) {
+    const auto address = ParseTcpAddress(text);
+    ASSERT_TRUE(address.ok()) << address.status();
+    EXPECT_FALSE(address->IsLoopback()) << text;
+  }
+  for (const char* text : {"", "x", ":1", "h:", "h:65536", "h:-1", "h:1x", "::1:5", "[]:1"}) {
+    EXPECT_FALSE(ParseTcpAddress(text).ok()) << text;
+  }
+}
+
+TEST(NearestWord, IsOnlyGivenWhenItIsNear) {
+  EXPECT_EQ(NearestWord("listne", {"listen", "http"}), "listen");
+  EXPECT_EQ(NearestWord("zzzzzzzz", {"listen", "http"}), "");
+}
+
+}  // namespace
+}  // namespace baton
