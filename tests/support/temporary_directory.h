@@ -1,6 +1,8 @@
 // A directory of its own for one test, removed with everything in it.
 #pragma once
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -13,8 +15,13 @@ namespace baton {
 
 class TemporaryDirectory {
  public:
-  TemporaryDirectory() {
-    std::string pattern = testing::TempDir() + "baton-XXXXXX";
+  TemporaryDirectory() : TemporaryDirectory(testing::TempDir()) {}
+  // In memory where the system has such a place: for tests that make their own power losses, and no device's.
+  static std::string InMemory() {
+    return access("/dev/shm", W_OK) == 0 ? std::string("/dev/shm/") : testing::TempDir();
+  }
+  explicit TemporaryDirectory(const std::string& parent) {
+    std::string pattern = parent + "baton-XXXXXX";
     BATON_CHECK(mkdtemp(pattern.data()) != nullptr) << pattern;
     path_ = pattern;
   }
