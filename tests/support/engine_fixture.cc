@@ -109,7 +109,8 @@ bool EngineFixture::Move() {
   if (held_.contains(Work::kReads)) return moved;
   while (store_.LookOne()) {
   }
-  while (auto answer = store_.TakeAnswer()) {
+  if (held_.contains(Work::kAnswers)) return moved;
+  if (auto answer = store_.TakeAnswer()) {  // one a turn
     moved = true;
     rows_read_ += answer->rows.size();
     engine_->OnRead(*std::move(answer), now_);

@@ -153,8 +153,13 @@ class EngineFixture : private Outputs {
   // ---- Time and the store.
   Instant now() const { return now_; }
   void Advance(Duration duration);
-  // What the store does not do until LetGo. Without the second line of them commits and reads complete.
-  enum class Work { kWrites, kSyncs, kReads };
+  // What the store does not do until LetGo.
+  enum class Work {
+    kWrites,
+    kSyncs,
+    kReads,    // not even look
+    kAnswers,  // reads look at once, and what they saw arrives later
+  };
   void Hold(Work work);
   void LetGo(Work work);
   void SetDisk(DiskState disk);

@@ -144,13 +144,13 @@ TEST(Delay, DueWhileAReadOfTheDelayedOnesIsOnItsWayIsNotLost) {
   for (int i = 1; i <= 6; ++i)
     broker.Publish("orders", std::to_string(i), {.delay = std::chrono::seconds(10 * i)});
   broker.Restart();
-  broker.Hold(EngineFixture::Work::kReads);
+  broker.Hold(EngineFixture::Work::kAnswers);
   broker.Advance(9s);  // the read-ahead starts, and does not come back
   broker.Publish("orders", "between", {.delay = 1s});
   broker.Advance(30s);
   EXPECT_EQ(broker.Queue("orders").ready + broker.Queue("orders").delayed, 7u);
 
-  broker.LetGo(EngineFixture::Work::kReads);
+  broker.LetGo(EngineFixture::Work::kAnswers);
 
   EXPECT_THAT(broker.Drain("orders"), testing::UnorderedElementsAre("1", "2", "3", "between"));
   broker.Advance(1min);

@@ -289,13 +289,13 @@ TEST(Purge, WhileAReadIsOnItsWayLetsNothingComeBack) {
   EngineFixture broker({}, {.window_messages = 3, .chunk_rows = 4});
   broker.PublishMany("orders", 20);
   broker.Restart();
-  broker.Hold(EngineFixture::Work::kReads);
+  broker.Hold(EngineFixture::Work::kAnswers);
   const SessionId session = broker.Connect();
   broker.Subscribe(session, "orders");  // the read-ahead starts
   broker.Purge("orders");
   broker.Publish("orders", "after");
 
-  broker.LetGo(EngineFixture::Work::kReads);
+  broker.LetGo(EngineFixture::Work::kAnswers);
 
   EXPECT_THAT(BodiesOf(broker.Take(session)), ElementsAre("after"));
   EXPECT_EQ(broker.Queue("orders").ready, 0u);
@@ -376,7 +376,7 @@ TEST(DeleteQueue, WhileItsMessagesAreBeingReadHarmsNobody) {
   EngineFixture broker({}, {.window_messages = 3, .chunk_rows = 2});
   broker.PublishMany("orders", 10);
   const MessageId spilled = broker.Publish("orders", "last");
-  broker.Hold(EngineFixture::Work::kReads);
+  broker.Hold(EngineFixture::Work::kAnswers);
   const CallId get = broker.Start(GetMessage{.call = {}, .id = spilled});
   const CallId list = broker.Start(ListMessages{.call = {}, .queue = "orders", .after = ""});
   const SessionId session = broker.Connect();
@@ -384,7 +384,7 @@ TEST(DeleteQueue, WhileItsMessagesAreBeingReadHarmsNobody) {
   broker.Delete("orders");
   ASSERT_TRUE(broker.Create("orders").ok());
 
-  broker.LetGo(EngineFixture::Work::kReads);
+  broker.LetGo(EngineFixture::Work::kAnswers);
 
   EXPECT_EQ(broker.TakeAnswer(get).status().code(), absl::StatusCode::kNotFound);
   const auto page = broker.TakeAnswer(list);
