@@ -12,9 +12,13 @@ namespace baton::cli {
 using std::chrono::milliseconds;
 
 std::string CountText(uint64_t count) {
-  std::string digits = std::to_string(count);
-  for (size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
-  return digits;
+  const std::string digits = std::to_string(count);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text.push_back(',');
+    text.push_back(digits[i]);
+  }
+  return text;
 }
 
 std::string LimitText(uint64_t limit) { return limit == 0 ? "none" : CountText(limit); }
