@@ -138,7 +138,7 @@ class Demo:
         return done.stdout
 
     def messages_in(self, queue):
-        counts = json.loads(self.baton("queue", "show", queue, "--json"))["counts"]
+        counts = json.loads(self.baton("--json", "queue", "show", queue))["counts"]
         return sum(int(counts.get(state, 0)) for state in ("ready", "leased", "delayed", "parked"))
 
     # The programs.
