@@ -11,7 +11,11 @@
 #include "server/broker_facts.h"
 #include "server/engine/engine.h"
 #include "server/engine_thread.h"
+#include "server/http_server.h"
+#include "server/inspector.h"
 #include "server/memory_budget.h"
+#include "server/metrics.h"
+#include "server/tcp_address.h"
 #include "server/unix_socket.h"
 #include "storage/format/keys.h"
 #include "storage/rocks_store.h"
@@ -59,6 +63,9 @@ struct Broker::Parts {
   EngineThread::Options ThreadOptions();
   absl::Status OpenStore();
   absl::Status StartTransports();
+  absl::Status StartHttp();
+  HttpServer::Page Metrics();
+  HttpServer::Page Health();
 
   const Options options;
   const MemoryBudget budget;
@@ -71,6 +78,8 @@ struct Broker::Parts {
   std::optional<Engine> engine;
   std::optional<EngineThread> thread;
   std::unique_ptr<GrpcServer> grpc;
+  std::optional<BrokerInspector> inspector;
+  std::unique_ptr<HttpServer> http;
   bool running = false;
   std::atomic<bool> store_failed{false};
 };
@@ -114,6 +123,10 @@ absl::Status Broker::Parts::OpenStore() {
   store_options.memory_budget_bytes = budget.store;
   store_options.wal_bytes_max = config.wal_bytes_max;
   auto opened = RocksStore::Open(store_options);
+  if (absl::IsFailedPrecondition(opened.status())) {
+    // Not ours, newer, read-only: like damage, nothing that starting again would mend.
+    return absl::DataLossError(opened.status().message());
+  }
   if (!opened.ok()) return opened.status();
   store = *std::move(opened);
 
@@ -152,11 +165,43 @@ absl::Status Broker::Parts::StartTransports() {
                         &facts);
   if (!started.ok()) return started.status();
   grpc = *std::move(started);
+  if (absl::Status status = StartHttp(); !status.ok()) return status;
   for (Bell* bell : grpc->bells()) thread->AddBell(bell);
   running = true;
   thread->Start();
   grpc->Serve();
   return absl::OkStatus();
+}
+
+absl::Status Broker::Parts::StartHttp() {
+  if (options.config.http.empty()) return absl::OkStatus();
+  inspector.emplace(&facts, &*thread);
+  const TcpAddress address = *ParseTcpAddress(options.config.http);
+  auto started = HttpServer::Start(
+      address, {{"/metrics", [this] { return Metrics(); }}, {"/healthz", [this] { return Health(); }}});
+  if (!started.ok()) return started.status();
+  http = *std::move(started);
+  TcpAddress bound = address;
+  bound.port = static_cast<uint16_t>(http->port());
+  facts.listening.push_back("http://" + bound.ToText());
+  return absl::OkStatus();
+}
+
+HttpServer::Page Broker::Parts::Metrics() {
+  const auto report = inspector->Report();
+  if (!report.ok())
+    return {.status = 503, .text = fmt::format("{}\n", std::string(report.status().message()))};
+  return {.content_type = "text/plain; version=0.0.4; charset=utf-8",
+          .text = FormatMetrics(*report, facts.memory_budget, ResidentBytes())};
+}
+
+// Alive, whether or not publishers are served: a restart would not give the disk more room.
+HttpServer::Page Broker::Parts::Health() {
+  if (store_failed) return {.status = 503, .text = "the store has failed\n"};
+  const auto status = inspector->Status();
+  if (!status.ok())
+    return {.status = 503, .text = fmt::format("{}\n", std::string(status.status().message()))};
+  return {.text = status->disk_low ? "ok; the disk is nearly full: publishers are refused\n" : "ok\n"};
 }
 
 absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(Options options) {
@@ -174,6 +219,7 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(Options options) {
 
 void Broker::Stop() {
   if (!std::exchange(parts_->running, false)) return;
+  parts_->http.reset();
   parts_->grpc->StopAccepting();
   parts_->thread->Stop();
   if (!parts_->store_failed) parts_->grpc->EndAll(StoppingError());

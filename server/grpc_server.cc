@@ -76,8 +76,7 @@ struct GrpcServer::Parts {
   explicit Parts(BrokerFacts* broker_facts) : facts(broker_facts) {}
 
   BrokerFacts* const facts;
-  v1::Broker::AsyncService broker;
-  v1::Admin::AsyncService admin;
+  GrpcServices::Registered registered;
   std::unique_ptr<GrpcQueue> queue;
   std::unique_ptr<GrpcServices> services;
   std::unique_ptr<grpc::Server> server;
@@ -103,8 +102,9 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const Options& opt
     if (!credentials.ok()) return credentials.status();
     builder.AddListeningPort(options.tcp_address, *credentials, &parts->tcp_port);
   }
-  builder.RegisterService(&parts->broker);
-  builder.RegisterService(&parts->admin);
+  builder.RegisterService(&parts->registered.broker);
+  builder.RegisterService(&parts->registered.admin);
+  builder.RegisterAsyncGenericService(&parts->registered.others);
   parts->queue = std::make_unique<GrpcQueue>(builder.AddCompletionQueue());
   parts->server = builder.BuildAndStart();
   if (parts->server == nullptr) {
@@ -129,7 +129,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const Options& opt
     bound.port = static_cast<uint16_t>(parts->tcp_port);
     facts->listening.push_back((options.tls_cert_path.empty() ? "grpc://" : "grpcs://") + bound.ToText());
   }
-  parts->services = std::make_unique<GrpcServices>(facts, parts->queue.get(), &parts->broker, &parts->admin);
+  parts->services = std::make_unique<GrpcServices>(facts, parts->queue.get(), &parts->registered);
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(parts)));
 }
 

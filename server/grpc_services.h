@@ -1,5 +1,5 @@
-// Everything that one completion queue serves: sessions and the unary calls of both services.
-// THREADS: the queue's thread, but for construction.
+// Everything that one completion queue serves: sessions, the unary calls of both services, health and
+// reflection. THREADS: the queue's thread, but for construction.
 #pragma once
 
 #include <functional>
@@ -9,6 +9,7 @@
 #include "baton/v1/broker.grpc.pb.h"
 #include "server/broker_facts.h"
 #include "server/grpc_call.h"
+#include "server/grpc_introspection.h"
 #include "server/grpc_queue.h"
 #include "server/grpc_session.h"
 
@@ -16,9 +17,14 @@ namespace baton {
 
 class GrpcServices {
  public:
+  struct Registered {
+    v1::Broker::AsyncService broker;
+    v1::Admin::AsyncService admin;
+    grpc::AsyncGenericService others;  // every method that is neither's
+  };
+
   // All of them outlive this object.
-  GrpcServices(BrokerFacts* facts, GrpcQueue* queue, v1::Broker::AsyncService* broker,
-               v1::Admin::AsyncService* admin);
+  GrpcServices(BrokerFacts* facts, GrpcQueue* queue, Registered* registered);
   GrpcServices(const GrpcServices&) = delete;
   GrpcServices& operator=(const GrpcServices&) = delete;
 
@@ -33,15 +39,15 @@ class GrpcServices {
   // Calls `done`, once, when nothing is under way any more: at once, or after what is has ended.
   void WhenDrained(std::function<void()> done);
   // Nothing of a call is left, not even one that waits for a client: only once the server has shut down.
-  bool IsIdle() const { return sessions_.live() == 0 && calls_.live() == 0; }
+  bool IsIdle() const { return sessions_.live() == 0 && calls_.live() == 0 && introspections_.live() == 0; }
 
  private:
-  v1::Broker::AsyncService* const broker_;
-  v1::Admin::AsyncService* const admin_;
+  Registered* const registered_;
   void CheckDrained();
 
   GrpcSessions sessions_;
   GrpcCalls calls_;
+  GrpcIntrospections introspections_;
   std::function<void()> drained_;
 };
 

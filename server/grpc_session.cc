@@ -60,7 +60,8 @@ void GrpcSession::OnRead(bool ok) {
     Follow(session_->OnFrame(in_));
   } else if (!ok) {
     // Says nothing to a client that is gone, and the truth to one that is not.
-    session_->End(ProtocolViolation("the stream ended without a Goodbye, or with a frame that cannot be read"));
+    session_->End(
+        ProtocolViolation("the stream ended without a Goodbye, or with a frame that cannot be read"));
   }
   Pump();
   Returned();
