@@ -29,13 +29,6 @@ absl::Status AnswerWithoutCall(v1::Settle::Kind kind) {
                    "the lease ended with the connection that had it");
 }
 
-// A settlement sent before, whose answer was lost with the connection, may have been carried out.
-bool WasDoneBefore(const SettleGroup& group, const absl::Status& status) {
-  if (group.number == 0) return false;
-  const std::string word = ReasonOf(status);
-  return word == reason::kMessageNotFound || word == reason::kAlreadySettled;
-}
-
 }  // namespace
 
 void LateSettler::Add(SettleGroup group) {
@@ -92,6 +85,9 @@ void LateSettler::Run() {
   }
 }
 
+// The broker's answer stands, also for an ack that was sent before and whose answer was lost.
+// MESSAGE_NOT_FOUND may mean that it had arrived; it may as well mean that the message was lost with the
+// broker, or acked by somebody else.
 std::vector<Settlements::Answer> LateSettler::SendGroup(SettleGroup& group) {
   std::vector<Settlements::Answer> answers;
   while (!group.entries.empty()) {
@@ -103,10 +99,8 @@ std::vector<Settlements::Answer> LateSettler::SendGroup(SettleGroup& group) {
     const auto statuses = send_(group.how, tokens);
     if (absl::IsUnavailable(statuses.status())) break;
     for (size_t i = 0; i < count; ++i) {
-      absl::Status status = statuses.ok() ? (*statuses)[i] : statuses.status();
-      if (WasDoneBefore(group, status)) status = absl::OkStatus();
-      answers.push_back(
-          {.kind = group.how.kind, .entry = std::move(group.entries[i]), .status = std::move(status)});
+      const absl::Status status = statuses.ok() ? (*statuses)[i] : statuses.status();
+      answers.push_back({.kind = group.how.kind, .entry = std::move(group.entries[i]), .status = status});
     }
     group.entries.erase(group.entries.begin(), group.entries.begin() + static_cast<std::ptrdiff_t>(count));
   }
