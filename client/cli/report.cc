@@ -38,7 +38,9 @@ void Say(std::string_view message) {
 
 int Report(const absl::Status& status, std::string_view queue) {
   const std::string reason = ReasonOf(status);
-  Say(std::string(status.message()));
+  const std::string message(status.message());
+  Say(message);
+  if (message.find("`baton ") != std::string::npos) return ExitCodeOf(status);  // it says already what to do
   if (reason == reason::kQueueNotFound && !queue.empty()) {
     Say(fmt::format("create it with: baton queue create {}", queue));
   } else if (reason == reason::kQueueNotEmpty && !queue.empty()) {
