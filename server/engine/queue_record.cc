@@ -36,6 +36,12 @@ void Append(std::string& out, Tag tag, Duration value) {
 
 Duration ReadDuration(ByteReader& reader) { return Duration(static_cast<int64_t>(reader.Varint())); }
 
+bool ReadUint32(ByteReader& reader, uint32_t& out) {
+  const uint64_t value = reader.Varint();
+  out = static_cast<uint32_t>(value);
+  return value <= UINT32_MAX;
+}
+
 // Enums are 1 .. max.
 template <class Enum>
 bool ReadEnum(ByteReader& reader, uint64_t max, Enum& out) {
@@ -55,8 +61,7 @@ bool ReadProperty(ByteReader& reader, uint64_t tag, QueueConfig& config) {
       config.lease = ReadDuration(reader);
       return true;
     case kAttemptsMax:
-      config.attempts_max = static_cast<uint32_t>(reader.Varint());
-      return true;
+      return ReadUint32(reader, config.attempts_max);
     case kBackoff:
       config.backoff = ReadDuration(reader);
       return true;
@@ -121,7 +126,9 @@ std::optional<QueueRecord> DecodeQueue(std::string_view value) {
   ByteReader reader(value);
   if (reader.Byte() != kVersion) return std::nullopt;
   QueueRecord record;
-  record.number = QueueId(static_cast<uint32_t>(reader.Varint()));
+  uint32_t number = 0;
+  if (!ReadUint32(reader, number)) return std::nullopt;
+  record.number = QueueId(number);
   record.created = InstantFromMicros(static_cast<int64_t>(reader.Varint()));
   record.paused = reader.Varint() != 0;
   for (uint64_t tag = reader.Varint(); tag != kEnd; tag = reader.Varint()) {
@@ -141,9 +148,9 @@ std::string EncodeLastQueueNumber(QueueId number) {
 std::optional<QueueId> DecodeLastQueueNumber(std::string_view value) {
   ByteReader reader(value);
   if (reader.Byte() != kVersion) return std::nullopt;
-  const QueueId number(static_cast<uint32_t>(reader.Varint()));
-  if (!reader.AtEnd()) return std::nullopt;
-  return number;
+  uint32_t number = 0;
+  if (!ReadUint32(reader, number) || !reader.AtEnd()) return std::nullopt;
+  return QueueId(number);
 }
 
 }  // namespace baton

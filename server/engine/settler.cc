@@ -234,6 +234,12 @@ void Settler::Handle(const SettleTokens& command, Instant now) {
             lease = message != nullptr ? message->queue->config.lease : Duration(kLeaseDefault);
           Outcome outcome = Decide(message, token, settlement, lease, at);
           batch->reply.results[i] = std::move(outcome.status);
+          if (message == nullptr) {
+            // A client whose connection broke after its ack takes "gone" for the ack's answer: by then what
+            // took the message away must be as durable as an ack's answer promises.
+            outcome.wrote = true;
+            outcome.promise = Promise::kSynced;
+          }
           batch->wrote |= outcome.wrote;
           if (outcome.wrote && outcome.promise == Promise::kSynced) batch->promise = Promise::kSynced;
           if (--batch->undecided == 0) Finish(batch);

@@ -8,37 +8,39 @@ namespace baton {
 namespace {
 // Births closer together than this share a bucket from the start.
 constexpr Duration kResolution = std::chrono::milliseconds(100);
+// The latest instant there is.
+constexpr uint64_t kMicrosMax = INT64_MAX;
 }  // namespace
 
-// The last bucket that starts at or before `born`.
-size_t BirthBuckets::IndexOf(Instant born) const {
+ptrdiff_t BirthBuckets::IndexOf(Instant born) const {
   const auto after =
       std::upper_bound(buckets_.begin(), buckets_.end(), born,
                        [](Instant instant, const Bucket& bucket) { return instant < bucket.start; });
-  return static_cast<size_t>(after - buckets_.begin()) - 1;  // wraps to npos-like when there is none
+  return after - buckets_.begin() - 1;
 }
 
 void BirthBuckets::Add(Instant born) {
-  if (buckets_.empty() || (born - buckets_.back().start >= kResolution && born > buckets_.back().last)) {
-    buckets_.push_back({.start = born, .last = born, .count = 1});
-    if (buckets_.size() > kBucketsMax) MergeCheapest();
-    return;
+  const ptrdiff_t index = IndexOf(born);
+  if (index >= 0) {
+    Bucket& bucket = buckets_[static_cast<size_t>(index)];
+    if (born - bucket.start < kResolution || born <= bucket.last) {
+      bucket.last = std::max(bucket.last, born);
+      ++bucket.count;
+      return;
+    }
   }
-  if (born < buckets_.front().start) {  // a message that came here from another queue
-    buckets_.front().start = born;
-    ++buckets_.front().count;
-    return;
-  }
-  Bucket& bucket = buckets_[IndexOf(born)];
-  bucket.last = std::max(bucket.last, born);
-  ++bucket.count;
+  // Behind everything that the bucket before has counted: mostly the newest, but messages come from other
+  // queues, too.
+  buckets_.insert(buckets_.begin() + index + 1, {.start = born, .last = born, .count = 1});
+  if (buckets_.size() > kBucketsMax) MergeCheapest();
 }
 
 void BirthBuckets::Remove(Instant born) {
-  BATON_CHECK(!buckets_.empty() && born >= buckets_.front().start) << ToMicros(born);
-  const size_t index = IndexOf(born);
-  BATON_CHECK_GT(buckets_[index].count, 0u);
-  if (--buckets_[index].count == 0) buckets_.erase(buckets_.begin() + static_cast<ptrdiff_t>(index));
+  const ptrdiff_t index = IndexOf(born);
+  BATON_CHECK_GE(index, 0) << ToMicros(born);
+  const auto bucket = buckets_.begin() + index;
+  BATON_CHECK_GT(bucket->count, 0u);
+  if (--bucket->count == 0) buckets_.erase(bucket);
 }
 
 void BirthBuckets::MergeCheapest() {
@@ -62,10 +64,12 @@ void BirthBuckets::MergeCheapest() {
 
 void BirthBuckets::AppendTo(std::string& out) const {
   AppendVarint(out, buckets_.size());
+  Instant before;
   for (const Bucket& bucket : buckets_) {
-    AppendVarint(out, static_cast<uint64_t>(ToMicros(bucket.start)));
+    AppendVarint(out, static_cast<uint64_t>((bucket.start - before).count()));
     AppendVarint(out, static_cast<uint64_t>((bucket.last - bucket.start).count()));
     AppendVarint(out, bucket.count);
+    before = bucket.start;
   }
 }
 
@@ -73,13 +77,20 @@ bool BirthBuckets::ReadFrom(ByteReader& reader) {
   buckets_.clear();
   const uint64_t size = reader.Varint();
   if (size > kBucketsMax) return false;
+  uint64_t last = 0;  // of the bucket before
+  uint64_t start = 0;
   for (uint64_t i = 0; i < size; ++i) {
-    const Instant start = InstantFromMicros(static_cast<int64_t>(reader.Varint()));
-    const Instant last = start + Duration(static_cast<int64_t>(reader.Varint()));
+    const uint64_t distance = reader.Varint();
+    const uint64_t span = reader.Varint();
     const uint64_t count = reader.Varint();
-    if (!reader.ok() || count == 0 || last < start || (!buckets_.empty() && start <= buckets_.back().start))
+    if (!reader.ok() || count == 0 || distance > kMicrosMax - start || span > kMicrosMax - start - distance)
       return false;
-    buckets_.push_back({.start = start, .last = last, .count = count});
+    start += distance;
+    if (i > 0 && start <= last) return false;
+    last = start + span;
+    buckets_.push_back({.start = InstantFromMicros(static_cast<int64_t>(start)),
+                        .last = InstantFromMicros(static_cast<int64_t>(last)),
+                        .count = count});
   }
   return reader.ok();
 }

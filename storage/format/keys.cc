@@ -25,7 +25,12 @@ void AppendInstant(std::string& key, Instant instant) {
   AppendFixed64(key, static_cast<uint64_t>(ToMicros(instant)));
 }
 
-Instant ReadInstant(ByteReader& reader) { return InstantFromMicros(static_cast<int64_t>(reader.Fixed64())); }
+// False: before 1970.
+bool ReadInstant(ByteReader& reader, Instant& instant) {
+  const uint64_t micros = reader.Fixed64();
+  instant = InstantFromMicros(static_cast<int64_t>(micros));
+  return micros <= INT64_MAX;
+}
 
 bool HasKind(ByteReader& reader, RowKind kind) { return reader.Byte() == static_cast<uint8_t>(kind); }
 
@@ -96,9 +101,9 @@ std::optional<DelayedKeyParts> ParseDelayedKey(std::string_view key) {
   ByteReader reader(key);
   if (!HasKind(reader, RowKind::kDelayed)) return std::nullopt;
   DelayedKeyParts parts{.queue = QueueId(reader.Fixed32()), .position = {}};
-  parts.position.due = ReadInstant(reader);
+  const bool is_instant = ReadInstant(reader, parts.position.due);
   parts.position.seq = Seq(reader.Fixed64());
-  if (!reader.AtEnd()) return std::nullopt;
+  if (!is_instant || !reader.AtEnd()) return std::nullopt;
   return parts;
 }
 
@@ -114,10 +119,10 @@ std::optional<ExpiryPosition> ParseExpiryKey(std::string_view key) {
   ByteReader reader(key);
   if (!HasKind(reader, RowKind::kExpiry)) return std::nullopt;
   ExpiryPosition position;
-  position.deadline = ReadInstant(reader);
+  const bool is_instant = ReadInstant(reader, position.deadline);
   position.queue = QueueId(reader.Fixed32());
   position.seq = Seq(reader.Fixed64());
-  if (!reader.AtEnd()) return std::nullopt;
+  if (!is_instant || !reader.AtEnd()) return std::nullopt;
   return position;
 }
 

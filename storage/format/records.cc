@@ -19,7 +19,18 @@ void AppendByte(std::string& out, uint8_t byte) { out.push_back(static_cast<char
 void AppendInstant(std::string& out, Instant instant) {
   AppendVarint(out, static_cast<uint64_t>(ToMicros(instant)));
 }
-Instant ReadInstant(ByteReader& reader) { return InstantFromMicros(static_cast<int64_t>(reader.Varint())); }
+
+// Numbers with a bound. nullopt: out of it.
+std::optional<Instant> ReadInstant(ByteReader& reader) {
+  const uint64_t micros = reader.Varint();
+  if (micros > INT64_MAX) return std::nullopt;
+  return InstantFromMicros(static_cast<int64_t>(micros));
+}
+std::optional<uint32_t> ReadUint32(ByteReader& reader) {
+  const uint64_t value = reader.Varint();
+  if (value > UINT32_MAX) return std::nullopt;
+  return static_cast<uint32_t>(value);
+}
 
 uint8_t FlagsOf(const MessageRecord& record) {
   uint8_t flags = 0;
@@ -71,11 +82,13 @@ std::optional<MessageRecord> DecodeMessage(std::string_view value) {
   const uint8_t flags = reader.Byte();
   if ((flags & ~kKnownFlags) != 0) return std::nullopt;
   MessageRecord record;
-  const uint64_t priority = reader.Varint();
-  if (priority > UINT32_MAX) return std::nullopt;
-  record.priority = static_cast<uint32_t>(priority);
-  record.born = ReadInstant(reader);
-  if (flags & kHasDeadline) record.deadline = ReadInstant(reader);
+  const auto priority = ReadUint32(reader);
+  const auto born = ReadInstant(reader);
+  const auto deadline = flags & kHasDeadline ? ReadInstant(reader) : kNever;
+  if (!priority.has_value() || !born.has_value() || !deadline.has_value()) return std::nullopt;
+  record.priority = *priority;
+  record.born = *born;
+  record.deadline = *deadline;
   if (flags & kHasProducer) {
     record.producer = ProducerId(reader.Fixed64());
     record.sequence = reader.Varint();
@@ -84,7 +97,11 @@ std::optional<MessageRecord> DecodeMessage(std::string_view value) {
     record.id = MessageId::FromBytes(reader.Bytes(MessageId::kBytes));
     if (!record.id.has_value()) return std::nullopt;
   }
-  if (flags & kHasHops) record.hops = static_cast<uint32_t>(reader.Varint());
+  if (flags & kHasHops) {
+    const auto hops = ReadUint32(reader);
+    if (!hops.has_value()) return std::nullopt;
+    record.hops = *hops;
+  }
   if (flags & kHasReason) record.reason = reader.LengthPrefixed();
   record.headers = reader.LengthPrefixed();
   record.body = reader.Rest();
@@ -103,11 +120,10 @@ std::string EncodeAttempts(const AttemptsRecord& record) {
 std::optional<AttemptsRecord> DecodeAttempts(std::string_view value) {
   ByteReader reader(value);
   if (reader.Byte() != kVersion) return std::nullopt;
-  AttemptsRecord record;
-  record.count = static_cast<uint32_t>(reader.Varint());
-  record.reason = reader.LengthPrefixed();
-  if (!reader.AtEnd()) return std::nullopt;
-  return record;
+  const auto count = ReadUint32(reader);
+  const std::string_view reason = reader.LengthPrefixed();
+  if (!reader.AtEnd() || !count.has_value() || *count == 0) return std::nullopt;
+  return AttemptsRecord{.count = *count, .reason = reason};
 }
 
 std::string EncodeLocator(std::string_view row_key) {
@@ -161,10 +177,11 @@ std::optional<LedgerRecord> DecodeLedger(std::string_view value) {
   record.attempt_rows = reader.Varint();
   record.head.rank = reader.Varint();
   record.head.seq = Seq(reader.Varint());
-  record.next_due = ReadInstant(reader);
+  const auto next_due = ReadInstant(reader);
   record.generation = reader.Varint();
   record.floor_seq = Seq(reader.Varint());
-  if (!record.births.ReadFrom(reader) || !reader.AtEnd()) return std::nullopt;
+  if (!record.births.ReadFrom(reader) || !reader.AtEnd() || !next_due.has_value()) return std::nullopt;
+  record.next_due = *next_due;
   return record;
 }
 
@@ -187,12 +204,13 @@ std::optional<ProducerRecord> DecodeProducer(std::string_view value) {
   if (reader.Byte() != kVersion) return std::nullopt;
   ProducerRecord record;
   record.highest = reader.Varint();
-  record.last_use = ReadInstant(reader);
+  const auto last_use = ReadInstant(reader);
   for (size_t at = 0; at < kProducerWindow; at += 8) {
     const uint8_t byte = reader.Byte();
     for (size_t bit = 0; bit < 8; ++bit) record.accepted[at + bit] = (byte >> bit) & 1;
   }
-  if (!reader.AtEnd()) return std::nullopt;
+  if (!reader.AtEnd() || !last_use.has_value()) return std::nullopt;
+  record.last_use = *last_use;
   return record;
 }
 

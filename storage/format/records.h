@@ -10,10 +10,11 @@
 //   expiry hint (X)    version:1 id:24
 //   ledger (L)         version:1 (rows:v bytes:v) of ready, delayed, parked; attempt rows:v head rank:v head
 //   seq:v
-//                      next due:v generation:v floor seq:v birth buckets
+//                      next due:v generation:v floor seq:v birth buckets (birth_buckets.h)
 //   producer (N)       version:1 highest:v last use:v bitmap:128
 //
-// v = varint, lp = length-prefixed, numbers otherwise big-endian bytes; instants in microseconds.
+// v = varint, lp = length-prefixed, numbers otherwise big-endian bytes; instants in microseconds since 1970,
+// never before. A decoder gives nullopt for anything that an encoder cannot have written.
 #pragma once
 
 #include <bitset>
