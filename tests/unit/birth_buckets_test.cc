@@ -1,0 +1,171 @@
+// Birth buckets against a set that remembers every birth.
+#include "storage/format/birth_buckets.h"
+
+#include <gtest/gtest.h>
+
+#include <random>
+#include <set>
+
+#include "tests/support/random_seed.h"
+
+namespace baton {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Both, and how far off the oldest age was at its worst.
+class Births {
+ public:
+  explicit Births(uint64_t seed) : random_(seed) {}
+
+  void Add(Instant born) {
+    buckets_.Add(born);
+    exact_.insert(born);
+  }
+  void RemoveOldest() { Remove(exact_.begin()); }
+  void RemoveAny() {
+    auto at = exact_.begin();
+    std::advance(at, Below(exact_.size()));
+    Remove(at);
+  }
+  void Check() {
+    EXPECT_EQ(buckets_.empty(), exact_.empty());
+    if (exact_.empty()) return;
+    ASSERT_LE(buckets_.Oldest(), *exact_.begin());
+    const auto age = static_cast<double>((now - *exact_.begin()).count());
+    const auto told = static_cast<double>((now - buckets_.Oldest()).count());
+    if (age > 1e6) worst = std::max(worst, told / age - 1);
+  }
+  void StoreAndLoad() {
+    std::string bytes;
+    buckets_.AppendTo(bytes);
+    BirthBuckets loaded;
+    ByteReader reader(bytes);
+    ASSERT_TRUE(loaded.ReadFrom(reader) && reader.AtEnd());
+    ASSERT_EQ(loaded, buckets_);
+    buckets_ = loaded;
+  }
+  size_t size() const { return exact_.size(); }
+  uint64_t Below(uint64_t bound) { return random_() % bound; }
+
+  Instant now = InstantFromMicros(1'700'000'000'000'000);
+  double worst = 0;
+
+ private:
+  void Remove(std::multiset<Instant>::iterator at) {
+    buckets_.Remove(*at);
+    exact_.erase(at);
+  }
+
+  std::mt19937_64 random_;
+  BirthBuckets buckets_;
+  std::multiset<Instant> exact_;
+};
+
+TEST(BirthBuckets, OfAFewMessagesAreExact) {
+  BirthBuckets buckets;
+  EXPECT_EQ(buckets.Oldest(), kNever);
+  const Instant first = InstantFromMicros(1'700'000'000'000'000);
+  for (int i = 0; i < 20; ++i) buckets.Add(first + i * 1s);
+
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(buckets.Oldest(), first + i * 1s);
+    buckets.Remove(first + i * 1s);
+  }
+  EXPECT_TRUE(buckets.empty());
+}
+
+TEST(BirthBuckets, OfASteadyQueueTellItsAgeWithinAnEighth) {
+  Births births(RandomSeed());
+  for (int i = 0; i < 100'000; ++i) {
+    births.now += 10ms;
+    births.Add(births.now);
+    if (births.size() > 20'000) births.RemoveOldest();
+    births.Check();
+  }
+  EXPECT_LT(births.worst, 0.15);
+}
+
+TEST(BirthBuckets, OfABacklogThatIsDrainedTellItsAgeWithinAThird) {
+  Births births(RandomSeed());
+  for (int i = 0; i < 50'000; ++i) {
+    births.now += Duration(10'000 + births.Below(10'000));
+    births.Add(births.now);
+  }
+  while (births.size() > 0) {
+    births.now += 1ms;
+    births.RemoveOldest();
+    births.Check();
+  }
+  EXPECT_LT(births.worst, 0.35);
+}
+
+TEST(BirthBuckets, OfADeadLetterQueueAreNotMisledByWhatHasLeft) {
+  // Messages come with births of up to an hour ago, the oldest ones leave.
+  Births births(RandomSeed());
+  for (int i = 0; i < 50'000; ++i) {
+    births.now += Duration(births.Below(50'000));
+    births.Add(births.Below(10) == 0 ? births.now - Duration(births.Below(3'600'000'000)) : births.now);
+    if (births.size() > 3'000) births.RemoveOldest();
+    births.Check();
+  }
+  EXPECT_LT(births.worst, 0.5);
+}
+
+TEST(BirthBuckets, FindEveryBirthAgainWhateverHappens) {
+  Births births(RandomSeed());
+  for (int i = 0; i < 100'000; ++i) {
+    switch (births.Below(8)) {
+      case 0:
+        births.now += Duration(births.Below(uint64_t{1} << births.Below(36)));
+        break;
+      case 1:
+        births.Add(births.now - Duration(births.Below(uint64_t{1} << births.Below(40))));
+        break;
+      case 2:
+        if (births.size() > 0) births.RemoveOldest();
+        break;
+      case 3:
+        if (births.size() > 0 && births.size() < 2'000) births.RemoveAny();
+        break;
+      case 4:
+        if (births.Below(100) == 0) births.StoreAndLoad();
+        break;
+      default:
+        births.Add(births.now);
+    }
+    births.Check();
+  }
+  while (births.size() > 0) births.RemoveOldest();
+  births.Check();
+}
+
+TEST(BirthBuckets, ThatMakeNoSenseAreRefused) {
+  const auto reads = [](std::initializer_list<uint64_t> numbers) {
+    std::string bytes;
+    for (const uint64_t number : numbers) AppendVarint(bytes, number);
+    ByteReader reader(bytes);
+    return BirthBuckets().ReadFrom(reader);
+  };
+  EXPECT_TRUE(reads({0}));
+  EXPECT_TRUE(reads({2, 100, 5, 1, 6, 0, 1}));
+  EXPECT_FALSE(reads({1, 100, 5}));              // cut short
+  EXPECT_FALSE(reads({1, 100, 5, 0}));           // an empty bucket
+  EXPECT_FALSE(reads({2, 100, 5, 1, 5, 0, 1}));  // starts in the one before
+  EXPECT_FALSE(reads({BirthBuckets::kBucketsMax + 1}));
+  EXPECT_FALSE(reads({1, UINT64_MAX, 0, 1}));  // after all time
+  EXPECT_FALSE(reads({1, INT64_MAX, 1, 1}));
+  EXPECT_FALSE(reads({2, INT64_MAX, 0, 1, 1, 0, 1}));
+}
+
+TEST(BirthBuckets, TakeAFewHundredBytesHoweverManyMessages) {
+  BirthBuckets buckets;
+  Instant now = InstantFromMicros(1'700'000'000'000'000);
+  for (int i = 0; i < 1'000'000; ++i) buckets.Add(now += 37ms);
+  std::string bytes;
+  buckets.AppendTo(bytes);
+  EXPECT_LT(bytes.size(), 1'000u);
+}
+
+}  // namespace
+}  // namespace baton
