@@ -18,7 +18,7 @@
 namespace baton {
 
 namespace client {
-class ProducerCore;
+struct ProducerCore;
 }
 
 inline namespace client_api {
