@@ -1,7 +1,7 @@
 // The same answers for C++20 coroutines:
 //
-//   absl::StatusOr<baton::Confirmation> stored = co_await baton::PublishAwaitable(producer, "orders",
-//   message); absl::Status acked = co_await baton::AckAwaitable(delivery);
+//   auto stored = co_await baton::PublishAwaitable(producer, "orders", message);  // StatusOr<Confirmation>
+//   absl::Status acked = co_await baton::AckAwaitable(delivery);
 //
 // TRAP: give the message a name, as above. g++ 12 copies an aggregate written with braces inside a co_await
 // expression byte by byte, strings included, and the program crashes; clang 14 does it right.
