@@ -4,6 +4,8 @@
 //       messages come and are acked `lag` batches later: the life of most messages
 //   store_bench backlog [--dir D] [--messages N] [--batch B] [--body BYTES] [--budget BYTES]
 //       N messages are queued, the process "crashes", reopens, and drains them in order
+//   store_bench open    [--dir D]
+//       how long it takes to open what another one, killed, has left there
 //
 // Every commit holds a batch of puts (and removals) and the queue's ledger, and is synced; four are under way
 // at a time.
@@ -282,14 +284,17 @@ int Main(int argc, char** argv) {
       return 2;
     }
   }
-  std::filesystem::remove_all(arguments.directory);
+  if (arguments.scenario != "open") std::filesystem::remove_all(arguments.directory);
   Bench bench(arguments);
   if (arguments.scenario == "flow") {
     bench.Flow();
   } else if (arguments.scenario == "backlog") {
     bench.Backlog();
+  } else if (arguments.scenario == "open") {
+    bench.Open();
+    bench.Close();
   } else {
-    std::cerr << "usage: store_bench flow|backlog [options]; see the head of store_bench.cc\n";
+    std::cerr << "usage: store_bench flow|backlog|open [options]; see the head of store_bench.cc\n";
     return 2;
   }
   std::filesystem::remove_all(arguments.directory);
