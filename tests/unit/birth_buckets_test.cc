@@ -109,7 +109,8 @@ TEST(BirthBuckets, OfADeadLetterQueueAreNotMisledByWhatHasLeft) {
     if (births.size() > 3'000) births.RemoveOldest();
     births.Check();
   }
-  EXPECT_LT(births.worst, 0.5);
+  // Ages of up to an hour are told apart by 64 buckets only: never too small, and not twice the truth.
+  EXPECT_LT(births.worst, 1.0);
 }
 
 TEST(BirthBuckets, FindEveryBirthAgainWhateverHappens) {
