@@ -416,7 +416,8 @@ bool CrashScenario::DrainParked() {
       const auto deleted = Ask(deletion, DeleteMessage{.call = deletion, .id = info.id});
       if (!deleted.has_value()) return false;
       if (!deleted->ok()) Complain(key + " is parked, and cannot be deleted");
-      book_.LateAckAnswered(key, MessageBook::Answer::kDone, now_);
+      book_.LateAckAnswered(
+          key, IsDurable(queue) ? MessageBook::Answer::kDone : MessageBook::Answer::kDoneForNow, now_);
     }
   }
   return true;

@@ -134,7 +134,8 @@ void MessageBook::Seen(const std::string& key, Place place, uint32_t attempt, In
   Entry& entry = found->second;
   CheckSeen(key, entry, place, attempt, now);
   entry.seen = true;
-  if (entry.published.perhaps) entry.published = Deed{};
+  // It has survived; unless it may have been stored just now, by a replay that is not answered.
+  if (entry.published.perhaps && !entry.replayed.has_value()) entry.published = Deed{};
   entry.acked.reset();
   entry.purged.reset();
   if (place == Place::kQueue) {
