@@ -106,7 +106,7 @@ void Locator::Conclude(Seq birth, std::unique_ptr<Message> view, Instant now) {
   const bool resident = state_.FindResident(birth) != nullptr;
   const bool exists = resident || view != nullptr;
   if (view != nullptr && !resident) {
-    view->commit = state_.turn.latest();
+    view->commit = state_.turn.latest(view->queue->promise());
     life_cycle_.MakeResident(std::move(view));
   }
   for (Decide& decide : search.waiting) {

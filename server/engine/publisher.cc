@@ -115,7 +115,7 @@ void Publisher::Answer(const Publish& command, const Queue* queue, std::vector<P
   // A duplicate's first publish may still be on its way: it is in an earlier commit, or in this one. Refusals
   // wait for nothing.
   const Promise promise = queue != nullptr ? queue->promise() : Promise::kWritten;
-  const CommitNumber commit = stored ? state_.turn.latest() : CommitNumber();
+  const CommitNumber commit = stored ? state_.turn.latest(promise) : CommitNumber();
   if (command.session) {
     Confirm(command.session, command, durability, commit, promise, results);
     return;

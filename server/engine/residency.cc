@@ -71,7 +71,7 @@ Message* Residency::Admit(Queue& queue, const Row& row) {
         absl::DataLossError(fmt::format("queue {}: a message row cannot be read", queue.name)));
     return nullptr;
   }
-  message->commit = state_.turn.latest();
+  message->commit = state_.turn.latest(queue.promise());
   return &life_cycle_.MakeResident(std::move(message));
 }
 

@@ -1,5 +1,7 @@
 #include "server/engine/turn.h"
 
+#include <algorithm>
+
 #include "base/check.h"
 
 namespace baton {
@@ -7,6 +9,7 @@ namespace baton {
 Turn::Finished Turn::Finish() {
   BATON_CHECK(dirty_ && !commit_.empty());
   submitted_ = current();
+  if (promise_ == Promise::kSynced) submitted_to_sync_ = submitted_;
   Finished finished{.number = submitted_, .commit = std::move(commit_), .promise = promise_};
   commit_ = Commit();
   dirty_ = false;
@@ -20,7 +23,7 @@ void Confirmations::When(CommitNumber commit, Promise promise, Send send) {
     return;
   }
   auto& queue = promise == Promise::kSynced ? for_synced_ : for_written_;
-  BATON_CHECK(queue.empty() || queue.back().commit <= commit);
+  if (!queue.empty()) commit = std::max(commit, queue.back().commit);  // in order
   queue.push_back({.commit = commit, .send = std::move(send)});
 }
 

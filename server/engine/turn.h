@@ -30,6 +30,12 @@ class Turn {
   // What an answer given now has to wait for: the commit of this turn if there will be one, else the last
   // one.
   CommitNumber latest() const { return dirty_ ? current() : submitted_; }
+  // The same for what is about one queue: the last commit with its promise (or a stronger one). Behind a
+  // relaxed commit nobody hurries to sync, so an answer about a durable queue must not wait for that one.
+  CommitNumber latest(Promise promise) const {
+    if (promise == Promise::kWritten) return latest();
+    return dirty_ && promise_ == Promise::kSynced ? current() : submitted_to_sync_;
+  }
 
   struct Finished {
     CommitNumber number;
@@ -44,6 +50,7 @@ class Turn {
   bool dirty_ = false;
   Promise promise_ = Promise::kWritten;
   CommitNumber submitted_;
+  CommitNumber submitted_to_sync_;  // the last one with Promise::kSynced
 };
 
 // Answers that wait. Those of one promise are released in the order they came. THREADS: the engine's.

@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <mutex>
 #include <random>
 #include <string>
@@ -21,7 +22,7 @@ using Crash = CrashScenario::Crash;
 
 constexpr int kSteps = 500;
 // A history mostly waits: RocksDB sleeps a second after a compaction that failed for want of power.
-constexpr int kHistoriesAtATime = 12;
+constexpr int kHistoriesAtATime = 40;
 
 // One history; "" when all is well. The power goes at `change`, in every third history again in the middle of
 // the drain, and sometimes between two lives of clients.
@@ -62,11 +63,15 @@ void CrashAtEveryChange(Crash crash) {
   const uint64_t seed = RandomSeed();
   const uint64_t changes = ChangesOfAScenario(seed, crash);
   ASSERT_GT(changes, 100u);
-  std::atomic<uint64_t> next{1};
+  // BATON_CHANGE repeats one history.
+  const char* only = std::getenv("BATON_CHANGE");
+  const uint64_t first = only == nullptr ? 1 : std::stoull(only);
+  const uint64_t last = only == nullptr ? changes : first;
+  std::atomic<uint64_t> next{first};
   std::mutex mutex;
   CrashScenario::Tally sum;
   const auto run = [&] {
-    for (uint64_t change = next++; change <= changes; change = next++) {
+    for (uint64_t change = next++; change <= last; change = next++) {
       CrashScenario::Tally tally;
       const std::string complaint = CrashAt(change, seed + change, crash, tally);
       const std::lock_guard lock(mutex);

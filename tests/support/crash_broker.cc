@@ -58,7 +58,7 @@ void CrashBroker::Stop() {
 }
 
 void CrashBroker::EndTurn() {
-  TakeEvents(Wait::kNo);
+  TakeEvents(Wait::kNo, to_be_synced_);
   FinishTurn();
 }
 
@@ -78,15 +78,15 @@ void CrashBroker::FinishTurn() {
   for (ReadRequest& read : turn.reads) store_->Read(std::move(read));
 }
 
-bool CrashBroker::Outstanding() const {
-  return written_ < submitted_ || synced_ < to_be_synced_ || reads_in_flight_ > 0;
+bool CrashBroker::Outstanding(CommitNumber to_be_synced) const {
+  return written_ < submitted_ || synced_ < to_be_synced || reads_in_flight_ > 0;
 }
 
-bool CrashBroker::TakeEvents(Wait wait) {
+bool CrashBroker::TakeEvents(Wait wait, CommitNumber to_be_synced) {
   Events events;
   {
     const absl::MutexLock lock(&mutex_);
-    while (wait == Wait::kForOne && Outstanding() && !events_.any()) came_.Wait(&mutex_);
+    while (wait == Wait::kForOne && Outstanding(to_be_synced) && !events_.any()) came_.Wait(&mutex_);
     std::swap(events, events_);
   }
   if (events.failure.has_value()) failure_.Update(*events.failure);
@@ -99,20 +99,24 @@ bool CrashBroker::TakeEvents(Wait wait) {
   return events.any();
 }
 
-bool CrashBroker::RunUntil(const std::function<bool()>& done) {
+bool CrashBroker::RunUntil(const std::function<bool()>& done) { return RunUntil(done, submitted_); }
+
+// `to_be_synced` is one of our counters: it moves.
+bool CrashBroker::RunUntil(const std::function<bool()>& done, const CommitNumber& to_be_synced) {
+  moved_ = true;  // by what was handled since the last turn
   for (int turns = 0; failure_.ok(); ++turns) {
     BATON_CHECK_LT(turns, 100'000) << "the engine always wants another turn";
-    const bool came = TakeEvents(moved_ ? Wait::kNo : Wait::kForOne);
+    const bool came = TakeEvents(moved_ ? Wait::kNo : Wait::kForOne, to_be_synced);
     if (!failure_.ok()) return false;
     FinishTurn();
     if (done()) return true;
-    if (!came && !moved_ && !Outstanding()) return false;
+    if (!came && !moved_ && !Outstanding(to_be_synced)) return false;
   }
   return false;
 }
 
 bool CrashBroker::RunUntilStill() {
-  RunUntil([] { return false; });
+  RunUntil([] { return false; }, to_be_synced_);
   return failure_.ok();
 }
 

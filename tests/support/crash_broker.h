@@ -55,7 +55,8 @@ class CrashBroker : private Store::Listener {
   void Handle(Command command) { engine_->Handle(std::move(command), now_); }
   void EndTurn();  // with what the store has told so far
 
-  // Turns until `done`. False: the store failed before, or nothing is left that could bring it about.
+  // Turns until `done`, and if need be until the store has synced what nobody hurries to sync (a second).
+  // False: the store failed before, or nothing is left that could bring it about.
   bool RunUntil(const std::function<bool()>& done);
   // Turns until nothing moves at this instant: commits keep their promises, reads are answered.
   // False: the store failed.
@@ -80,8 +81,9 @@ class CrashBroker : private Store::Listener {
   absl::Status Load();
   // False: nothing came (`wait`: nothing can come).
   enum class Wait { kNo, kForOne };
-  bool TakeEvents(Wait wait);
-  bool Outstanding() const;
+  bool TakeEvents(Wait wait, CommitNumber to_be_synced);
+  bool Outstanding(CommitNumber to_be_synced) const;
+  bool RunUntil(const std::function<bool()>& done, const CommitNumber& to_be_synced);
   void FinishTurn();
 
   const Options options_;

@@ -535,8 +535,8 @@ void CrashScenario::Confirm(SessionId, ConfirmRun run) {
     if (found == unconfirmed_.end())
       return Complain(fmt::format("sequence {} was confirmed twice", sequence));
     const Sent& sent = found->second;
-    // A duplicate's answer is about what was there before this turn.
-    if (IsDurable(sent.queue)) book_.Promised(duplicate ? sent.turn - 1 : sent.turn);
+    // A duplicate's answer is about an earlier life.
+    if (IsDurable(sent.queue) && !duplicate) book_.Promised(sent.turn);
     book_.Confirmed(sent.key, duplicate);
     tally_.duplicates += duplicate ? 1 : 0;
     unconfirmed_.erase(found);

@@ -36,11 +36,12 @@ void MessageBook::Confirmed(const std::string& key, bool duplicate) {
   }
   if (IsCertain(entry.published)) Complain(key, "was stored, and is stored again");
   entry.published = {.turn = *replayed};
-  entry.acked.reset();
-  entry.purged.reset();
-  entry.given_up.reset();
-  entry.returned.reset();
-  entry.attempts_min = entry.attempts_max = 0;
+  // What was done to the first one is void. What was done in this life may have come before this answer.
+  for (std::optional<Deed>* deed : {&entry.acked, &entry.purged, &entry.given_up}) {
+    if (deed->has_value() && (*deed)->turn < *replayed) deed->reset();
+  }
+  entry.attempts_min = 0;
+  entry.attempts_max = entry.returned.has_value() ? entry.returned->how.attempts : 0;
 }
 
 void MessageBook::Acked(const std::string& key, Turn turn) { entries_.at(key).acked = Deed{.turn = turn}; }
@@ -77,10 +78,10 @@ void MessageBook::Returned(const std::string& key, const Return& how, Turn turn)
 
 void MessageBook::Purged(const std::string& queue, Turn turn) {
   for (auto& [key, entry] : entries_) {
-    const bool there = entry.message.queue == queue && !entry.acked.has_value() &&
-                       !entry.purged.has_value() &&
-                       (!entry.given_up.has_value() || entry.given_up_to == Place::kParked);
-    if (there) entry.purged = Deed{.turn = turn};
+    if (entry.message.queue != queue || entry.acked.has_value() || entry.purged.has_value()) continue;
+    const bool left = entry.given_up.has_value() && entry.given_up_to != Place::kParked;
+    if (left && !entry.given_up->perhaps) continue;
+    entry.purged = Deed{.turn = turn, .perhaps = left};
   }
 }
 
