@@ -19,7 +19,8 @@ struct LogFile {
   uint64_t number = 0;
   std::string path;
   uint64_t bytes = 0;
-  uint64_t kept_bytes = 0;  // its beginning that stays if there is a cut
+  uint64_t kept_bytes = 0;  // its beginning that stays
+  bool damaged = false;     // what does not stay is more than reserved space
 };
 
 struct Place {
@@ -145,7 +146,7 @@ absl::Status ScanFile(const LogRecovery& recovery, LogFile& file, Findings& find
     whole = false;
     if (!findings.damage.has_value()) findings.damage = place;
   }
-  if (whole) file.kept_bytes = file.bytes;  // zeros at its end are no damage
+  file.damaged = !whole;
   return absl::OkStatus();
 }
 
@@ -190,6 +191,7 @@ absl::StatusOr<RecoveryReport> RecoverLog(const LogRecovery& recovery) {
   for (auto file = findings.files.rbegin(); file != findings.files.rend(); ++file) {
     if (file->kept_bytes == file->bytes) continue;
     if (absl::Status status = TruncateFile(recovery, *file); !status.ok()) return status;
+    if (!file->damaged) continue;
     report.cuts.insert(
         report.cuts.begin(),
         {.file = file->path, .offset = file->kept_bytes, .bytes = file->bytes - file->kept_bytes});

@@ -11,11 +11,11 @@
 //
 //   1. Follow the log from F + 1 as long as each next write is intact. Let m be the first one missing.
 //   2. Look at everything intact past the damage, in all log files. If one carries h >= m, then m had been
-//   synced and
-//      is gone: refuse to open, name the file and the place, change nothing.
+//      synced and is gone: refuse to open, name the file and the place, change nothing.
 //   3. Else nothing says that m was synced: cut. Each log file keeps its intact beginning with numbers < m,
-//   the rest of
-//      it is truncated, last file first, so that an interrupted cut is found and done again.
+//      the rest of it is truncated, last file first, so that an interrupted cut is found and done again.
+//      Space that was reserved for a log and never written (zeros up to its end) goes in any case: RocksDB
+//      takes a tail of a few bytes for damage.
 //   4. RocksDB replays what is left under kAbsoluteConsistency; if it finds fault with it, that is an error.
 //
 // Not decidable: damage to the last synced write before a later one says so. The committer writes a bare mark

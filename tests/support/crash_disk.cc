@@ -15,6 +15,7 @@ namespace baton {
 namespace {
 
 constexpr uint64_t kPageBytes = 4096;
+constexpr uint64_t kLogBlockBytes = 32768;  // of RocksDB's log
 
 bool OneIn(std::mt19937_64& random, uint64_t n) { return random() % n == 0; }
 
@@ -146,9 +147,26 @@ void CrashDisk::LosePower(std::mt19937_64& random) {
   }
   names_.clear();
   for (const auto& [path, file] : files_) {
-    if (access(path.c_str(), F_OK) == 0) UndoContents(path, file, random);
+    if (access(path.c_str(), F_OK) != 0) continue;
+    UndoContents(path, file, random);
+    AddReservedTail(path, random);
   }
   files_.clear();
+}
+
+void CrashDisk::LoseProcess(std::mt19937_64& random) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [path, file] : files_) {
+    if (access(path.c_str(), F_OK) == 0) AddReservedTail(path, random);
+  }
+}
+
+// Its length is in part chosen to be awkward: a few bytes past the end of a block.
+void CrashDisk::AddReservedTail(const std::string& path, std::mt19937_64& random) {
+  if (!path.ends_with(".log") || OneIn(random, 4)) return;
+  uint64_t bytes = SizeOf(path) + random() % (3 * kLogBlockBytes);
+  if (OneIn(random, 2)) bytes = (bytes / kLogBlockBytes + 1) * kLogBlockBytes + random() % 9;
+  OpenFile(path).Resize(bytes);
 }
 
 void CrashDisk::UndoName(const NameChange& change) {

@@ -3,6 +3,8 @@
 //   contents    any subset of the 4 KiB pages written and not synced is kept; lost pages before a kept one
 //   read as zeros,
 //               and a file may keep its length with zeros for its lost end
+//   log files   (*.log) may have a tail of zeros of any length: space that was reserved for them, which only
+//               closing them in order gives back
 //   truncation  not synced: may not have happened
 //   names       creations, renames and removals not followed by a sync of the folder: a prefix of them is
 //   kept, as a
@@ -38,6 +40,8 @@ class CrashDisk {
 
   // Takes from the files what was not synced, as `random` decides. REQUIRES: no file is open for writing.
   void LosePower(std::mt19937_64& random);
+  // Only the process died: takes nothing; log files keep the space reserved for them.
+  void LoseProcess(std::mt19937_64& random);
 
  private:
   struct File {
@@ -56,6 +60,7 @@ class CrashDisk {
 
   File& Know(const std::string& path);
   std::string NewGrave();
+  static void AddReservedTail(const std::string& path, std::mt19937_64& random);
   void UndoContents(const std::string& path, const File& file, std::mt19937_64& random);
   void UndoName(const NameChange& change);
 

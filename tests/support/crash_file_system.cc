@@ -96,6 +96,8 @@ void CrashFileSystem::RestorePower() {
 }
 
 void CrashFileSystem::ResumeWithoutLoss() {
+  const std::lock_guard lock(mutex_);
+  disk_.LoseProcess(random_);
   cut_at_ = 0;
   power_ = true;
 }
