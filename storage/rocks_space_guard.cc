@@ -52,7 +52,7 @@ class SpaceGuard : public rocksdb::FileSystemWrapper {
                            std::unique_ptr<rocksdb::FSWritableFile>* file, IODebugContext* debug) override {
     rocksdb::FileOptions with_space = options;
     // What is reserved for a log becomes part of its length at once, so that a sync has no new length to make
-    // durable (two thirds of its time on ext4).
+    // durable (a third of its time on ext4).
     with_space.fallocate_with_keep_size = !std::string_view(path).ends_with(".log");
     std::unique_ptr<rocksdb::FSWritableFile> opened;
     IOStatus status = FileSystemWrapper::NewWritableFile(path, with_space, &opened, debug);
