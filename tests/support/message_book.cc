@@ -78,9 +78,11 @@ void MessageBook::Returned(const std::string& key, const Return& how, Turn turn)
 
 void MessageBook::Purged(const std::string& queue, Turn turn) {
   for (auto& [key, entry] : entries_) {
-    if (entry.message.queue != queue || entry.acked.has_value() || entry.purged.has_value()) continue;
+    // What perhaps happened in an earlier life may not have.
+    const auto is_done = [](const std::optional<Deed>& deed) { return deed.has_value() && !deed->perhaps; };
+    if (entry.message.queue != queue || is_done(entry.acked) || is_done(entry.purged)) continue;
     const bool left = entry.given_up.has_value() && entry.given_up_to != Place::kParked;
-    if (left && !entry.given_up->perhaps) continue;
+    if (left && is_done(entry.given_up)) continue;
     entry.purged = Deed{.turn = turn, .perhaps = left};
   }
 }
