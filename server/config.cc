@@ -28,6 +28,8 @@ const std::vector<ConfigOption>& Options() {
                  "memory for messages and the store; the process takes more, up to about 1.7 times of it"),
       SizeOption("wal_bytes_max", &Config::wal_bytes_max, {.min = 8u << 20, .max = uint64_t{1} << 30},
                  "size of the store's log, which a restart reads"),
+      SizeOption("disk_free_min", &Config::disk_free_min, {.min = 0, .max = uint64_t{1} << 44},
+                 "with less free on the disk, publishers are refused; 0B: what the store may need at once"),
       SizeOption("body_bytes_max", &Config::body_bytes_max, {.min = 1, .max = kBodyBytesCeiling},
                  "of one message"),
       SizeOption("header_bytes_max", &Config::header_bytes_max, {.min = 1u << 10, .max = 1u << 20},

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -89,7 +90,7 @@ absl::Status RocksStore::WatchDisk(const Options& options, const RocksMemoryPlan
                                      space->total_bytes);
   limits.ballast_bytes = options.ballast_bytes.value_or(limits.ballast_bytes);
   limits.low_bytes = options.disk_low_bytes.value_or(limits.low_bytes);
-  limits.give_bytes = limits.low_bytes / 8;
+  limits.give_bytes = std::min(limits.give_bytes, limits.low_bytes / 8);
   limits.ok_bytes = limits.low_bytes + limits.low_bytes / 4;
   parts.ballast = std::make_unique<Ballast>(parts.directory->ballast_path(), limits.ballast_bytes);
   parts.disk_watch =
