@@ -12,6 +12,7 @@
 #include <chrono>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -33,6 +34,11 @@ class BrokerProcess {
     std::optional<int> exit_code;  // nullopt: it runs on
     std::string output;
     std::string errors;
+
+    friend std::ostream& operator<<(std::ostream& out, const Outcome& outcome) {
+      return out << "exit code " << outcome.exit_code.value_or(-1) << ", output \"" << outcome.output
+                 << "\", errors \"" << outcome.errors << "\"";
+    }
   };
 
   BrokerProcess() : BrokerProcess(Options()) {}

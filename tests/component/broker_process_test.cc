@@ -1,0 +1,384 @@
+// batond as its operator meets it: configuration, exit codes, what it says when it does not start, ports,
+// signals.
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/check.h"
+#include "baton/client.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/exit_code.h"
+#include "tests/support/broker_process.h"
+#include "tests/support/http_get.h"
+#include "tests/support/temporary_directory.h"
+
+namespace baton {
+namespace {
+
+using std::chrono::seconds;
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
+using testing::StartsWith;
+
+constexpr seconds kStopMax{5};  // promised in docs/operations.md
+
+// One that does not serve, for this reason and with these words.
+template <class... Words>
+auto Refuses(int exit_code, const Words&... words) {
+  return AllOf(testing::Field("exit_code", &BrokerProcess::Outcome::exit_code, testing::Optional(exit_code)),
+               testing::Field("output", &BrokerProcess::Outcome::output, IsEmpty()),
+               testing::Field("errors", &BrokerProcess::Outcome::errors,
+                              AllOf(StartsWith("batond: "), HasSubstr(words)...)));
+}
+auto Prints(const testing::Matcher<const std::string&>& output) {
+  return AllOf(testing::Field("exit_code", &BrokerProcess::Outcome::exit_code, testing::Optional(0)),
+               testing::Field("output", &BrokerProcess::Outcome::output, output),
+               testing::Field("errors", &BrokerProcess::Outcome::errors, IsEmpty()));
+}
+
+class BatondTest : public testing::Test {
+ protected:
+  std::string WriteFile(const std::string& name, const std::string& text) const {
+    const std::string path = directory_.path() + "/" + name;
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
+    std::ofstream(path) << text;
+    return path;
+  }
+  static BrokerProcess::Outcome Run(const BrokerProcess::Options& options) {
+    return BrokerProcess(options).Run();
+  }
+  static Client Connect(const BrokerProcess& broker) {
+    auto client = Client::Connect({.url = broker.url()});
+    BATON_CHECK(client.ok()) << client.status();
+    return *std::move(client);
+  }
+  // The address in `baton status` that starts like this.
+  static std::string Listening(Client& client, const std::string& scheme) {
+    const auto status = client.Status();
+    BATON_CHECK(status.ok()) << status.status();
+    for (const std::string& address : status->listening) {
+      if (address.starts_with(scheme)) return address;
+    }
+    return "";
+  }
+
+  TemporaryDirectory directory_;
+};
+
+TEST_F(BatondTest, NamesFileLineAndNearestKeyForAnUnknownKey) {
+  const std::string file = WriteFile("baton.toml", "log_level = \"info\"\nmemory_budgte = \"1GiB\"\n");
+  EXPECT_THAT(
+      Run({.flags = {"--config", file}}),
+      Refuses(kExitConfigInvalid, file + ":2", "\"memory_budgte\"", "did you mean \"memory_budget\"?"));
+}
+
+TEST_F(BatondTest, AsksForTheUnitThatIsMissing) {
+  const std::string file = WriteFile("baton.toml", "memory_budget = 268435456\n");
+  EXPECT_THAT(Run({.flags = {"--config", file}}),
+              Refuses(kExitConfigInvalid, file + ":1", "memory_budget", "the unit is missing", "256MiB"));
+  EXPECT_THAT(Run({.flags = {"--wal-bytes-max", "64"}}),
+              Refuses(kExitConfigInvalid, "flag", "wal_bytes_max", "the unit is missing"));
+  EXPECT_THAT(Run({.environment = {"BATON_BODY_BYTES_MAX=4"}}),
+              Refuses(kExitConfigInvalid, "BATON_BODY_BYTES_MAX", "the unit is missing"));
+}
+
+TEST_F(BatondTest, RefusesFlagsAndFilesItDoesNotKnow) {
+  EXPECT_THAT(Run({.flags = {"--memory-budgt", "1GiB"}}),
+              Refuses(kExitConfigInvalid, "--memory-budgt", "did you mean --memory-budget?"));
+  EXPECT_THAT(Run({.flags = {"--config", directory_.path() + "/none.toml"}}),
+              Refuses(kExitConfigInvalid, directory_.path() + "/none.toml"));
+  EXPECT_THAT(Run({.flags = {"--config", WriteFile("bad.toml", "data_dir = \n")}}),
+              Refuses(kExitConfigInvalid, "bad.toml:1"));
+}
+
+TEST_F(BatondTest, DoesNotListenToOtherMachinesWithoutTls) {
+  EXPECT_THAT(Run({.flags = {"--listen", "0.0.0.0:0"}}),
+              Refuses(kExitConfigInvalid, "0.0.0.0:0", "tls_cert", "127.0.0.1"));
+  EXPECT_THAT(Run({.flags = {"--http", "0.0.0.0:0"}}), Refuses(kExitConfigInvalid, "0.0.0.0:0", "loopback"));
+}
+
+TEST_F(BatondTest, ChecksAConfigurationWithoutTouchingAnything) {
+  const std::string good = WriteFile("good.toml", "memory_budget = \"1GiB\"\n");
+  BrokerProcess broker({.flags = {"--check-config", "--config", good}});
+  EXPECT_THAT(broker.Run(), Prints("the configuration is good\n"));
+  EXPECT_FALSE(std::filesystem::exists(broker.data_dir()));
+  EXPECT_FALSE(std::filesystem::exists(broker.runtime_dir()));
+  const std::string bad = WriteFile("bad.toml", "memory_budget = \"1GB\"\nlog_level = \"loud\"\n");
+  EXPECT_THAT(Run({.flags = {"--check-config", "--config", bad}}),
+              Refuses(kExitConfigInvalid, bad + ":2", "log_level", "\"loud\"", "warning"));
+}
+
+TEST_F(BatondTest, PrintsWhatIsInForceAndWhereItComesFromAsAFileItReads) {
+  const std::string file = WriteFile("baton.toml", "memory_budget = \"1GiB\"\nsessions_max = 7\n");
+  const BrokerProcess::Outcome printed =
+      Run({.flags = {"--print-config", "--config", file, "--log-format", "json"},
+           .environment = {"BATON_SESSIONS_MAX=8"}});
+  EXPECT_THAT(printed, Prints(AllOf(HasSubstr("memory_budget = '1GiB'  # " + file + ":1\n"),
+                                    HasSubstr("sessions_max = 8  # environment BATON_SESSIONS_MAX\n"),
+                                    HasSubstr("log_format = 'json'  # flag\n"),
+                                    HasSubstr("wal_bytes_max = '64MiB'  # default\n"))));
+  const std::string copy = WriteFile("copy.toml", printed.output);
+  EXPECT_THAT(Run({.flags = {"--check-config", "--config", copy}}), Prints("the configuration is good\n"));
+}
+
+TEST_F(BatondTest, TellsHelpAndVersionOnStandardOutput) {
+  EXPECT_THAT(Run({.flags = {"--help"}}), Prints(AllOf(HasSubstr("--data-dir"), HasSubstr("examples:"))));
+  EXPECT_THAT(Run({.flags = {"--version"}}),
+              Prints(testing::MatchesRegex("batond [0-9]+\\.[0-9]+\\.[0-9]+\n")));
+}
+
+TEST_F(BatondTest, WarnsOfAVariableThatIsNearlyOneOfOursAndServes) {
+  BrokerProcess broker({.environment = {"BATON_MEMORY_BUDGT=1GiB"}});
+  ASSERT_EQ(broker.Start(), "");
+  EXPECT_THAT(broker.errors(), AllOf(HasSubstr("BATON_MEMORY_BUDGT"), HasSubstr("BATON_MEMORY_BUDGET")));
+}
+
+TEST_F(BatondTest, LeavesADataDirectoryInUseToItsBroker) {
+  BrokerProcess first;
+  ASSERT_EQ(first.Start(), "");
+  EXPECT_THAT(Run({.data_dir = first.data_dir()}),
+              Refuses(kExitInUse, first.data_dir(),
+                      fmt::format("in use by process {}", first.process().pid()), "--data-dir"));
+  EXPECT_TRUE(Connect(first).Status().ok());
+}
+
+TEST_F(BatondTest, LeavesASocketInUseToItsBroker) {
+  BrokerProcess first;
+  ASSERT_EQ(first.Start(), "");
+  EXPECT_THAT(
+      Run({.runtime_dir = first.runtime_dir()}),
+      Refuses(kExitInUse, first.runtime_dir(), std::to_string(first.process().pid()), "--runtime-dir"));
+  EXPECT_TRUE(Connect(first).Status().ok());
+}
+
+TEST_F(BatondTest, TakesOverTheSocketOfABrokerThatWasKilled) {
+  BrokerProcess broker;
+  ASSERT_EQ(broker.Start(), "");
+  broker.Kill();
+  ASSERT_TRUE(std::filesystem::is_socket(broker.runtime_dir() + "/grpc.sock"));
+  ASSERT_EQ(broker.Start(), "");
+  EXPECT_TRUE(Connect(broker).Status().ok());
+}
+
+TEST_F(BatondTest, DoesNotRemoveWhatIsInTheWayOfItsSocket) {
+  const std::string file = WriteFile("run/grpc.sock", "mine");
+  std::filesystem::permissions(directory_.path() + "/run", std::filesystem::perms::owner_all);
+  EXPECT_THAT(Run({.runtime_dir = directory_.path() + "/run"}),
+              Refuses(kExitStartFailed, file, "is no socket", "--runtime-dir"));
+  EXPECT_EQ(std::filesystem::file_size(file), 4u);
+}
+
+TEST_F(BatondTest, SaysThatAPortIsInUse) {
+  const int taken = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{
+      .sin_family = AF_INET, .sin_port = 0, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_zero = {}};
+  socklen_t size = sizeof(address);
+  ASSERT_EQ(bind(taken, reinterpret_cast<sockaddr*>(&address), size), 0);
+  ASSERT_EQ(listen(taken, 1), 0);
+  ASSERT_EQ(getsockname(taken, reinterpret_cast<sockaddr*>(&address), &size), 0);
+  const std::string port = fmt::format("127.0.0.1:{}", ntohs(address.sin_port));
+  EXPECT_THAT(Run({.flags = {"--listen", port}}), Refuses(kExitInUse, port, "in use", "--listen"));
+  EXPECT_THAT(Run({.flags = {"--http", port}}), Refuses(kExitInUse, port, "in use", "--http"));
+  close(taken);
+}
+
+TEST_F(BatondTest, LeavesADirectoryThatIsNotItsOwnAlone) {
+  const std::string file = WriteFile("data/thesis.txt", "years of work");
+  EXPECT_THAT(Run({.data_dir = directory_.path() + "/data"}),
+              Refuses(kExitDataUnusable, directory_.path() + "/data is not a data directory", "--data-dir"));
+  const std::filesystem::directory_iterator files(directory_.path() + "/data");
+  EXPECT_EQ(std::distance(files, std::filesystem::directory_iterator()), 1);
+}
+
+TEST_F(BatondTest, RefusesADirectoryOfANewerFormat) {
+  BrokerProcess broker;
+  ASSERT_EQ(broker.Start(), "");
+  ASSERT_EQ(broker.Stop(SIGTERM, kStopMax), 0);
+  const std::string identity = broker.data_dir() + "/identity";
+  std::ifstream file(identity);
+  std::string text{std::istreambuf_iterator<char>(file), {}};
+  const size_t format = text.find("\nformat 1\n");
+  ASSERT_NE(format, std::string::npos) << text;
+  std::ofstream(identity) << text.replace(format, 10, "\nformat 2\n");
+  EXPECT_THAT(Run({.data_dir = broker.data_dir()}),
+              Refuses(kExitDataUnusable, broker.data_dir(), "format 2", "newer"));
+}
+
+TEST_F(BatondTest, RefusesADirectoryItMayNotWrite) {
+  const std::string data_dir = directory_.path() + "/data";
+  std::filesystem::create_directory(data_dir);
+  ASSERT_EQ(chmod(data_dir.c_str(), 0500), 0);
+  if (access(data_dir.c_str(), W_OK) == 0) GTEST_SKIP() << "this user may write everywhere";
+  EXPECT_THAT(Run({.data_dir = data_dir}),
+              Refuses(kExitStartFailed, data_dir, "check owner and permissions"));
+}
+
+TEST_F(BatondTest, RefusesADirectoryOnAReadOnlyFileSystem) {
+  const std::string data_dir = directory_.path() + "/data";
+  std::filesystem::create_directory(data_dir);
+  if (mount("none", data_dir.c_str(), "tmpfs", MS_RDONLY, "size=1m") != 0) {
+    GTEST_SKIP() << "needs the right to mount a small file system (root)";
+  }
+  const BrokerProcess::Outcome outcome = Run({.data_dir = data_dir});
+  umount2(data_dir.c_str(), MNT_DETACH);
+  EXPECT_THAT(outcome, Refuses(kExitDataUnusable, data_dir, "read-only"));
+}
+
+// Damaged stores: some messages confirmed one after the other, the broker killed, a byte changed.
+class DamagedStoreTest : public BatondTest {
+ protected:
+  static constexpr uint64_t kMessages = 20;
+
+  void SetUp() override {
+    ASSERT_EQ(broker_.Start(), "");
+    Client client = Connect(broker_);
+    ASSERT_TRUE(client.CreateQueue("orders").ok());
+    for (uint64_t i = 0; i < kMessages; ++i) {
+      const std::vector<Message> one = {{.body = std::string(100, 'x')}};
+      ASSERT_TRUE(client.Publish("orders", one)->front().ok());
+    }
+    broker_.Kill();
+  }
+
+  std::string LargestFile(const std::string& extension) const {
+    std::string largest;
+    for (const auto& entry : std::filesystem::directory_iterator(broker_.data_dir() + "/store")) {
+      if (entry.path().extension() != extension) continue;
+      if (largest.empty() || entry.file_size() > std::filesystem::file_size(largest)) largest = entry.path();
+    }
+    return largest;
+  }
+  // Of a log: what follows is space reserved for it, zeros.
+  static uint64_t WrittenBytes(const std::string& path) {
+    std::ifstream file(path, std::ios::binary);
+    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    return bytes.find_last_not_of('\0') + 1;
+  }
+  static void FlipByte(const std::string& path, uint64_t offset) {
+    std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+    file.seekg(static_cast<std::streamoff>(offset));
+    const char byte = static_cast<char>(file.get());
+    file.seekp(static_cast<std::streamoff>(offset));
+    file.put(static_cast<char>(byte ^ 0x5a));
+  }
+  void ExpectAllThere() {
+    ASSERT_EQ(broker_.Start(), "");
+    EXPECT_EQ(Connect(broker_).GetQueue("orders")->counts.ready, kMessages);
+  }
+
+  BrokerProcess broker_;
+};
+
+TEST_F(DamagedStoreTest, InTheMiddleOfTheSyncedLogIsRefusedAndLeftAsItIs) {
+  const std::string log = LargestFile(".log");
+  const uint64_t middle = WrittenBytes(log) / 2;
+  FlipByte(log, middle);
+  EXPECT_THAT(Run({.data_dir = broker_.data_dir()}),
+              Refuses(kExitDataUnusable, "log is damaged", log, "offset", "from a copy"));
+  FlipByte(log, middle);
+  ExpectAllThere();
+}
+
+TEST_F(DamagedStoreTest, InATableIsRefusedAndNamesTheFile) {
+  ASSERT_EQ(broker_.Start(), "");  // the log of the killed broker becomes a table
+  ASSERT_EQ(broker_.Stop(SIGTERM, kStopMax), 0);
+  const std::string table = LargestFile(".sst");
+  ASSERT_FALSE(table.empty());
+  const uint64_t size = std::filesystem::file_size(table);
+  for (const uint64_t offset : {uint64_t{10}, size - 1}) {  // the first rows, and the footer
+    SCOPED_TRACE(offset);
+    FlipByte(table, offset);
+    EXPECT_THAT(Run({.data_dir = broker_.data_dir()}),
+                Refuses(kExitDataUnusable, std::filesystem::path(table).filename().string(),
+                        broker_.data_dir(), "from a copy"));
+    FlipByte(table, offset);
+  }
+  ExpectAllThere();
+}
+
+TEST_F(DamagedStoreTest, WithoutItsTablesIsRefused) {
+  ASSERT_EQ(broker_.Start(), "");
+  ASSERT_EQ(broker_.Stop(SIGTERM, kStopMax), 0);
+  const std::string table = LargestFile(".sst");
+  std::filesystem::rename(table, directory_.path() + "/table");
+  EXPECT_THAT(Run({.data_dir = broker_.data_dir()}),
+              Refuses(kExitDataUnusable, std::filesystem::path(table).stem().string(), "No such file",
+                      "from a copy"));
+  std::filesystem::rename(directory_.path() + "/table", table);
+  ExpectAllThere();
+}
+
+class StopSignalTest : public BatondTest, public testing::WithParamInterface<int> {};
+
+TEST_P(StopSignalTest, EndsAnIdleBrokerInTime) {
+  BrokerProcess broker;
+  ASSERT_EQ(broker.Start(), "");
+  EXPECT_EQ(broker.Stop(GetParam(), kStopMax), kExitStopped) << broker.errors();
+  EXPECT_FALSE(std::filesystem::exists(broker.runtime_dir() + "/grpc.sock"));
+}
+
+TEST_P(StopSignalTest, EndsABrokerInTimeWhoseClientsOnlyWait) {
+  BrokerProcess broker({.flags = {"--http", "127.0.0.1:0"}});
+  ASSERT_EQ(broker.Start(), "");
+  Client client = Connect(broker);
+  ASSERT_TRUE(client.CreateQueue("orders").ok());
+  auto producer = client.NewProducer();
+  auto consumer = client.Subscribe({.queue = "orders"}, [](Delivery&) { return Outcome::Ack(); });
+  ASSERT_TRUE(producer.ok() && consumer.ok());
+  ASSERT_TRUE(producer->Publish("orders", {.body = "x"}).get().ok());
+  EXPECT_EQ(broker.Stop(GetParam(), kStopMax), kExitStopped) << broker.errors();
+  ASSERT_EQ(broker.Start(), "");
+  EXPECT_TRUE(producer->Publish("orders", {.body = "y"}).get().ok());  // the clients came back by themselves
+}
+
+INSTANTIATE_TEST_SUITE_P(Batond, StopSignalTest, testing::Values(SIGTERM, SIGINT),
+                         [](const auto& signal) { return signal.param == SIGTERM ? "Sigterm" : "Sigint"; });
+
+TEST_F(BatondTest, ServesHealthAndMetricsOnTheHttpPort) {
+  BrokerProcess broker({.flags = {"--http", "127.0.0.1:0"}});
+  ASSERT_EQ(broker.Start(), "");
+  Client client = Connect(broker);
+  ASSERT_TRUE(client.CreateQueue("orders").ok());
+  const std::vector<Message> messages(3, {.body = "12345"});
+  const auto published = client.Publish("orders", messages);
+  ASSERT_TRUE(published.ok()) << published.status();
+  ASSERT_EQ(client.Receive({.queue = "orders"})->size(), 1u);
+  const std::string address = Listening(client, "http://");
+  ASSERT_THAT(address, Not(IsEmpty()));
+
+  EXPECT_EQ(HttpGet(address + "/healthz"), (HttpReply{200, "ok\n"}));
+
+  const HttpReply metrics = HttpGet(address + "/metrics");
+  EXPECT_EQ(metrics.status, 200);
+  for (const char* line :
+       {"\nbaton_queue_messages{queue=\"orders\",state=\"ready\"} 2\n",
+        "\nbaton_queue_messages{queue=\"orders\",state=\"leased\"} 1\n",
+        "\nbaton_queue_bytes{queue=\"orders\"} 15\n", "\nbaton_queue_published_total{queue=\"orders\"} 3\n",
+        "\nbaton_queue_delivered_total{queue=\"orders\"} 1\n",
+        "\nbaton_queue_acked_total{queue=\"orders\"} 0\n", "\nbaton_publish_to_deliver_seconds_count 1\n",
+        "\nbaton_disk_low 0\n", "\nbaton_queues 1\n", "\n# TYPE baton_commit_seconds histogram\n",
+        "\n# TYPE baton_loop_turn_seconds histogram\n", "\n# TYPE baton_queue_oldest_age_seconds gauge\n"}) {
+    EXPECT_THAT(metrics.body, HasSubstr(line));
+  }
+
+  const HttpReply nothing = HttpGet(address + "/nothing");
+  EXPECT_EQ(nothing.status, 404);
+  EXPECT_THAT(nothing.body, AllOf(HasSubstr("/metrics"), HasSubstr("/healthz")));
+}
+
+}  // namespace
+}  // namespace baton
