@@ -94,8 +94,10 @@ void Settler::Handle(const SettleTags& command, Instant now) {
   session.settlements.emplace_back();
   const uint64_t number = session.first_settlement + session.settlements.size() - 1;
   for (const TagRange& range : command.tags) {
-    for (uint64_t tag = range.first; tag <= range.last; ++tag)
-      SettleTag(session, number, tag, command.settlement, now);
+    const uint64_t further =
+        range.last - range.first;  // counted, for `last` may be the largest number there is
+    for (uint64_t i = 0; i <= further; ++i)
+      SettleTag(session, number, range.first + i, command.settlement, now);
   }
   session.settlements.back().decided_all = true;
   Conclude(session, number);

@@ -2,6 +2,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+
 #include "base/error.h"
 #include "tests/support/engine_fixture.h"
 
@@ -304,6 +306,20 @@ TEST(Token, MadeUpIsRefusedAndNothingHappens) {
 
   EXPECT_EQ(broker.Queue("orders").leased, 1u);
   EXPECT_TRUE(broker.Ack(held).ok());
+}
+
+// A range that ends where numbers do is a range like any other.
+TEST(Tags, UpToTheLargestNumberAreAnsweredOneByOne) {
+  EngineFixture broker;
+  const SessionId session = broker.Connect();
+  constexpr uint64_t kLargest = std::numeric_limits<uint64_t>::max();
+  broker.SettleTags(session,
+                    {{.first = kLargest - 1, .last = kLargest}, {.first = kLargest, .last = kLargest}});
+  EXPECT_EQ(broker.Log(session).settled_through, 1u);
+  const auto& failures = broker.Log(session).settle_failures;
+  ASSERT_EQ(failures.size(), 3u);
+  for (const SettleFailure& failure : failures) EXPECT_EQ(ReasonOf(failure.status), reason::kAlreadySettled);
+  EXPECT_EQ(failures[1].tag, kLargest);
 }
 
 TEST(Token, WithAMadeUpPlaceOfBirthFindsNothing) {
