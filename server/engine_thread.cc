@@ -74,11 +74,13 @@ void EngineThread::TakeEvents(Duration wait) {
   }
   inbox_->Take(batch_, wait);
   stopping_ = stopping_ || batch_.stop;
-  if (std::exchange(batch_.refused, false)) {
-    for (Bell* bell : bells_) bell->Ring();
-  }
+  if (std::exchange(batch_.refused, false)) RingBells();
   for (Inbox::Question& question : batch_.questions) question();
   batch_.questions.clear();
+}
+
+void EngineThread::RingBells() {
+  for (Bell* bell : bells_) bell->Ring();
 }
 
 // Handles posts until this turn's share is used up.
@@ -119,6 +121,10 @@ void EngineThread::FinishTurn(Instant now) {
     for (ReadRequest& read : turn.reads) store_->Read(std::move(read));
   }
   router_->Flush();
+  if (turn.waiting_publish_bytes != held_back_bytes_) {
+    held_back_bytes_ = turn.waiting_publish_bytes;
+    if (inbox_->HoldBack(held_back_bytes_)) RingBells();
+  }
   next_due_ = turn.next_due;
 
   ++stats_.turns;

@@ -90,6 +90,7 @@ class EngineThread final : public Store::Listener {
 
   void Run();
   void TakeEvents(Duration wait);
+  void RingBells();
   void HandleShare(Instant now);
   void Handle(Post post, Instant now);
   void FinishTurn(Instant now);
@@ -108,7 +109,8 @@ class EngineThread final : public Store::Listener {
 
   // Engine's thread.
   Inbox::Batch batch_;
-  size_t next_post_ = 0;  // of batch_.posts: those before it are handled
+  size_t next_post_ = 0;        // of batch_.posts: those before it are handled
+  size_t held_back_bytes_ = 0;  // what the inbox was told last
   Instant next_due_ = kNever;
   Instant next_wall_check_;
   std::deque<PendingCommit> pending_commits_;

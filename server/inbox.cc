@@ -13,6 +13,11 @@ bool Grows(const Command& command) {
          !std::holds_alternative<CloseSession>(command) && !std::holds_alternative<CancelCall>(command);
 }
 
+bool IsPublishOfSession(const Command& command) {
+  const auto* publish = std::get_if<Publish>(&command);
+  return publish != nullptr && publish->session;
+}
+
 }  // namespace
 
 CommandCost CostOf(const Command& command) {
@@ -47,9 +52,11 @@ void Inbox::Add(Change&& change) {
 bool Inbox::TryPost(std::vector<Post>& posts) {
   if (posts.empty()) return true;
   bool grows = false;
+  bool publishes = false;
   size_t bytes = 0;
   for (const Post& post : posts) {
     grows = grows || Grows(post.command);
+    publishes = publishes || IsPublishOfSession(post.command);
     bytes += CostOf(post.command).bytes;
   }
   bool taken = false;
@@ -59,6 +66,9 @@ bool Inbox::TryPost(std::vector<Post>& posts) {
     taken =
         pending_.posts.empty() || (pending_.posts.size() + posts.size() <= options_.commands_max * share &&
                                    pending_bytes_ + bytes <= options_.bytes_max * share);
+    if (publishes && held_back_bytes_ > 0) {
+      taken = taken && held_back_bytes_ + pending_bytes_ + bytes <= options_.bytes_max;
+    }
     if (!taken) {
       pending_.refused = true;
       return;
@@ -75,6 +85,13 @@ void Inbox::PostAlways(Command command) {
     pending_bytes_ += CostOf(command).bytes;
     pending_.posts.push_back({.command = std::move(command)});
   });
+}
+
+bool Inbox::HoldBack(size_t bytes) {
+  std::lock_guard lock(mutex_);
+  const bool room = bytes < held_back_bytes_;
+  held_back_bytes_ = bytes;
+  return room && std::exchange(pending_.refused, false);
 }
 
 void Inbox::Ask(Question question) {

@@ -3,9 +3,10 @@
 //
 // BOUNDED: commands that make the broker grow (publishes, subscriptions, calls) are refused when it is full;
 // what shrinks it (settlements, credit) has as much room again of its own; what ends something, and the
-// store's events, are always taken: sessions, calls and reads are bounded themselves. A refused post stays
-// with its carrier, whose bell is rung when there is room. The engine takes everything and never waits for a
-// client, so room always comes. THREADS: posting from any thread, never blocks; Take from the engine's
+// store's events, are always taken: sessions, calls and reads are bounded themselves. Publishes that the
+// engine has taken and holds back, because the store is behind, use up room too (HoldBack). A refused post
+// stays with its carrier, whose bell is rung when there is room. The engine takes everything and never waits
+// for a client, so room always comes. THREADS: posting from any thread, never blocks; Take from the engine's
 // thread. Everything is guarded by one leaf mutex, the "parked" flag too, so no wake-up is lost and none is
 // sent to a thread that is awake.
 #pragma once
@@ -79,6 +80,11 @@ class Inbox {
   // could not be delivered, credit): there is no more of it than of sessions, subscriptions and calls.
   void PostAlways(Command command);
 
+  // So many bytes of publishes wait in the engine for the store: those of sessions are refused while they and
+  // what is posted exceed `bytes_max`. (Calls are answered instead.) True: someone who was refused may retry.
+  // Engine's thread.
+  [[nodiscard]] bool HoldBack(size_t bytes);
+
   // Runs `question` on the engine's thread, between turns. Dropped unrun once the engine has stopped.
   void Ask(Question question);
 
@@ -113,6 +119,7 @@ class Inbox {
   std::condition_variable posted_;
   Batch pending_;
   size_t pending_bytes_ = 0;
+  size_t held_back_bytes_ = 0;
   bool parked_ = false;
 };
 

@@ -193,6 +193,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
     state.uncommitted_bytes += turn.commit.bytes();
   }
   turn.reads.swap(state.reads);
+  turn.waiting_publish_bytes = parts.publisher.WaitingBytes();
   turn.next_due = parts.publisher.HasRunnable() ? now : parts.NextDue();
   return turn;
 }

@@ -59,6 +59,9 @@ class Engine {
     Commit commit;
     Promise promise = Promise::kWritten;
     std::vector<ReadRequest> reads;
+    // Publishes that wait until the store has caught up: the owner lets in no more of sessions when there are
+    // too many.
+    size_t waiting_publish_bytes = 0;
     Instant next_due = kNever;  // call EndTurn again by then, or when something happened
     absl::Status failure;  // a read failed, or what was read makes no sense: end the process like after a
                            // failed commit

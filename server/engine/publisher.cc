@@ -38,6 +38,7 @@ void Publisher::Handle(Publish command, Instant now) {
     return;
   }
   waiting_bytes_ += bytes;
+  waiting_messages_ += command.messages.size();
   waiting_.push_back(std::move(command));
 }
 
@@ -46,6 +47,7 @@ void Publisher::TakeWaiting(Instant now) {
     Publish command = std::move(waiting_.front());
     waiting_.pop_front();
     waiting_bytes_ -= BytesOf(command);
+    waiting_messages_ -= command.messages.size();
     Run(std::move(command), now);
     if (state_.turn.commit().bytes() + state_.uncommitted_bytes > state_.options.uncommitted_bytes_max) break;
   }

@@ -19,6 +19,8 @@ class Publisher {
   // Those that waited, as far as the store has caught up.
   void TakeWaiting(Instant now);
   bool HasRunnable() const { return !waiting_.empty() && !StoreIsBehind(); }
+  // What those that wait take in memory.
+  size_t WaitingBytes() const { return waiting_bytes_ + waiting_messages_ * sizeof(NewMessage); }
 
  private:
   bool StoreIsBehind() const { return state_.uncommitted_bytes > state_.options.uncommitted_bytes_max; }
@@ -34,9 +36,11 @@ class Publisher {
   BrokerState& state_;
   LifeCycle& life_cycle_;
   Overflow& overflow_;
-  // In the order they came. Bounded: sessions by their publish credit, calls by kWaitingBytesMax.
+  // In the order they came. Bounded: calls are refused when there is too much, and of sessions nothing more
+  // is taken in (Engine::Turn::waiting_publish_bytes).
   std::deque<Publish> waiting_;
-  size_t waiting_bytes_ = 0;
+  size_t waiting_bytes_ = 0;  // bodies and headers
+  size_t waiting_messages_ = 0;
 };
 
 }  // namespace baton

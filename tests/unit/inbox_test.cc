@@ -80,6 +80,29 @@ TEST(Inbox, CountsBytesAndTakesOneLargePostWhenEmpty) {
   EXPECT_TRUE(inbox.TryPost(small));
 }
 
+// The engine holds publishes back while the store is behind: they use up room until it has caught up.
+TEST(Inbox, RefusesPublishesOfSessionsWhileTheEngineHoldsBackTooMuch) {
+  Inbox inbox({.commands_max = 100, .bytes_max = 10'000});
+  EXPECT_FALSE(inbox.HoldBack(9'000));
+  auto publish = Growing(1, 5'000);
+  EXPECT_FALSE(inbox.TryPost(publish));
+  auto settling = Settling();
+  EXPECT_TRUE(inbox.TryPost(settling)) << "what shrinks the broker goes on";
+  std::vector<Post> subscribing;
+  subscribing.push_back({.command = Subscribe{.session = SessionId(1), .queue = "q"}});
+  EXPECT_TRUE(inbox.TryPost(subscribing)) << "consumers go on";
+  std::vector<Post> call = Growing(1, 5'000);
+  std::get<Publish>(call[0].command).session = {};
+  EXPECT_TRUE(inbox.TryPost(call)) << "calls are answered instead";
+  Inbox::Batch batch;
+  inbox.Take(batch, Duration(0));
+
+  EXPECT_FALSE(inbox.TryPost(publish)) << "an empty inbox is no room";
+  EXPECT_TRUE(inbox.HoldBack(1'000)) << "whoever was refused may retry";
+  EXPECT_FALSE(inbox.HoldBack(500)) << "and is told once";
+  EXPECT_TRUE(inbox.TryPost(publish));
+}
+
 TEST(Inbox, LeavesPostsWhereTheyAreUntilTheLastOnesAreHandled) {
   Inbox inbox({});
   auto first = Growing(1);
