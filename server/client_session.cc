@@ -9,6 +9,22 @@
 #include "base/message_id.h"
 
 namespace baton {
+namespace {
+
+// Subscriptions, credits and ends of subscriptions in one frame. Each is a few bytes on the wire, and much
+// more once it is a command. (Publishes are bounded by credit, settlements by their tags.)
+constexpr size_t kFrameEntriesMax = 16 * kSubscriptionsPerSessionMax;
+
+absl::Status CheckEntries(const v1::ClientFrame& frame) {
+  const auto entries =
+      static_cast<size_t>(frame.subscribe_size() + frame.credit_size() + frame.unsubscribe_size());
+  if (entries <= kFrameEntriesMax) return absl::OkStatus();
+  return ProtocolViolation(
+      fmt::format("the frame holds {} of subscribe, credit and unsubscribe; at most {} are allowed", entries,
+                  kFrameEntriesMax));
+}
+
+}  // namespace
 
 ClientSession::ClientSession(BrokerFacts* facts, std::string peer, Wake wake)
     : facts_(facts),
@@ -44,7 +60,8 @@ ClientSession::Reading ClientSession::PostPending() {
 
 // In the order of the frame's fields.
 absl::Status ClientSession::Decode(v1::ClientFrame& frame) {
-  absl::Status status = DecodeOpening(frame);
+  absl::Status status = CheckEntries(frame);
+  if (status.ok()) status = DecodeOpening(frame);
   if (status.ok()) status = DecodeSubscribes(frame);
   if (status.ok()) status = DecodePublishes(frame);
   if (status.ok()) status = DecodeSettles(frame);
@@ -107,10 +124,13 @@ absl::Status ClientSession::DecodePublishes(v1::ClientFrame& frame) {
 absl::Status ClientSession::DecodeSettles(const v1::ClientFrame& frame) {
   size_t tags_left = kSettleTagsMax;
   for (const v1::Settle& settle : frame.settle()) {
+    const size_t tags_before = tags_left;
     auto decoded = DecodeSettle(settle, id_, tags_left);
     if (!decoded.ok()) return decoded.status();
     pending_.push_back({.command = *std::move(decoded)});
     ++settlements_;
+    settled_tags_.push_back(tags_before - tags_left);
+    unanswered_tags_ += settled_tags_.back();
   }
   return absl::OkStatus();
 }
@@ -157,7 +177,12 @@ void ClientSession::NoteTaken(const v1::ServerFrame& frame) {
   for (const v1::Confirm& confirm : frame.confirms()) {
     credit_.GiveBack(confirm.first_sequence(), confirm.last_sequence());
   }
-  for (const v1::SettleReply& reply : frame.settled()) settled_through_ = reply.through();
+  for (const v1::SettleReply& reply : frame.settled()) {
+    for (; settled_through_ < reply.through(); ++settled_through_) {
+      unanswered_tags_ -= settled_tags_.front();
+      settled_tags_.pop_front();
+    }
+  }
   for (const v1::Subscribed& subscribed : frame.subscribed()) {
     if (subscribed.has_error()) ForgetSubscription(SubscriptionId(subscribed.subscription()));
   }

@@ -9,7 +9,9 @@
 // else belongs to the carrier's thread.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -56,8 +58,9 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
   bool IsOver() const { return state_ == State::kOver; }
   const absl::Status& end_status() const { return end_status_; }
 
-  // Too much waits for the client to read any more from it; asked again after each frame written.
-  bool IsFull() const { return outbox_.bytes() > kOutboxBytesMax; }
+  // Too much waits for the client, or of its settlements for an answer, to read any more from it; asked again
+  // after each frame written.
+  bool IsFull() const { return outbox_.bytes() > kOutboxBytesMax || unanswered_tags_ > kSettleTagsMax; }
 
   // Ends the session for this reason: the client is told to go away.
   void End(const absl::Status& why, Duration retry_after = Duration(0));
@@ -118,6 +121,8 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
   size_t subscription_count_ = 0;                             // the sum of `times`
   uint64_t settlements_ = 0;                                  // sent by the client
   uint64_t settled_through_ = 0;                              // answered
+  std::deque<size_t> settled_tags_;                           // of each settlement that is not answered
+  size_t unanswered_tags_ = 0;                                // their sum
   absl::Status end_status_;
 };
 

@@ -80,6 +80,7 @@ void SessionOutbox::Subscribed(SubscriptionId subscription, const absl::StatusOr
     subscribed->set_lease_ms(static_cast<uint64_t>(lease->count() / 1000));
   } else {
     FillWireError(lease.status(), subscribed->mutable_error());
+    Grow(lease.status().message().size());
   }
   Grow(kSmallEntryBytes);
 }

@@ -23,6 +23,10 @@ void Dispatcher::Handle(const Subscribe& command) {
         MakeError(absl::StatusCode::kAlreadyExists, reason::kSubscriptionExists,
                   fmt::format("the session has a subscription {} already", command.subscription.value())));
   }
+  if (session.subscriptions.size() >= kSubscriptionsPerSessionMax) {
+    return refuse(MakeError(absl::StatusCode::kResourceExhausted, reason::kSessionLimit,
+                            fmt::format("a session may have {} subscriptions", kSubscriptionsPerSessionMax)));
+  }
   auto subscription = std::make_unique<Subscription>();
   subscription->queue = queue;
   subscription->session = session.id;

@@ -205,6 +205,33 @@ TEST_F(SessionFixture, TooManySubscriptionsAreRefusedOneByOne) {
   EXPECT_EQ(answer.subscribed(0).error().reason(), "SESSION_LIMIT");
 }
 
+// Each may be a few bytes of the client and an answer of many times that: no more is read before some are
+// answered.
+TEST_F(SessionFixture, ReadsNoMoreWhileTooManySettledTagsAreUnanswered) {
+  Open();
+  v1::ClientFrame frame;
+  frame.add_settle()->set_kind(v1::Settle::ACK);
+  frame.mutable_settle(0)->add_tags(1);
+  frame.mutable_settle(0)->add_tags(kSettleTagsMax - 1);
+  v1::ClientFrame same = frame;
+  EXPECT_EQ(session->OnFrame(frame), Reading::kNext);
+  EXPECT_FALSE(session->IsFull());
+  EXPECT_EQ(session->OnFrame(same), Reading::kNext);
+  EXPECT_TRUE(session->IsFull());
+  session->Settled(1, {});
+  EXPECT_TRUE(session->IsFull()) << "the client has not been told";
+  TakeFrame();
+  EXPECT_FALSE(session->IsFull());
+}
+
+TEST_F(SessionFixture, AFrameOfTooManySmallThingsBreaksTheProtocol) {
+  Open();
+  v1::ClientFrame frame;
+  for (size_t i = 0; i <= 16 * kSubscriptionsPerSessionMax; ++i) frame.add_credit()->set_subscription(1);
+  EXPECT_EQ(session->OnFrame(frame), Reading::kStop);
+  EXPECT_EQ(TakeFrame().go_away().error().reason(), reason::kProtocolViolation);
+}
+
 TEST_F(SessionFixture, AsksForDeliveriesAgainWhenItsFullOutboxWasTaken) {
   Open();
   v1::ClientFrame frame;

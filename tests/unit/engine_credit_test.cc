@@ -196,6 +196,20 @@ TEST(Subscription, UnderANumberInUseIsRefused) {
   EXPECT_EQ(ReasonOf(broker.Log(session).subscribed.at(subscription).status()), reason::kSubscriptionExists);
 }
 
+// A client may ask for many in a frame, and end and make again what it likes: the engine counts those there
+// are.
+TEST(Subscription, OverTheLimitOfASessionIsRefused) {
+  EngineFixture broker;
+  const SessionId session = broker.Connect();
+  for (size_t i = 0; i < kSubscriptionsPerSessionMax; ++i) {
+    const SubscriptionId made = broker.Subscribe(session, "orders");
+    ASSERT_TRUE(broker.Log(session).subscribed.at(made).ok());
+  }
+  const SubscriptionId over = broker.Subscribe(session, "orders");
+  EXPECT_EQ(ReasonOf(broker.Log(session).subscribed.at(over).status()), reason::kSessionLimit);
+  EXPECT_EQ(broker.Queue("orders").subscriptions, kSubscriptionsPerSessionMax);
+}
+
 TEST(Subscription, ToAQueueThatDoesNotExistIsRefused) {
   EngineFixture broker;
   const SessionId session = broker.Connect();
