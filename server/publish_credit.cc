@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <utility>
 
 #include "base/error.h"
@@ -24,21 +23,25 @@ absl::Status PublishCredit::Take(uint64_t first_sequence, std::vector<uint32_t> 
 }
 
 void PublishCredit::GiveBack(uint64_t first, uint64_t last) {
-  for (Batch& batch : batches_) {
-    if (last < batch.first || first >= batch.first + batch.sizes.size()) continue;
-    const uint64_t from = std::max(first, batch.first);
-    const uint64_t to = std::min(last, batch.first + batch.sizes.size() - 1);
-    for (uint64_t sequence = from; sequence <= to; ++sequence) {
-      uint32_t& size = batch.sizes[sequence - batch.first];
-      if (size == kAnswered) continue;  // sent twice in one session: the earlier one takes the earlier answer
-      --messages_;
-      bytes_ -= size;
-      --batch.unanswered;
-      size = kAnswered;
-    }
-    if (from == first && to == last) break;
+  for (uint64_t sequence = first; sequence <= last; ++sequence) {
+    GiveBackOne(sequence);
+    while (!batches_.empty() && batches_.front().unanswered == 0) batches_.pop_front();
   }
-  while (!batches_.empty() && batches_.front().unanswered == 0) batches_.pop_front();
+}
+
+// Nearly always of the first batch. A sequence may be sent twice in one session, and the two may be answered
+// in any order: each answer is for the earliest one that has none.
+void PublishCredit::GiveBackOne(uint64_t sequence) {
+  for (Batch& batch : batches_) {
+    if (sequence < batch.first || sequence - batch.first >= batch.sizes.size()) continue;
+    uint32_t& size = batch.sizes[sequence - batch.first];
+    if (size == kAnswered) continue;
+    --messages_;
+    bytes_ -= size;
+    --batch.unanswered;
+    size = kAnswered;
+    return;
+  }
 }
 
 }  // namespace baton

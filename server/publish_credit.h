@@ -37,6 +37,8 @@ class PublishCredit {
   };
   static constexpr uint32_t kAnswered = UINT32_MAX;
 
+  void GiveBackOne(uint64_t sequence);
+
   const Limit limit_;
   std::deque<Batch> batches_;  // in the order they came
   uint64_t messages_ = 0;

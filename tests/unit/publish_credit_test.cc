@@ -64,5 +64,17 @@ TEST(PublishCredit, ASequenceSentTwiceIsAnsweredTwice) {
   EXPECT_EQ(credit.bytes(), 0u);
 }
 
+// As when the second one went to a queue that answers sooner.
+TEST(PublishCredit, ASequenceSentTwiceAndAnsweredOutOfOrderIsGivenBackTwice) {
+  PublishCredit credit(kLimit);
+  EXPECT_TRUE(credit.Take(1, {10, 10}).ok());
+  EXPECT_TRUE(credit.Take(1, {10}).ok());
+  credit.GiveBack(1, 1);
+  EXPECT_EQ(credit.messages(), 2u);
+  credit.GiveBack(1, 2);
+  EXPECT_EQ(credit.messages(), 0u);
+  EXPECT_EQ(credit.bytes(), 0u);
+}
+
 }  // namespace
 }  // namespace baton
