@@ -60,9 +60,11 @@ absl::StatusOr<std::string> FromHex(std::string_view text) {
 absl::StatusOr<MessageId> ReadMessageId(const std::string& text) {
   const auto id = MessageId::FromText(text);
   if (id.has_value()) return *id;
-  return Invalid(reason::kInvalidArgument,
-                 fmt::format("\"{}\" is not a message id: one has {} characters of 0-9 a-v",
-                             text.substr(0, 2 * MessageId::kTextLength), MessageId::kTextLength));
+  return Invalid(
+      reason::kInvalidArgument,
+      fmt::format("message_id (of {} bytes) is not a message id: one has {} characters of 0-9 a-v, "
+                  "as an answer or a list gave it",
+                  text.size(), MessageId::kTextLength));
 }
 
 absl::StatusOr<MessageState> ReadListedState(v1::MessageState state) {

@@ -131,8 +131,12 @@ void GrpcSession::End(const absl::Status& why) {
 void GrpcSession::OnSecond(std::chrono::steady_clock::time_point now) {
   const bool silent = !session_->said_hello() && now - since_ > kHelloWaitMax;
   const bool stalled = writing_ && now - since_ > kOutboxStallMax;
-  if (silent || stalled) {
+  if (stalled) {
     context_.TryCancel();  // every operation comes back, OnDone ends the session
+    return;
+  }
+  if (silent) {
+    End(ProtocolViolation(fmt::format("no Hello came within {} seconds", kHelloWaitMax.count())));
     return;
   }
   if (std::exchange(was_active_, false) || writing_) return;
