@@ -24,7 +24,6 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using testing::ElementsAre;
 using testing::IsEmpty;
 
 constexpr uint64_t kSessionsMax = 200;
@@ -312,6 +311,47 @@ TEST_F(Hostile, LongPollsGivenUpAtRandomLoseNothing) {
   EXPECT_EQ(received, published);
 }
 
+// Publishes its whole credit and goes, reading nothing or all that it is owed.
+void PublishMuch(LocalBroker& broker, Random& random) {
+  constexpr int kFrames = 16;  // of 512 KiB each: 8 MiB, the credit
+  HostileSession session(NewConnection(broker));
+  (void)session.SayHello(random() | 1);
+  for (uint64_t sequence = 1; sequence <= kFrames; ++sequence) {
+    v1::ClientFrame frame;
+    v1::PublishBatch* batch = frame.add_publish();
+    batch->set_queue("playground");
+    batch->set_first_sequence(sequence);
+    batch->mutable_bodies()->resize(512u << 10);
+    batch->add_body_sizes(512u << 10);
+    ASSERT_TRUE(session.Say(frame));
+  }
+  if (Chance(random, 30)) return;
+  (void)session.SayGoodbye();
+  uint64_t confirmed = 0;
+  v1::ServerFrame frame;
+  while (session.Hear(frame)) {
+    for (const v1::Confirm& confirm : frame.confirms()) {
+      confirmed += confirm.last_sequence() - confirm.first_sequence() + 1;
+      EXPECT_EQ(confirm.errors_size(), 0);
+    }
+  }
+  EXPECT_TRUE(session.Finish().status.ok());
+  EXPECT_EQ(confirmed, static_cast<uint64_t>(kFrames));
+}
+
+// Each within its credit, all together more than the broker holds for the disk: they wait, and all are
+// served.
+TEST_F(Hostile, PublishersThatAreFasterThanTheDiskWaitAndAreServed) {
+  std::vector<std::thread> clients;
+  for (int i = 0; i < 12; ++i) {
+    clients.emplace_back([this, seed = random()] {
+      Random own(seed);
+      for (int rounds = 0; rounds < 2 && !HasFailure(); ++rounds) PublishMuch(broker, own);
+    });
+  }
+  for (std::thread& client : clients) client.join();
+}
+
 // Neither reads; one has much to read, the other has not even said who it is. Both are ended in ten seconds
 // or so.
 TEST_F(Hostile, ClientsThatDoNotReadOrSayHelloAreEnded) {
@@ -326,7 +366,13 @@ TEST_F(Hostile, ClientsThatDoNotReadOrSayHelloAreEnded) {
   for (int i = 0; i < 10; ++i)
     without_hello.push_back(std::make_unique<HostileSession>(NewConnection(broker)));
   HostileSession greedy(NewConnection(broker));
-  ASSERT_TRUE(greedy.SayHello());
+  ASSERT_TRUE(greedy.SayHello(9));
+  v1::ClientFrame publish;
+  publish.add_publish()->set_queue("playground");
+  publish.mutable_publish(0)->set_first_sequence(1);
+  publish.mutable_publish(0)->mutable_bodies()->resize(kMessages);
+  for (int i = 0; i < kMessages; ++i) publish.mutable_publish(0)->add_body_sizes(1);
+  ASSERT_TRUE(greedy.Say(publish));
   ASSERT_TRUE(greedy.Subscribe(1, "playground", kCreditMessagesMax));
   Await([this] { return broker.GetQueue("playground").counts().leased() > 0; }, "nothing was delivered");
 
@@ -339,7 +385,7 @@ TEST_F(Hostile, ClientsThatDoNotReadOrSayHelloAreEnded) {
       "a client that reads nothing holds its session");
   EXPECT_TRUE(witness->SeesLife());
   EXPECT_EQ(broker.GetQueue("playground").counts().leased(), 0u);
-  EXPECT_EQ(broker.GetQueue("playground").counts().ready(), static_cast<uint64_t>(kMessages));
+  EXPECT_EQ(broker.GetQueue("playground").counts().ready(), uint64_t{2} * kMessages);
   EXPECT_LT(memory_most, memory_before + (128u << 20)) << "the budget is 64 MiB";
   EXPECT_FALSE(greedy.Finish().status.ok());
   EXPECT_TRUE(WasTold(silent.Finish()));
@@ -417,36 +463,31 @@ TEST_F(Hostile, StreamsBeyondTheLimitAreToldAndTheOthersServed) {
   EXPECT_EQ(Status().sessions(), kSessionsMax);
 }
 
-// A frame of a few bytes that asks for 65,536 answers, again and again.
+// A frame of a few bytes asks for 65,536 answers, again and again, and nobody takes them at first.
 TEST_F(Hostile, SettlementsOfEverythingAreAnsweredWithinBoundedMemory) {
-  constexpr uint64_t kFrames = 10;
   const size_t memory_before = ResidentBytes();
   HostileSession session(NewConnection(broker));
   (void)session.SayHello();
-  std::thread writer([&session] {
-    v1::ClientFrame frame;
-    frame.add_settle()->set_kind(v1::Settle::ACK);
-    frame.mutable_settle(0)->add_tags(1);
-    frame.mutable_settle(0)->add_tags(kSettleTagsMax - 1);
-    for (uint64_t i = 0; i < kFrames; ++i) (void)session.Say(frame);
-    (void)session.SayGoodbye();
-  });
+  v1::ClientFrame settle;
+  settle.add_settle()->set_kind(v1::Settle::ACK);
+  settle.mutable_settle(0)->add_tags(1);
+  settle.mutable_settle(0)->add_tags(kSettleTagsMax - 1);
+  for (int i = 0; i < 60; ++i) ASSERT_TRUE(session.Say(settle));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(witness->SeesLife());
+  const size_t memory = ResidentBytes();
+  EXPECT_LT(memory, memory_before + (128u << 20));
+
   uint64_t errors = 0;
   uint64_t through = 0;
-  size_t memory_most = 0;
   v1::ServerFrame frame;
-  while (session.Hear(frame)) {
+  while (through < 5 && session.Hear(frame)) {
     for (const v1::SettleReply& reply : frame.settled()) {
       through = reply.through();
       errors += static_cast<uint64_t>(reply.errors_size());
     }
-    memory_most = std::max(memory_most, ResidentBytes());
   }
-  writer.join();
-  EXPECT_TRUE(session.Finish().status.ok());
-  EXPECT_EQ(through, kFrames);
-  EXPECT_EQ(errors, kFrames * kSettleTagsMax);
-  EXPECT_LT(memory_most, memory_before + (192u << 20));
+  EXPECT_GE(through, 5u) << "once they are taken, it goes on";
+  EXPECT_EQ(errors, through * kSettleTagsMax);
 }
 
 TEST_F(Hostile, FramesOfAMillionSmallThingsEndTheirSessionOnly) {
