@@ -105,7 +105,7 @@ class KilledProcesses : public testing::Test {
     return sum;
   }
 
-  void WaitUntilClientsGetOn();
+  bool ClientsGetOn();
   std::vector<PromiseBook::Listed> ListAll(Client& client);
   std::vector<PromiseBook::Listed> CheckStored(Client& client);
   void DrainAndJudge(Client& client, const std::vector<PromiseBook::Listed>& stored);
@@ -120,17 +120,17 @@ class KilledProcesses : public testing::Test {
   int doomed_count_ = 0;
 };
 
-// Until a moment that is random in what has been done, and then in time.
-void KilledProcesses::WaitUntilClientsGetOn() {
+// Waits until a moment that is random in what has been done, and then in time. False: they do not get on.
+bool KilledProcesses::ClientsGetOn() {
   const PromiseBook::Totals before = book_.totals();
   const uint64_t confirms = Random(500);
   const uint64_t acks = Random(500);
-  ASSERT_TRUE(Eventually([&] {
+  const bool got_on = Eventually([&] {
     const PromiseBook::Totals now = book_.totals();
     return now.confirmed > before.confirmed + confirms && now.acked > before.acked + acks;
-  })) << "the clients do not get on; the broker says:\n"
-      << broker_.errors();
+  });
   ShortWait(milliseconds(150));
+  return got_on;
 }
 
 // What is stored, by the broker's own listing.
@@ -235,7 +235,7 @@ TEST_F(KilledProcesses, LoseNothingConfirmedAndDeliverNothingAfterAConfirmedAck)
 
   for (int kill = 1; kill <= kKills; ++kill) {
     SCOPED_TRACE(fmt::format("kill {}", kill));
-    WaitUntilClientsGetOn();
+    ASSERT_TRUE(ClientsGetOn()) << "the broker says:\n" << broker_.errors();
     if (Random(2) == 0) {
       doomed_->Kill(&book_);
       StartDoomedConsumer(3);
@@ -283,7 +283,7 @@ TEST_F(KilledProcesses, AreNotNeededToStopABrokerInTimeWhoseClientsWork) {
                         &book_);
   for (int stop = 1; stop <= 3; ++stop) {
     SCOPED_TRACE(fmt::format("stop {}", stop));
-    WaitUntilClientsGetOn();
+    ASSERT_TRUE(ClientsGetOn()) << "the broker says:\n" << broker_.errors();
     ASSERT_EQ(broker_.Stop(SIGTERM, kStopMax), 0) << broker_.errors();
     book_.BrokerDied();
     ASSERT_EQ(broker_.Start(), "");

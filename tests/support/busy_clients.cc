@@ -22,7 +22,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::system_clock;
 
-constexpr seconds kPatience{60};         // reached only by a failure
+constexpr seconds kPatience{30};         // reached only by a failure
 constexpr uint64_t kWaitingMax = 3'000;  // messages published and not acked
 constexpr uint64_t kBurstMax = 64;       // messages
 constexpr milliseconds kDelayMax{300};   // of a publish

@@ -43,8 +43,11 @@ ChildProcess::ChildProcess(const std::vector<std::string>& arguments, const std:
   BATON_CHECK_EQ(posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, stderr_path.c_str(),
                                                   O_WRONLY | O_CREAT | O_APPEND, 0600),
                  0);
+  // Killed too when the test ends without its destructors.
+  std::vector<std::string> command = {"/usr/bin/setpriv", "--pdeathsig", "KILL"};
+  command.insert(command.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
-  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  for (std::string& argument : command) argv.push_back(argument.data());
   argv.push_back(nullptr);
   const int error = posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ);
   BATON_CHECK_EQ(error, 0) << "cannot start " << arguments[0];
