@@ -123,7 +123,7 @@ Outcome BusyConsumer::Handle(Delivery& delivery) {
   const PromiseBook::Seen seen = SeenOf(delivery);
   book_->Delivered(seen);
   // What becomes of a delivery follows from the seed, whichever thread has it.
-  std::mt19937_64 random(seed_ + std::hash<std::string>{}(seen.key) + seen.token.attempt);
+  std::mt19937_64 random(seed_ + std::hash<std::string>{}(seen.key) + seen.token.delivery.value());
   const uint64_t choice = random() % 100;
   if (choice < 4) return Outcome::Release();
   if (choice < 12) {
