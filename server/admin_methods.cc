@@ -227,6 +227,7 @@ absl::Status EncodeStatus(Reply& reply, const BrokerFacts& facts, v1::BrokerStat
     wire->set_peer(session.peer);
     wire->set_subscriptions(session.subscriptions);
     wire->set_unsettled(session.unsettled);
+    wire->set_unconfirmed(session.unconfirmed);
     wire->set_connected_unix_ms(ToMillis(session.opened));
   }
   return absl::OkStatus();

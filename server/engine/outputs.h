@@ -149,6 +149,7 @@ struct SessionDescription {
   Instant opened;
   uint64_t subscriptions = 0;
   uint64_t unsettled = 0;
+  uint64_t unconfirmed = 0;
 };
 struct EngineStatus {
   Epoch epoch;

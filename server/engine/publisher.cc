@@ -26,6 +26,8 @@ absl::Status Publisher::CheckBroker(const Publish& command, const Queue* queue) 
 }
 
 void Publisher::Handle(Publish command, Instant now) {
+  const auto session = state_.sessions.find(command.session);
+  if (session != state_.sessions.end()) session->second->unconfirmed += command.messages.size();
   if (waiting_.empty() && !StoreIsBehind()) {
     Run(std::move(command), now);
     return;
@@ -155,7 +157,10 @@ void Publisher::Confirm(SessionId session, const Publish& command, Durability du
     ++sequence;
   }
   state_.confirmations.When(commit, promise, [this, session, run = std::move(run)]() mutable {
-    if (state_.sessions.contains(session)) state_.outputs->Confirm(session, std::move(run));
+    const auto found = state_.sessions.find(session);
+    if (found == state_.sessions.end()) return;
+    found->second->unconfirmed -= run.last - run.first + 1;
+    state_.outputs->Confirm(session, std::move(run));
   });
 }
 

@@ -46,6 +46,7 @@ struct Session {
   Instant opened;
 
   absl::flat_hash_map<SubscriptionId, std::unique_ptr<Subscription>> subscriptions;
+  uint64_t unconfirmed = 0;                        // messages it published that have no answer yet
   absl::btree_map<uint64_t, Unsettled> unsettled;  // by tag
   uint64_t last_tag = 0;
 

@@ -70,7 +70,8 @@ void SessionTable::Handle(const GetEngineStatus& command) {
                                    .peer = session->peer,
                                    .opened = session->opened,
                                    .subscriptions = session->subscriptions.size(),
-                                   .unsettled = session->unsettled.size()});
+                                   .unsettled = session->unsettled.size(),
+                                   .unconfirmed = session->unconfirmed});
   }
   state_.outputs->Answer(command.call, Reply(std::move(status)));
 }

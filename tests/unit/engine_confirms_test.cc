@@ -35,6 +35,34 @@ TEST(Confirm, OfADurableQueueWaitsForTheSync) {
   EXPECT_EQ(run.ids.size(), 2 * MessageId::kBytes);
 }
 
+TEST(Confirm, OfADuplicateInADurableQueueDoesNotWaitBehindARelaxedCommit) {
+  EngineFixture broker;
+  ASSERT_TRUE(broker.Create("mail", {.durability = Durability::kRelaxed}).ok());
+  const SessionId session = broker.Connect(ProducerId(1));
+  broker.PublishBatch(session, "orders", 1, {"a"});
+  broker.Hold(Work::kSyncs);
+  broker.PublishBatch(session, "mail", 2, {"nobody hurries to sync this"});
+
+  broker.PublishBatch(session, "orders", 1, {"a"});
+
+  ASSERT_THAT(broker.Log(session).confirms, SizeIs(3));
+  EXPECT_THAT(broker.Log(session).confirms[2].duplicates, ElementsAre(1));
+}
+
+TEST(Confirm, IsOwedForWhatASessionIsSaidToHaveUnconfirmed) {
+  EngineFixture broker;
+  const SessionId session = broker.Connect(ProducerId(1));
+  broker.Hold(Work::kSyncs);
+  broker.PublishBatch(session, "orders", 1, {"a", "b"});
+  broker.PublishBatch(session, "no-such-queue", 3, {"c"});
+  ASSERT_THAT(broker.Status().session_list, SizeIs(1));
+  EXPECT_EQ(broker.Status().session_list[0].unconfirmed, 2u);  // the refusal waits for nothing
+
+  broker.LetGo(Work::kSyncs);
+
+  EXPECT_EQ(broker.Status().session_list[0].unconfirmed, 0u);
+}
+
 TEST(Confirm, OfARelaxedQueueWaitsForTheWriteOnly) {
   EngineFixture broker({.durability = Durability::kRelaxed});
   const SessionId session = broker.Connect(ProducerId(1));
