@@ -38,6 +38,8 @@ function(baton_test)
   set_target_properties(${arg_NAME} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin/tests")
   target_compile_definitions(${arg_NAME} PRIVATE BATON_BIN_DIR="${CMAKE_RUNTIME_OUTPUT_DIRECTORY}")
   target_link_libraries(${arg_NAME} PRIVATE ${arg_LIBS} GTest::gmock_main)
+  # What tests themselves do costs no time; optimising it costs a third of compiling it. What they call is optimised.
+  target_compile_options(${arg_NAME} PRIVATE $<$<CONFIG:RelWithDebInfo>:-O0>)
   if(arg_DEPENDS)
     add_dependencies(${arg_NAME} ${arg_DEPENDS})
   endif()
