@@ -194,6 +194,7 @@ void LifeCycle::Lease(Message& message, const Message::Lease& lease, Instant now
   queue.leased.emplace(message.position(), &message);
   state_.lease_ends.emplace(std::pair(lease.end, lease.number), &message);
   message.lease = lease;
+  message.last_delivery = lease.number;
   message.state = Message::State::kLeased;
   ++queue.counters.delivered;
   if (message.attempts == 0 && message.id.birth == MessageId::Birth::kReady && message.hops == 0) {

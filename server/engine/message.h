@@ -52,8 +52,9 @@ struct Message {
   CommitNumber commit;  // the latest one that may hold its row; for delivery = committed
 
   // What happened to it.
-  uint32_t attempts = 0;    // that ended; stored
-  std::string last_reason;  // of the last return
+  uint32_t attempts = 0;         // that ended; stored
+  std::string last_reason;       // of the last return
+  DeliveryNumber last_delivery;  // not stored: none when it was not delivered since it came into memory
 
   // state == kLeased only.
   struct Lease {

@@ -38,10 +38,15 @@ Settler::Standing Settler::Judge(const Message& message, const LeaseToken& token
     return token.epoch == epoch && message.lease.number == token.delivery ? Standing::kHolding
                                                                           : Standing::kLost;
   }
-  // Delivered again and given back counts an attempt, unless released unstarted: so the attempts tell.
+  // Delivered again and given back counts an attempt, unless released unstarted. So the attempts tell, and
+  // where they do not, the last delivery does; it is forgotten when the message leaves memory, and then the
+  // token of a delivery that was released passes for that of the next one, if that one's lease has ended.
   const bool moved = message.seq != message.id.seq || message.home == Message::Home::kParkedRow;
   if (moved) return Standing::kLost;
-  if (token.epoch == epoch) return token.attempt == message.attempts ? Standing::kLapsed : Standing::kLost;
+  if (token.epoch == epoch) {
+    const bool is_last = !message.last_delivery || message.last_delivery == token.delivery;
+    return is_last && token.attempt == message.attempts ? Standing::kLapsed : Standing::kLost;
+  }
   // Only the last life's: what an earlier one delivered, that one may have delivered again.
   const bool last_life = token.epoch.value() + 1 == epoch.value();
   return last_life && token.attempt == message.attempts + 1 ? Standing::kEarlierLife : Standing::kLost;

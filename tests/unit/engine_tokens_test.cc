@@ -158,6 +158,19 @@ TEST(Token, OfAReleasedMessageIsWorthNothing) {
   EXPECT_EQ(broker.Queue("orders").ready, 1u);
 }
 
+TEST(Token, OfAReleasedMessageIsWorthNothingAlsoWhenTheNextLeaseOfTheSameAttemptHasEnded) {
+  EngineFixture broker({.lease = 30s});
+  broker.Publish("orders", "a");
+  const Delivery released = broker.Receive("orders").value();
+  EXPECT_TRUE(broker.Release(released).ok());
+  const Delivery lapsed = broker.Receive("orders").value();
+  ASSERT_EQ(lapsed.attempt, released.attempt);
+  broker.Advance(30s);
+
+  ExpectRefused(broker.Ack(released));
+  EXPECT_TRUE(broker.Ack(lapsed).ok());
+}
+
 TEST(Token, OfAPurgedMessageIsNotFound) {
   EngineFixture broker;
   broker.PublishMany("orders", 2);
