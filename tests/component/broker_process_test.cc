@@ -238,6 +238,72 @@ TEST_F(BatondTest, RefusesADirectoryOnAReadOnlyFileSystem) {
   EXPECT_THAT(outcome, Refuses(kExitDataUnusable, data_dir, "read-only"));
 }
 
+// A small disk of its own, which somebody else can fill.
+class SmallDisk {
+ public:
+  explicit SmallDisk(std::string path) : path_(std::move(path)) {
+    std::filesystem::create_directory(path_);
+    mounted_ = mount("none", path_.c_str(), "tmpfs", 0, "size=96m") == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) umount2(path_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+
+  bool mounted() const { return mounted_; }
+  void FillUp() const {
+    std::ofstream filler(filler_path(), std::ios::binary);
+    const std::string chunk(64 << 10, 'x');
+    while (filler.write(chunk.data(), static_cast<std::streamsize>(chunk.size())).flush()) continue;
+  }
+  void MakeRoom() const { std::filesystem::remove(filler_path()); }
+
+ private:
+  std::string filler_path() const { return path_ + "/filler"; }
+
+  const std::string path_;
+  bool mounted_ = false;
+};
+
+// What becomes of a publish, asked again and again until it is this, or 10 s are over.
+absl::Status PublishUntil(Client& client, absl::StatusCode wanted) {
+  const auto deadline = std::chrono::steady_clock::now() + seconds(10);
+  while (true) {
+    const std::vector<Message> one(1, {.body = "more"});
+    const auto answers = client.Publish("orders", one);
+    const absl::Status status = answers.ok() ? answers->front().status() : answers.status();
+    if (status.code() == wanted || std::chrono::steady_clock::now() > deadline) return status;
+  }
+}
+
+TEST_F(BatondTest, RefusesPublishersOfAFullDiskServesConsumersAndRecoversByItself) {
+  const SmallDisk disk(directory_.path() + "/disk");
+  if (!disk.mounted()) GTEST_SKIP() << "needs the right to mount a small file system (root)";
+  BrokerProcess broker({.flags = {"--wal-bytes-max", "8MiB", "--memory-budget", "64MiB"},
+                        .data_dir = directory_.path() + "/disk/data"});
+  ASSERT_EQ(broker.Start(), "");
+  Client client = Connect(broker);
+  ASSERT_TRUE(client.CreateQueue("orders").ok());
+  ASSERT_TRUE(PublishUntil(client, absl::StatusCode::kOk).ok());
+
+  disk.FillUp();
+
+  const absl::Status refused = PublishUntil(client, absl::StatusCode::kResourceExhausted);
+  EXPECT_EQ(refused.code(), absl::StatusCode::kResourceExhausted) << refused;
+  EXPECT_EQ(ReasonOf(refused), "DISK_FULL");
+  const auto received = client.Receive({.queue = "orders"});
+  ASSERT_TRUE(received.ok() && received->size() == 1) << received.status();
+  const std::vector<std::string> tokens(1, received->front().token);
+  const auto acked = client.Ack(tokens);
+  ASSERT_TRUE(acked.ok() && acked->front().ok()) << acked.status();
+
+  disk.MakeRoom();
+
+  EXPECT_TRUE(PublishUntil(client, absl::StatusCode::kOk).ok());
+  EXPECT_EQ(broker.Stop(SIGTERM, kStopMax), kExitStopped) << broker.errors();
+}
+
 // Damaged stores: some messages confirmed one after the other, the broker killed, a byte changed.
 class DamagedStoreTest : public BatondTest {
  protected:
