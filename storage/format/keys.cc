@@ -133,7 +133,7 @@ KeyRange AllOf(RowKind kind) {
 
 KeyRange AllOf(RowKind kind, QueueId queue) {
   KeyRange range{.begin = Start(kind, queue), .end = {}};
-  // Queue numbers end at 2^32 - 2 (QueueRegistry), so the successor exists.
+  // The engine gives queue numbers up to 2^32 - 3 (queue_admin.cc), so the successor exists.
   range.end = Start(kind, QueueId(queue.value() + 1));
   return range;
 }

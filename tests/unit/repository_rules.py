@@ -265,5 +265,16 @@ def links(tree):
     return faults
 
 
+def documented_options(tree):
+    """Every option that server/config.cc declares has its key in docs/operations.md's table of options."""
+    keys = re.findall(r'^\s*\w+Option(?:<\w+>)?\(\s*"(\w+)"', tree.get("server/config.cc", ""), re.MULTILINE)
+    documented = set()
+    for line in tree.get("docs/operations.md", "").split("\n"):
+        if line.startswith("|"):
+            documented.update(re.findall(r"`(\w+)`", line.split("|")[1]))
+    return [f"docs/operations.md: the option {key} is not in the table of options"
+            for key in keys if key not in documented]
+
+
 RULES = (include_direction, third_party_doors, pure_code, banned_calls, listed_sources, markers, machine_paths,
-         lengths, names, links)
+         lengths, names, links, documented_options)

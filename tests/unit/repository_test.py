@@ -30,6 +30,10 @@ class ThisTree(unittest.TestCase):
     def test_scripts_can_be_run(self):
         self.assert_none(rules.scripts(self.tree, lambda path: os.access(ROOT / path, os.X_OK)))
 
+    def test_declares_options_where_they_are_looked_for(self):
+        undocumented = rules.documented_options({**self.tree, "docs/operations.md": ""})
+        self.assertEqual(len(undocumented), self.tree["server/config.cc"].count("&Config::"))
+
 
 class Rule(unittest.TestCase):
     def assert_faults(self, rule, path, *texts):
@@ -117,6 +121,12 @@ class Rule(unittest.TestCase):
         self.assertTrue(rules.links({"docs/a.md": "[x](b.md)"}))
         self.assertTrue(rules.links({"README.md": "[x](docs/)"}))
         self.assertEqual(rules.links({"docs/a.md": "[x](../README.md#top) [y](https://e.org) `[z](q)`", "README.md": ""}), [])
+
+    def test_options_are_documented(self):
+        declared = {"server/config.cc": '  PathOption("data_dir",\n  ChoiceOption<Level>("log_level",'}
+        self.assertEqual(len(rules.documented_options({**declared, "docs/operations.md": "data_dir, `log_level`"})), 2)
+        table = "| `data_dir`, `log_level` | none | words |"
+        self.assertEqual(rules.documented_options({**declared, "docs/operations.md": table}), [])
 
 
 if __name__ == "__main__":
