@@ -34,6 +34,7 @@ inline constexpr uint32_t kPublishCreditMessages = 4'096;  // unconfirmed publis
 inline constexpr size_t kPublishCreditBytes = 8u << 20;    // their bodies; one larger message may stand alone
 inline constexpr uint32_t kCreditMessagesMax = 65'536;     // unsettled deliveries of one subscription
 inline constexpr size_t kCreditBytesDefault = 16u << 20;
+inline constexpr uint64_t kCreditBytesMax = 256u << 20;
 inline constexpr size_t kBatchMessagesMax = 4'096;  // messages in one publish or receive
 inline constexpr size_t kSettleTagsMax = 65'536;    // tags named by one frame's settlements
 inline constexpr size_t kFrameBytesMax = kBodyBytesCeiling + (1u << 20);
@@ -50,8 +51,8 @@ inline constexpr size_t kProducersMax = 100'000;
 inline constexpr size_t kQueuesMax = 100'000;
 inline constexpr size_t kCommitBytesMax = 256u << 20;    // one commit; a single frame stays far below
 inline constexpr size_t kCommitJoinBytesMax = 4u << 20;  // commits joined into one write
-inline constexpr size_t kUncommittedBytesMax =
-    64u << 20;  // handed over and not yet written; then publishes wait
+inline constexpr size_t kUncommittedBytesMax = 64u
+                                               << 20;  // handed over and not yet written; then publishes wait
 inline constexpr size_t kReadsInFlightMax = 256;
 inline constexpr size_t kInboxCommandsMax = 65'536;
 

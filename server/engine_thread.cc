@@ -87,7 +87,7 @@ void EngineThread::RingBells() {
 void EngineThread::HandleShare(Instant now) {
   CommandCost spent;
   while (next_post_ < batch_.posts.size() && spent.steps < options_.turn_steps_max &&
-         spent.bytes < options_.turn_bytes_max) {
+         spent.bytes < options_.turn_bytes_max && !engine_->TurnIsFull()) {
     Post& post = batch_.posts[next_post_++];
     const CommandCost cost = CostOf(post.command);
     spent.steps += cost.steps;

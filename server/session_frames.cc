@@ -272,6 +272,11 @@ absl::StatusOr<DecodedSubscribe> DecodeSubscribe(const v1::Subscribe& subscribe,
         Invalid(reason::kOutOfRange, fmt::format("the credit is {} messages; it must be 1 to {}",
                                                  subscribe.credit_messages(), kCreditMessagesMax));
   }
+  if (subscribe.credit_bytes() > kCreditBytesMax) {
+    decoded.status =
+        Invalid(reason::kOutOfRange, fmt::format("the credit is {} bytes; at most {} are allowed",
+                                                 subscribe.credit_bytes(), kCreditBytesMax));
+  }
   return decoded;
 }
 
@@ -280,6 +285,10 @@ absl::StatusOr<SetCredit> DecodeCredit(const v1::Credit& credit, SessionId sessi
   if (credit.messages() > kCreditMessagesMax) {
     return ProtocolViolation(
         fmt::format("Credit.messages is {}; at most {} are allowed", credit.messages(), kCreditMessagesMax));
+  }
+  if (credit.bytes() > kCreditBytesMax) {
+    return ProtocolViolation(
+        fmt::format("Credit.bytes is {}; at most {} are allowed", credit.bytes(), kCreditBytesMax));
   }
   return SetCredit{.session = session,
                    .subscription = SubscriptionId(credit.subscription()),

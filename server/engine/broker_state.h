@@ -70,6 +70,9 @@ struct BrokerState {
   std::vector<Queue*> to_dispatch;
   std::vector<Queue*> awaiting_commit;  // delivery = committed, its head not yet committed
   std::vector<ReadRequest> reads;       // to start at the end of this turn
+  // Work that waits for later turns, in order, because this turn's commit is large enough already: a nack or
+  // the end of a session may write many large bodies again.
+  std::deque<absl::AnyInvocable<void(Instant now)>> put_off;
   std::deque<std::pair<CommitNumber, size_t>> uncommitted;  // handed over, not yet written: bytes each
   size_t uncommitted_bytes = 0;
   bool disk_low = false;
@@ -80,6 +83,8 @@ struct BrokerState {
   LatencyHistogram publish_to_deliver;
 
   Seq NextSeq();
+
+  bool CommitIsFull() const { return turn.commit().bytes() >= options.turn_commit_bytes; }
 
   Queue* FindQueue(std::string_view name) {
     const auto found = queues.find(name);

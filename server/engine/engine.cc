@@ -62,6 +62,8 @@ struct Engine::Parts {
   void Route(GetMessage& command, Instant now) { browser.Handle(command, now); }
   void Route(DeleteMessage& command, Instant now) { browser.Handle(command, now); }
 
+  bool MayTakePutOff() const;
+  void TakePutOff(Instant now);
   void EndLeases(Instant now);
   void ForgetIdleProducers(Instant now);
   void WriteLedgers(Instant now);
@@ -129,8 +131,23 @@ void Engine::OnRead(ReadResult result, Instant now) {
 
 void Engine::OnDiskState(DiskState disk) { parts_->state.disk_low = disk == DiskState::kLow; }
 
+// Not while the store is behind: its progress brings the next turn.
+bool Engine::Parts::MayTakePutOff() const {
+  return !state.put_off.empty() && state.uncommitted_bytes <= state.options.uncommitted_bytes_max;
+}
+
+void Engine::Parts::TakePutOff(Instant now) {
+  while (MayTakePutOff() && !state.CommitIsFull()) {
+    auto work = std::move(state.put_off.front());
+    state.put_off.pop_front();
+    work(now);
+  }
+}
+
+bool Engine::TurnIsFull() const { return parts_->state.CommitIsFull(); }
+
 void Engine::Parts::EndLeases(Instant now) {
-  while (!state.lease_ends.empty() && state.lease_ends.begin()->first.first <= now) {
+  while (!state.lease_ends.empty() && state.lease_ends.begin()->first.first <= now && !state.CommitIsFull()) {
     life_cycle.Return(*state.lease_ends.begin()->second, ReturnCause::kLeaseEnded, std::nullopt,
                       "lease ended", now);
   }
@@ -170,6 +187,7 @@ Instant Engine::Parts::NextDue() const {
 Engine::Turn Engine::EndTurn(Instant now) {
   Parts& parts = *parts_;
   BrokerState& state = parts.state;
+  parts.TakePutOff(now);
   parts.publisher.TakeWaiting(now);
   parts.EndLeases(now);
   parts.residency.WakeDue(now);
@@ -194,7 +212,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
   }
   turn.reads.swap(state.reads);
   turn.waiting_publish_bytes = parts.publisher.WaitingBytes();
-  turn.next_due = parts.publisher.HasRunnable() ? now : parts.NextDue();
+  turn.next_due = parts.publisher.HasRunnable() || parts.MayTakePutOff() ? now : parts.NextDue();
   return turn;
 }
 

@@ -29,6 +29,7 @@ struct EngineOptions {
   size_t chunk_rows = 4'096;        // of one read-ahead
   size_t chunk_bytes = 1u << 20;
   size_t uncommitted_bytes_max = kUncommittedBytesMax;  // handed over, not yet written; then publishes wait
+  size_t turn_commit_bytes = 16u << 20;                 // then what rewrites bodies waits for the next turn
 };
 
 // Sees each arrow of a message's life as it is taken, for tests. Optional.
@@ -67,6 +68,8 @@ class Engine {
                            // failed commit
   };
   Turn EndTurn(Instant now);
+  // Its commit is large enough: what else there is to handle is better left for the next one.
+  bool TurnIsFull() const;
 
  private:
   struct Parts;

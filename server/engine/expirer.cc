@@ -13,7 +13,8 @@ constexpr Duration kLookahead = std::chrono::seconds(1);
 }  // namespace
 
 void Expirer::FireDue(Instant now) {
-  while (!state_.expiry.empty() && state_.expiry.begin()->first.deadline <= now && reads_.HasRoom()) {
+  while (!state_.expiry.empty() && state_.expiry.begin()->first.deadline <= now && reads_.HasRoom() &&
+         !state_.CommitIsFull()) {
     const auto first = state_.expiry.begin();
     const ExpiryPosition position = first->first;
     const MessageId id = first->second;

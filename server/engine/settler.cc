@@ -8,6 +8,9 @@
 namespace baton {
 namespace {
 
+// Of tokens whose message is not in memory. More would keep everybody's reads waiting.
+constexpr size_t kSearchesMax = 4'096;
+
 absl::Status LeaseLost(const LeaseToken& token) {
   return MakeError(
       absl::StatusCode::kFailedPrecondition, reason::kLeaseLost,
@@ -101,11 +104,35 @@ void Settler::Handle(const SettleTags& command, Instant now) {
   for (const TagRange& range : command.tags) {
     const uint64_t further =
         range.last - range.first;  // counted, for `last` may be the largest number there is
-    for (uint64_t i = 0; i <= further; ++i)
-      SettleTag(session, number, range.first + i, command.settlement, now);
+    for (uint64_t i = 0; i <= further; ++i) {
+      const uint64_t tag = range.first + i;
+      if (MustWait(command.settlement)) {
+        PutOff(session, number, tag, command.settlement);
+      } else {
+        SettleTag(session, number, tag, command.settlement, now);
+      }
+    }
   }
   session.settlements.back().decided_all = true;
   Conclude(session, number);
+}
+
+// What may write a body again waits for the next turn when this one's commit is large.
+bool Settler::MustWait(const Settlement& settlement) const {
+  const bool rewrites = settlement.kind == SettleKind::kNack || settlement.kind == SettleKind::kDeadLetter;
+  return rewrites && state_.CommitIsFull();
+}
+
+void Settler::PutOff(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement) {
+  ++session.settlements[number - session.first_settlement].undecided;
+  state_.put_off.emplace_back([this, id = session.id, number, tag, settlement](Instant now) {
+    const auto found = state_.sessions.find(id);
+    if (found == state_.sessions.end()) return;  // its end gave the lease back
+    Session& still = *found->second;
+    --still.settlements[number - still.first_settlement].undecided;
+    SettleTag(still, number, tag, settlement, now);
+    Conclude(still, number);
+  });
 }
 
 void Settler::SettleTag(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement,
@@ -205,18 +232,32 @@ void Settler::Flush() {
 
 void Settler::ReturnAll(Session& session, Instant now) {
   for (const auto& [tag, delivery] : session.unsettled) {
-    Message* message = state_.FindResident(delivery.id.seq);
-    if (message == nullptr || message->state != Message::State::kLeased ||
-        message->lease.number != delivery.number)
-      continue;
-    life_cycle_.Return(*message, ReturnCause::kConsumerGone, std::nullopt, "consumer gone", now);
+    if (state_.CommitIsFull()) {
+      state_.put_off.emplace_back([this, delivery = delivery](Instant later) { ReturnOne(delivery, later); });
+    } else {
+      ReturnOne(delivery, now);
+    }
   }
   session.unsettled.clear();
+}
+
+void Settler::ReturnOne(const Unsettled& delivery, Instant now) {
+  Message* message = state_.FindResident(delivery.id.seq);
+  if (message == nullptr || message->state != Message::State::kLeased ||
+      message->lease.number != delivery.number)
+    return;
+  life_cycle_.Return(*message, ReturnCause::kConsumerGone, std::nullopt, "consumer gone", now);
 }
 
 // ---- By token.
 
 void Settler::Handle(const SettleTokens& command, Instant now) {
+  if (command.call && locator_.pending() >= kSearchesMax) {
+    state_.outputs->Answer(command.call,
+                           MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+                                     "too many tokens are being looked up on disk: try again shortly"));
+    return;
+  }
   auto batch = std::make_shared<TokenBatch>();
   batch->call = command.call;
   batch->reply.results.resize(command.tokens.size());
@@ -233,26 +274,35 @@ void Settler::Handle(const SettleTokens& command, Instant now) {
       --batch->undecided;
       continue;
     }
-    locator_.Find(
-        token->id, now,
-        [this, batch, i, token = *token, settlement = command.settlement](Message* message, Instant at) {
-          Duration lease = settlement.lease;
-          if (lease == Duration(0))
-            lease = message != nullptr ? message->queue->config.lease : Duration(kLeaseDefault);
-          Outcome outcome = Decide(message, token, settlement, lease, at);
-          batch->reply.results[i] = std::move(outcome.status);
-          if (message == nullptr) {
-            // A client whose connection broke after its ack takes "gone" for the ack's answer: by then what
-            // took the message away must be as durable as an ack's answer promises.
-            outcome.wrote = true;
-            outcome.promise = Promise::kSynced;
-          }
-          batch->wrote |= outcome.wrote;
-          if (outcome.wrote && outcome.promise == Promise::kSynced) batch->promise = Promise::kSynced;
-          if (--batch->undecided == 0) Finish(batch);
-        });
+    if (MustWait(command.settlement)) {
+      state_.put_off.emplace_back([this, batch, i, token = *token, how = command.settlement](Instant later) {
+        SettleToken(batch, i, token, how, later);
+      });
+    } else {
+      SettleToken(batch, i, *token, command.settlement, now);
+    }
   }
   if (--batch->undecided == 0) Finish(batch);
+}
+
+void Settler::SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index, const LeaseToken& token,
+                          const Settlement& settlement, Instant now) {
+  locator_.Find(token.id, now, [this, batch, index, token, settlement](Message* message, Instant at) {
+    Duration lease = settlement.lease;
+    if (lease == Duration(0))
+      lease = message != nullptr ? message->queue->config.lease : Duration(kLeaseDefault);
+    Outcome outcome = Decide(message, token, settlement, lease, at);
+    batch->reply.results[index] = std::move(outcome.status);
+    if (message == nullptr) {
+      // A client whose connection broke after its ack takes "gone" for the ack's answer: by then what took
+      // the message away must be as durable as an ack's answer promises.
+      outcome.wrote = true;
+      outcome.promise = Promise::kSynced;
+    }
+    batch->wrote |= outcome.wrote;
+    if (outcome.wrote && outcome.promise == Promise::kSynced) batch->promise = Promise::kSynced;
+    if (--batch->undecided == 0) Finish(batch);
+  });
 }
 
 void Settler::Finish(const std::shared_ptr<TokenBatch>& batch) {

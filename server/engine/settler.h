@@ -36,10 +36,15 @@ class Settler {
   Outcome Decide(Message* message, const LeaseToken& token, const Settlement& settlement, Duration lease,
                  Instant now);
 
+  bool MustWait(const Settlement& settlement) const;
+  void PutOff(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement);
+  void ReturnOne(const Unsettled& delivery, Instant now);
   void SettleTag(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement, Instant now);
   void Record(SessionId session, uint64_t number, uint64_t tag, Outcome outcome);
   void Conclude(Session& session, uint64_t number);
   void MarkReady(SessionId session, uint64_t number);
+  void SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index, const LeaseToken& token,
+                   const Settlement& settlement, Instant now);
   void Finish(const std::shared_ptr<TokenBatch>& batch);
 
   BrokerState& state_;

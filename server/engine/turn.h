@@ -18,6 +18,7 @@ namespace baton {
 class Turn {
  public:
   Commit& commit() { return commit_; }
+  const Commit& commit() const { return commit_; }
   // Something was (or, at the end of the turn, will be) written for a queue with this promise.
   void Require(Promise promise) {
     dirty_ = true;

@@ -183,7 +183,7 @@ bool HostileSession::Subscribe(uint64_t subscription, const std::string& queue, 
   subscribe->set_subscription(subscription);
   subscribe->set_queue(queue);
   subscribe->set_credit_messages(credit);
-  subscribe->set_credit_bytes(std::numeric_limits<uint64_t>::max());
+  subscribe->set_credit_bytes(kCreditBytesMax);
   return Say(frame);
 }
 

@@ -51,7 +51,8 @@ void EngineFixture::StartEngine() {
   epoch_ = Epoch(epoch_.value() + 1);
   EngineOptions engine_options{.epoch = epoch_,
                                .chunk_rows = options_.chunk_rows,
-                               .uncommitted_bytes_max = options_.uncommitted_bytes_max};
+                               .uncommitted_bytes_max = options_.uncommitted_bytes_max,
+                               .turn_commit_bytes = options_.turn_commit_bytes};
   if (options_.window_messages != 0)
     engine_options.window_bytes = options_.window_messages * (sizeof(Message) + 180);
   engine_ = std::make_unique<Engine>(engine_options, static_cast<Outputs*>(this));
@@ -123,6 +124,7 @@ void EngineFixture::ComeToRest() {
     BATON_CHECK_LT(round, 100'000) << "the engine does not come to rest";
     Engine::Turn turn = engine_->EndTurn(now_);
     BATON_CHECK(turn.failure.ok()) << turn.failure;
+    largest_commit_ = std::max(largest_commit_, turn.commit.bytes());
     if (turn.number) store_.Submit(turn.number, std::move(turn.commit), turn.promise);
     reads_started_ += turn.reads.size();
     for (ReadRequest& read : turn.reads) store_.Read(std::move(read));

@@ -75,6 +75,7 @@ struct EngineFixtureOptions {
   size_t window_messages = 0;  // small ones that fit in memory; 0 = more than any test has
   size_t chunk_rows = 4'096;
   size_t uncommitted_bytes_max = kUncommittedBytesMax;
+  size_t turn_commit_bytes = 16u << 20;
 };
 
 class EngineFixture : private Outputs {
@@ -129,6 +130,8 @@ class EngineFixture : private Outputs {
   // Deliveries since the last call.
   std::vector<Delivery> Take(SessionId session);
   // Returns the settlement's number.
+  // Bytes of the largest commit so far.
+  size_t largest_commit() const { return largest_commit_; }
   uint64_t SettleTags(SessionId session, std::vector<TagRange> tags, const Settlement& settlement = {});
   const SessionLog& Log(SessionId session) const { return sessions_.at(session); }
 
@@ -196,6 +199,7 @@ class EngineFixture : private Outputs {
   std::unique_ptr<Engine> engine_;
   Epoch epoch_;
   Instant now_ = InstantFromMicros(1'700'000'000'000'000);
+  size_t largest_commit_ = 0;
   Instant next_due_ = kNever;
   CommitNumber reported_written_;
   CommitNumber reported_synced_;

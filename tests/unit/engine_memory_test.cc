@@ -48,6 +48,53 @@ TEST(Memory, StaysWithinItsBudgetWhileABacklogIsDrained) {
   }
 }
 
+// What comes back at once, and each body is written again: to a later due time, or to another queue.
+class ManyLargeBodies : public testing::Test {
+ protected:
+  static constexpr size_t kTurnBytes = 10'000;
+  static constexpr size_t kLimit = 2 * kTurnBytes;
+  ManyLargeBodies() { broker.Advance(1ms); }
+
+  SessionId Hold() {
+    const SessionId session = broker.Connect();
+    broker.Subscribe(session, "orders", {.lease = 30s, .credit_messages = 100});
+    for (int i = 0; i < 100; ++i) broker.Publish("orders", std::string(1'000, 'x'));
+    EXPECT_EQ(broker.Queue("orders").leased, 100u);
+    return session;
+  }
+  EngineFixture broker{{.backoff = 1h}, {.turn_commit_bytes = kTurnBytes}};
+};
+
+TEST_F(ManyLargeBodies, OfASessionThatEndsComeBackInSeveralCommits) {
+  const SessionId session = Hold();
+  broker.Disconnect(session);
+  EXPECT_EQ(broker.Queue("orders").delayed, 100u);
+  EXPECT_LT(broker.largest_commit(), kLimit);
+}
+
+TEST_F(ManyLargeBodies, ThatAreNackedTogetherComeBackInSeveralCommits) {
+  const SessionId session = Hold();
+  broker.SettleTags(session, {{1, 100}}, {.kind = SettleKind::kNack});
+  EXPECT_EQ(broker.Queue("orders").delayed, 100u);
+  EXPECT_EQ(broker.Log(session).settled_through, 1u);
+  EXPECT_LT(broker.largest_commit(), kLimit);
+}
+
+TEST_F(ManyLargeBodies, WhoseLeasesEndTogetherComeBackInSeveralCommits) {
+  Hold();
+  broker.Advance(30s);
+  EXPECT_EQ(broker.Queue("orders").delayed, 100u);
+  EXPECT_LT(broker.largest_commit(), kLimit);
+}
+
+TEST_F(ManyLargeBodies, OfASessionThatEndsWhileItsNackIsCarriedOutComeBackOnce) {
+  const SessionId session = Hold();
+  broker.SettleTags(session, {{1, 100}}, {.kind = SettleKind::kNack});
+  broker.Disconnect(session);
+  EXPECT_EQ(broker.Queue("orders").delayed, 100u);
+  EXPECT_EQ(broker.Queue("orders").leased, 0u);
+}
+
 TEST(Memory, StaysWithinItsBudgetWithManyQueues) {
   EngineFixture broker({}, kSmall);
   for (int q = 0; q < 30; ++q) {

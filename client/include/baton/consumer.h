@@ -52,7 +52,7 @@ struct ConsumerOptions {
   // Deliveries held and not settled at a time, 1 to 65,536; 0 = 2 × handler_threads. More buys throughput for
   // small messages and costs fairness: what is buffered here is not with another consumer.
   uint32_t credit = 0;
-  uint64_t credit_bytes = 0;           // 0 = 16 MiB
+  uint64_t credit_bytes = 0;           // 0 = 16 MiB, at most 256 MiB
   std::chrono::milliseconds lease{0};  // 100 ms to 12 h; 0 = the queue's default
   // Extend leases for as long as a handler runs (or a received delivery is unsettled), but no longer than
   // extend_max.
