@@ -81,6 +81,7 @@ struct Broker::Parts {
   std::optional<BrokerInspector> inspector;
   std::unique_ptr<HttpServer> http;
   bool running = false;
+  absl::Status end_reason = StoppingError();  // the engine's thread's, until it has ended
   std::atomic<bool> store_failed{false};
 };
 
@@ -93,7 +94,8 @@ const std::vector<std::string>& Broker::listening() const { return parts_->facts
 void Broker::Parts::OnStoreFailure(const absl::Status& why) {
   store_failed = true;
   options.log->Error("store failed", {{"error", std::string(why.message())}});
-  grpc->EndAll(StoreFailedError(why));
+  end_reason = StoreFailedError(why);
+  grpc->EndAll(end_reason);
   if (options.on_store_failure) options.on_store_failure(why);
 }
 
@@ -220,10 +222,11 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(Options options) {
 
 void Broker::Stop() {
   if (!std::exchange(parts_->running, false)) return;
-  parts_->http.reset();
   parts_->grpc->StopAccepting();
+  parts_->http.reset();
   parts_->thread->Stop();
-  if (!parts_->store_failed) parts_->grpc->EndAll(StoppingError());
+  // After a failure of the store too: that ended who was there then, and nobody answers who came afterwards.
+  parts_->grpc->EndAll(parts_->end_reason);
   parts_->grpc->Shutdown(kGoAwayGrace);
   parts_->store->Stop();
 }

@@ -33,6 +33,7 @@ class StopRequest {
     // Before any thread is started, so that all of them leave the signals to the descriptor.
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);  // a limit on the size of files: a write that fails, not the end on the spot
     signals_ = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   }

@@ -4,15 +4,20 @@
 #include <netinet/in.h>
 #include <signal.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/check.h"
@@ -302,6 +307,65 @@ TEST_F(BatondTest, RefusesPublishersOfAFullDiskServesConsumersAndRecoversByItsel
 
   EXPECT_TRUE(PublishUntil(client, absl::StatusCode::kOk).ok());
   EXPECT_EQ(broker.Stop(SIGTERM, kStopMax), kExitStopped) << broker.errors();
+}
+
+// Threads that make a call again and again, each on a connection of its own, until they are stopped.
+class Callers {
+ public:
+  using Call = std::function<void(Client&)>;
+  ~Callers() { Stop(); }
+  void Add(Client client, Call call) {
+    threads_.emplace_back([this, client = std::move(client), call = std::move(call)]() mutable {
+      while (!stopping_) call(client);
+    });
+  }
+  void Stop() {
+    stopping_ = true;
+    threads_.clear();
+  }
+
+ private:
+  std::atomic<bool> stopping_{false};
+  std::vector<std::jthread> threads_;
+};
+
+// From now on the process may write no file past this offset.
+bool LimitFiles(pid_t pid, uint64_t bytes) {
+  const rlimit limit{.rlim_cur = bytes, .rlim_max = bytes};
+  return prlimit(pid, RLIMIT_FSIZE, &limit, nullptr) == 0;
+}
+
+TEST_F(BatondTest, EndsInTimeWhenItsDiskFailsAndNoUnaryCallKeepsItWaiting) {
+  constexpr uint64_t kLogBytes = 256 << 10;  // more than its own log lines, which are a file here too
+  BrokerProcess broker({.flags = {"--http", "127.0.0.1:0"}});
+  ASSERT_EQ(broker.Start(), "");
+  Client client = Connect(broker);
+  ASSERT_TRUE(client.CreateQueue("orders").ok());
+  ASSERT_TRUE(client.CreateQueue("empty").ok());
+  const std::vector<Message> large(1, {.body = std::string(kLogBytes, 'x')});
+  ASSERT_TRUE(client.Publish("orders", large)->front().ok());
+
+  std::atomic<uint64_t> confirmed{1};
+  Callers callers;
+  for (int i = 0; i < 4; ++i) {
+    callers.Add(Connect(broker), [&confirmed](Client& publisher) {
+      const std::vector<Message> one(1, {.body = "more"});
+      const auto answers = publisher.Publish("orders", one);
+      if (answers.ok() && answers->front().ok()) ++confirmed;
+    });
+    callers.Add(Connect(broker), [](Client& receiver) {
+      receiver.Receive({.queue = "empty", .wait = seconds(30)}).status().IgnoreError();
+    });
+  }
+  ASSERT_TRUE(LimitFiles(broker.process().pid(), kLogBytes));
+
+  EXPECT_EQ(broker.process().Wait(kStopMax), kExitStoreFailed) << broker.errors();
+  broker.Kill();
+  callers.Stop();
+  EXPECT_THAT(broker.errors(), HasSubstr("store failed"));
+
+  ASSERT_EQ(broker.Start(), "");
+  EXPECT_GE(Connect(broker).GetQueue("orders")->counts.ready, confirmed);
 }
 
 // Damaged stores: some messages confirmed one after the other, the broker killed, a byte changed.
