@@ -104,8 +104,12 @@ void Browser::AnswerPage(const ListMessages& command, const ReadResult& result) 
                                   : result.rows.back().key;
   if (command.state == MessageState::kReady) AddDueMessages(*queue, command, through, rows);
   MessagePage page;
-  for (auto& [key, info] : rows) page.messages.push_back(std::move(info));
   if (!result.end_reached && !result.rows.empty()) page.after = result.rows.back().key;
+  if (rows.size() > command.limit) {
+    rows.resize(command.limit);
+    page.after = rows.back().first;
+  }
+  for (auto& [key, info] : rows) page.messages.push_back(std::move(info));
   state_.outputs->Answer(command.call, Reply(std::move(page)));
 }
 
@@ -113,14 +117,19 @@ void Browser::AnswerPage(const ListMessages& command, const ReadResult& result) 
 void Browser::AddDueMessages(Queue& queue, const ListMessages& command, const std::string& through,
                              std::vector<std::pair<std::string, MessageInfo>>& rows) {
   if (queue.due_homes.empty()) return;
+  std::vector<std::pair<std::string, const Message*>> due;
   const auto add = [&](const Message& message) {
     if (message.home != Message::Home::kDelayedRow) return;
     std::string key = ReadyKey(queue.number, message.position());
-    if (key > command.after && key <= through)
-      rows.emplace_back(std::move(key), Describe(message, command.body_bytes_max));
+    if (key > command.after && key <= through) due.emplace_back(std::move(key), &message);
   };
   for (const auto& [position, message] : queue.ready) add(*message);
   for (const auto& [position, message] : queue.leased) add(*message);
+  std::sort(due.begin(), due.end());
+  // There may be very many; one too many says that there are more.
+  if (due.size() > command.limit + 1) due.resize(command.limit + 1);
+  for (auto& [key, message] : due)
+    rows.emplace_back(std::move(key), Describe(*message, command.body_bytes_max));
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
 }
 

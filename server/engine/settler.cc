@@ -52,7 +52,9 @@ Settler::Standing Settler::Judge(const Message& message, const LeaseToken& token
   }
   // Only the last life's: what an earlier one delivered, that one may have delivered again.
   const bool last_life = token.epoch.value() + 1 == epoch.value();
-  return last_life && token.attempt == message.attempts + 1 ? Standing::kEarlierLife : Standing::kLost;
+  const bool since = static_cast<bool>(message.last_delivery);  // delivered in this life, and released
+  return last_life && !since && token.attempt == message.attempts + 1 ? Standing::kEarlierLife
+                                                                      : Standing::kLost;
 }
 
 Settler::Outcome Settler::Decide(Message* found, const LeaseToken& token, const Settlement& settlement,

@@ -72,11 +72,29 @@ TEST(Browse, ShowsADueMessageAmongTheReadyOnesOnceOnly) {
   EXPECT_THAT(BodiesOf(broker.List("orders", MessageState::kReady)), ElementsAre("a", "was delayed", "b"));
   EXPECT_THAT(BodiesOf(broker.List("orders", MessageState::kDelayed)), IsEmpty());
 
-  const MessagePage first = broker.List("orders", MessageState::kReady, /*limit=*/1);
-  const MessagePage second = broker.List("orders", MessageState::kReady, /*limit=*/1, first.after);
-  std::vector<std::string> both = BodiesOf(first);
-  for (const std::string& body : BodiesOf(second)) both.push_back(body);
-  EXPECT_THAT(both, ElementsAre("a", "was delayed", "b"));
+  std::vector<std::string> bodies;
+  MessagePage page;
+  do {
+    page = broker.List("orders", MessageState::kReady, /*limit=*/1, page.after);
+    EXPECT_LE(page.messages.size(), 1u);
+    for (const std::string& body : BodiesOf(page)) bodies.push_back(body);
+  } while (!page.after.empty());
+  EXPECT_THAT(bodies, ElementsAre("a", "was delayed", "b"));
+}
+
+TEST(Browse, OfManyDueMessagesKeepsToThePageSize) {
+  EngineFixture broker;
+  for (int i = 0; i < 50; ++i) broker.Publish("orders", std::to_string(i), {.delay = 1s});
+  broker.Advance(1s);
+
+  const MessagePage first = broker.List("orders", MessageState::kReady, /*limit=*/10);
+  const MessagePage rest = broker.List("orders", MessageState::kReady, /*limit=*/100, first.after);
+
+  EXPECT_EQ(first.messages.size(), 10u);
+  EXPECT_EQ(first.messages.front().body, "0");
+  EXPECT_EQ(rest.messages.size(), 40u);
+  EXPECT_EQ(rest.messages.front().body, "10");
+  EXPECT_EQ(rest.after, "");
 }
 
 TEST(Browse, CutsBodiesAndSaysTheirSize) {

@@ -246,6 +246,16 @@ TEST(Token, OfTheLifeBeforeCannotBeExtended) {
   EXPECT_TRUE(broker.Release(held).ok());
 }
 
+TEST(Token, OfTheLifeBeforeIsRefusedAlsoWhenTheDeliveryInThisOneWasReleased) {
+  EngineFixture broker;
+  broker.Publish("orders", "a");
+  const Delivery before = broker.Receive("orders").value();
+  broker.Restart();
+  EXPECT_TRUE(broker.Release(broker.Receive("orders").value()).ok());
+
+  ExpectRefused(broker.Ack(before));
+}
+
 TEST(Token, OfTheLifeBeforeIsRefusedOnceTheMessageIsDeliveredInThisOne) {
   EngineFixture broker({.lease = 30s});
   broker.Publish("orders", "a");
