@@ -6,6 +6,8 @@
 #include <optional>
 #include <utility>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
 #include "base/error.h"
 #include "base/runtime_dir.h"
 #include "server/broker_facts.h"
@@ -64,8 +66,10 @@ struct Broker::Parts {
   absl::Status OpenStore();
   absl::Status StartTransports();
   absl::Status StartHttp();
+  HttpServer::Page Make(HttpServer::Page (Parts::*page)()) ABSL_LOCKS_EXCLUDED(pages_mutex);
   HttpServer::Page Metrics();
   HttpServer::Page Health();
+  void EndPages() ABSL_LOCKS_EXCLUDED(pages_mutex);
 
   const Options options;
   const MemoryBudget budget;
@@ -79,6 +83,8 @@ struct Broker::Parts {
   std::optional<EngineThread> thread;
   std::unique_ptr<GrpcServer> grpc;
   std::optional<BrokerInspector> inspector;
+  absl::Mutex pages_mutex;  // shared by pages while they are made: they ask the engine's thread
+  bool pages_ended ABSL_GUARDED_BY(pages_mutex) = false;
   std::unique_ptr<HttpServer> http;
   bool running = false;
   absl::Status end_reason = StoppingError();  // the engine's thread's, until it has ended
@@ -180,14 +186,26 @@ absl::Status Broker::Parts::StartHttp() {
   if (options.config.http.empty()) return absl::OkStatus();
   inspector.emplace(&facts, &*thread);
   const TcpAddress address = *ParseTcpAddress(options.config.http);
-  auto started = HttpServer::Start(
-      address, {{"/metrics", [this] { return Metrics(); }}, {"/healthz", [this] { return Health(); }}});
+  auto started = HttpServer::Start(address, {{"/metrics", [this] { return Make(&Parts::Metrics); }},
+                                             {"/healthz", [this] { return Make(&Parts::Health); }}});
   if (!started.ok()) return started.status();
   http = *std::move(started);
   TcpAddress bound = address;
   bound.port = static_cast<uint16_t>(http->port());
   facts.listening.push_back("http://" + bound.ToText());
   return absl::OkStatus();
+}
+
+HttpServer::Page Broker::Parts::Make(HttpServer::Page (Parts::*page)()) {
+  const absl::ReaderMutexLock lock(&pages_mutex);
+  if (pages_ended) return {.status = 503, .text = "the broker is stopping\n"};
+  return (this->*page)();
+}
+
+// Waits for those that are being made.
+void Broker::Parts::EndPages() {
+  const absl::MutexLock lock(&pages_mutex);
+  pages_ended = true;
 }
 
 HttpServer::Page Broker::Parts::Metrics() {
@@ -223,12 +241,13 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(Options options) {
 void Broker::Stop() {
   if (!std::exchange(parts_->running, false)) return;
   parts_->grpc->StopAccepting();
-  parts_->http.reset();
+  parts_->EndPages();
   parts_->thread->Stop();
   // After a failure of the store too: that ended who was there then, and nobody answers who came afterwards.
   parts_->grpc->EndAll(parts_->end_reason);
   parts_->grpc->Shutdown(kGoAwayGrace);
   parts_->store->Stop();
+  parts_->http.reset();  // the last, because the library takes up to two seconds for it
 }
 
 }  // namespace baton
