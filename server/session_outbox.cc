@@ -195,15 +195,6 @@ void SessionOutbox::Settled(uint64_t through, const std::vector<SettleFailure>& 
   }
 }
 
-void SessionOutbox::PublishCredit(uint32_t messages, uint64_t bytes) {
-  absl::MutexLock lock(&mutex_);
-  v1::ServerFrame* frame = Open();
-  if (frame == nullptr) return;
-  frame->mutable_publish_credit()->set_messages(messages);
-  frame->mutable_publish_credit()->set_bytes(bytes);
-  Grow(kSmallEntryBytes);
-}
-
 bool SessionOutbox::GoAway(const absl::Status& why, Duration retry_after) {
   absl::MutexLock lock(&mutex_);
   v1::ServerFrame* frame = Open();

@@ -50,7 +50,6 @@ class SessionOutbox {
   bool TakeResumed();
   void Confirm(const ConfirmRun& run);
   void Settled(uint64_t through, const std::vector<SettleFailure>& failures);
-  void PublishCredit(uint32_t messages, uint64_t bytes);
   // The last word: what is appended afterwards is dropped, and so is a second one. Says whether this was the
   // first.
   bool GoAway(const absl::Status& why, Duration retry_after);
