@@ -125,14 +125,19 @@ TEST(Inbox, LeavesPostsWhereTheyAreUntilTheLastOnesAreHandled) {
 TEST(Inbox, WakesAThreadThatWaits) {
   Inbox inbox({});
   Inbox::Batch batch;
+  size_t taken = 0;
   std::thread engine([&] {
-    while (!batch.stop) inbox.Take(batch, seconds(60));
+    while (!batch.stop) {
+      inbox.Take(batch, seconds(60));
+      taken += batch.posts.size();
+      batch.posts.clear();  // the stop comes after them, with an empty batch
+    }
   });
   auto posts = Growing();
   EXPECT_TRUE(inbox.TryPost(posts));
   inbox.PostStop();
   engine.join();
-  EXPECT_THAT(batch.posts, SizeIs(1));
+  EXPECT_EQ(taken, 1u);
 }
 
 TEST(Inbox, ReturnsWhenTheWaitIsOver) {
