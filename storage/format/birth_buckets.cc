@@ -31,7 +31,7 @@ void BirthBuckets::Add(Instant born) {
   }
   // Behind everything that the bucket before has counted: mostly the newest, but messages come from other
   // queues, too.
-  buckets_.insert(buckets_.begin() + index + 1, {.start = born, .last = born, .count = 1});
+  buckets_.insert(buckets_.begin() + (index + 1), {.start = born, .last = born, .count = 1});
   if (buckets_.size() > kBucketsMax) MergeCheapest();
 }
 

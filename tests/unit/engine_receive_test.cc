@@ -19,9 +19,9 @@ CallId StartWaiting(EngineFixture& broker, Duration wait, uint32_t messages_max 
 }
 
 std::vector<std::string> Bodies(EngineFixture& broker, CallId call) {
+  const auto reply = std::get<ReceiveReply>(broker.TakeAnswer(call).value());
   std::vector<std::string> bodies;
-  for (const ReceivedMessage& message : std::get<ReceiveReply>(broker.TakeAnswer(call).value()).messages)
-    bodies.push_back(message.body);
+  for (const ReceivedMessage& message : reply.messages) bodies.push_back(message.body);
   return bodies;
 }
 
