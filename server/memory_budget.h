@@ -1,4 +1,4 @@
-// How memory_budget is divided. Each share is a bound that its owner keeps; what is not counted here (code,
+// How memory_budget is divided. Each share is a bound that its owner keeps, but for leased messages; what is not counted here (code,
 // stacks, gRPC's buffers, the allocator's slack) is why a process takes up to about 1.7 times the budget.
 #pragma once
 
@@ -8,7 +8,7 @@
 namespace baton {
 
 struct MemoryBudget {
-  size_t windows = 0;      // the engine: resident messages, leased ones included
+  size_t windows = 0;      // the engine: resident messages; leased ones count, and are not given up for it
   size_t store = 0;        // memtables, block cache, indexes
   size_t uncommitted = 0;  // commits handed over and not yet written
   size_t inbox = 0;        // posted and not yet handled
