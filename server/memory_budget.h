@@ -1,5 +1,6 @@
-// How memory_budget is divided. Each share is a bound that its owner keeps, but for leased messages; what is not counted here (code,
-// stacks, gRPC's buffers, the allocator's slack) is why a process takes up to about 1.7 times the budget.
+// How memory_budget is divided. Each share is a bound that its owner keeps, but for leased messages; what is
+// not counted here (code, stacks, gRPC's buffers, the allocator's slack) is why a process takes up to
+// about 1.7 times the budget.
 #pragma once
 
 #include <cstddef>
