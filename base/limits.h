@@ -33,6 +33,7 @@ inline constexpr size_t kSubscriptionsPerSessionMax = 1'024;
 inline constexpr uint32_t kPublishCreditMessages = 4'096;  // unconfirmed publishes a session may have
 inline constexpr size_t kPublishCreditBytes = 8u << 20;    // their bodies; one larger message may stand alone
 inline constexpr uint32_t kCreditMessagesMax = 65'536;     // unsettled deliveries of one subscription
+inline constexpr size_t kUnsettledPerSessionMax = 262'144;  // of all its subscriptions, also ended ones
 inline constexpr size_t kCreditBytesDefault = 16u << 20;
 inline constexpr uint64_t kCreditBytesMax = 256u << 20;
 inline constexpr size_t kBatchMessagesMax = 4'096;  // messages in one publish or receive
@@ -46,6 +47,8 @@ inline constexpr uint32_t kProducerWindow =
     1'024;  // accepted sequences the broker remembers behind the highest
 inline constexpr std::chrono::hours kProducerIdle{24 * 7};
 inline constexpr size_t kProducersMax = 100'000;
+// At the limit the longest idle one is forgotten, but for those that were used within
+inline constexpr std::chrono::minutes kProducerIdleMin{10};
 
 // The broker.
 inline constexpr size_t kQueuesMax = 100'000;

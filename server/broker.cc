@@ -155,6 +155,7 @@ absl::Status Broker::Parts::OpenStore() {
   EngineOptions engine_options;
   engine_options.epoch = store->epoch();
   engine_options.window_bytes = budget.windows;
+  engine_options.leased_bytes_max = budget.leased;
   engine_options.uncommitted_bytes_max = budget.uncommitted;
   engine.emplace(engine_options, &router);
   if (absl::Status loaded = LoadEngine(*store, *engine); !loaded.ok()) return loaded;

@@ -1,6 +1,5 @@
-// How memory_budget is divided. Each share is a bound that its owner keeps, but for leased messages; what is
-// not counted here (code, stacks, gRPC's buffers, the allocator's slack) is why a process takes up to
-// about 1.7 times the budget.
+// How memory_budget is divided. Each share is a bound that its owner keeps; what is not counted here (code,
+// stacks, gRPC's buffers, the allocator's slack) is why a process takes up to about 1.7 times the budget.
 #pragma once
 
 #include <cstddef>
@@ -9,7 +8,8 @@
 namespace baton {
 
 struct MemoryBudget {
-  size_t windows = 0;      // the engine: resident messages; leased ones count, and are not given up for it
+  size_t windows = 0;      // the engine: resident messages
+  size_t leased = 0;       // of these: leased ones (above it, one for each session)
   size_t store = 0;        // memtables, block cache, indexes
   size_t uncommitted = 0;  // commits handed over and not yet written
   size_t inbox = 0;        // posted and not yet handled
@@ -18,6 +18,7 @@ struct MemoryBudget {
   static constexpr MemoryBudget Divide(uint64_t budget) {
     const auto eighth = static_cast<size_t>(budget / 8);
     return {.windows = 2 * eighth,
+            .leased = eighth,
             .store = 3 * eighth,
             .uncommitted = eighth,
             .inbox = eighth,

@@ -168,11 +168,13 @@ void AddMemory(const BrokerReport& report, uint64_t budget, uint64_t resident, F
                  static_cast<double>(resident));
   MetricFamily& family =
       families.Add("baton_memory_used_bytes", "Memory by part, as each part counts it", MetricType::Gauge);
-  const std::pair<const char*, uint64_t> parts[] = {{"windows", report.engine.resident_bytes},
-                                                    {"uncommitted", report.engine.uncommitted_bytes},
-                                                    {"store", report.store.memory_bytes},
-                                                    {"inbox", report.inbox.bytes},
-                                                    {"outboxes", report.outbox_bytes}};
+  const std::pair<const char*, uint64_t> parts[] = {
+      {"windows", report.engine.resident_bytes - report.engine.leased_bytes},
+      {"leased", report.engine.leased_bytes},
+      {"uncommitted", report.engine.uncommitted_bytes},
+      {"store", report.store.memory_bytes},
+      {"inbox", report.inbox.bytes},
+      {"outboxes", report.outbox_bytes}};
   for (const auto& [part, bytes] : parts) {
     ClientMetric metric;
     metric.label = {{"part", part}};

@@ -46,6 +46,7 @@ struct BrokerState {
   // Every message in memory, by the seq of its birth.
   absl::flat_hash_map<Seq, std::unique_ptr<Message>> residents;
   size_t resident_bytes = 0;  // footprints
+  size_t leased_bytes = 0;    // of these, leased
 
   // The head of all expiry hints, of all queues.
   HeadWindow<ExpiryPosition, MessageId> expiry{kExpiryEnd};
@@ -69,6 +70,7 @@ struct BrokerState {
   std::vector<Queue*> dirty_ledgers;
   std::vector<Queue*> to_dispatch;
   std::vector<Queue*> awaiting_commit;  // delivery = committed, its head not yet committed
+  std::vector<Queue*> awaiting_room;    // with takers that may hold no more for now
   std::vector<ReadRequest> reads;       // to start at the end of this turn
   // Work that waits for later turns, in order, because this turn's commit is large enough already: a nack or
   // the end of a session may write many large bodies again.
@@ -111,6 +113,14 @@ struct BrokerState {
     if (queue.dispatch_wanted) return;
     queue.dispatch_wanted = true;
     to_dispatch.push_back(&queue);
+  }
+  // Somebody holds less than before: who had no room tries again.
+  void RoomFreed() {
+    for (Queue* queue : awaiting_room) {
+      queue->awaits_room = false;
+      WantDispatch(*queue);
+    }
+    awaiting_room.clear();
   }
   // A taker has credit (again). Keeps the order of turns.
   void MakeAble(Subscription& subscription) {

@@ -8,6 +8,19 @@
 #include "base/error.h"
 
 namespace baton {
+namespace {
+
+// What a Receive call is told that has waited in vain.
+absl::Status Emptiness(const Queue& queue) {
+  if (!queue.awaits_room || queue.ready.empty()) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+      fmt::format("queue '{}' has messages, but leased messages fill their share of the broker's "
+                  "memory: settle some, or raise memory_budget",
+                  queue.name));
+}
+
+}  // namespace
 
 void Dispatcher::Handle(const Subscribe& command) {
   const auto found = state_.sessions.find(command.session);
@@ -158,7 +171,12 @@ Subscription* Dispatcher::NextTaker(Queue& queue, uint64_t bytes) {
   for (auto at = queue.able.begin(); at != queue.able.end();) {
     Subscription* taker = *at;
     const bool takes = taker->HasCredit() && (taker->call || state_.outputs->TakesDeliveries(taker->session));
-    if (takes && !taker->HasCreditFor(bytes)) {
+    const bool has_room = !takes || HasRoom(*taker);
+    if (!has_room && !queue.awaits_room) {
+      queue.awaits_room = true;
+      state_.awaiting_room.push_back(&queue);
+    }
+    if (takes && !(has_room && taker->HasCreditFor(bytes))) {
       ++at;
       continue;
     }
@@ -167,6 +185,15 @@ Subscription* Dispatcher::NextTaker(Queue& queue, uint64_t bytes) {
     if (takes) return taker;
   }
   return nullptr;
+}
+
+// What is leased stays in memory, so leases have their share of it. Beyond that a session without any gets
+// one message, so that nobody stands still because others hold much.
+bool Dispatcher::HasRoom(const Subscription& taker) const {
+  const bool scarce = state_.leased_bytes >= state_.options.leased_bytes_max;
+  if (taker.call) return !scarce;
+  const size_t held = state_.sessions.at(taker.session)->unsettled.size();
+  return held < (scarce ? 1 : kUnsettledPerSessionMax);
 }
 
 void Dispatcher::Deliver(Message& message, Subscription& taker, Instant now) {
@@ -238,7 +265,7 @@ void Dispatcher::EndWaits(Instant now) {
     const auto found = state_.receives.find(call);
     if (found == state_.receives.end()) return true;  // answered
     if (found->second->queue->head_is_coming()) return false;
-    AnswerReceive(*found->second, absl::OkStatus());
+    AnswerReceive(*found->second, Emptiness(*found->second->queue));
     return true;
   });
 }

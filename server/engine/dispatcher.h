@@ -35,6 +35,8 @@ class Dispatcher {
   void Dispatch(Queue& queue, Instant now);
   // The next in turn with room for so many bytes; null when there is none.
   Subscription* NextTaker(Queue& queue, uint64_t bytes);
+  // May it hold another message?
+  bool HasRoom(const Subscription& taker) const;
   void Deliver(Message& message, Subscription& taker, Instant now);
   void AnswerReceive(Subscription& receive, absl::Status status);
 

@@ -78,6 +78,8 @@ void LifeCycle::TakeOut(Message& message) {
       BATON_CHECK_EQ(queue.leased.erase(message.position()), 1u);
       BATON_CHECK_EQ(state_.lease_ends.erase({message.lease.end, message.lease.number}), 1u);
       message.lease = {};
+      state_.leased_bytes -= message.footprint();
+      state_.RoomFreed();
       state_.WantDispatch(queue);  // in_flight_max may allow another one
       break;
   }
@@ -194,6 +196,7 @@ void LifeCycle::Lease(Message& message, const Message::Lease& lease, Instant now
   queue.leased.emplace(message.position(), &message);
   state_.lease_ends.emplace(std::pair(lease.end, lease.number), &message);
   message.lease = lease;
+  state_.leased_bytes += message.footprint();
   message.last_delivery = lease.number;
   message.state = Message::State::kLeased;
   ++queue.counters.delivered;

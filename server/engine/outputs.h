@@ -158,6 +158,7 @@ struct EngineStatus {
   uint64_t messages = 0;
   uint64_t bytes = 0;
   uint64_t resident_bytes = 0;  // windows and leased messages, with overhead
+  uint64_t leased_bytes = 0;    // of these
   uint64_t uncommitted_bytes = 0;
   uint64_t producers = 0;
   bool disk_low = false;

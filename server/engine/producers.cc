@@ -1,5 +1,8 @@
 #include "server/engine/producers.h"
 
+#include <algorithm>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "base/check.h"
@@ -7,6 +10,11 @@
 #include "storage/format/keys.h"
 
 namespace baton {
+namespace {
+
+constexpr size_t kForgottenAtOnce = kProducersMax / 100;
+
+}  // namespace
 
 absl::Status Producers::Load(std::string_view key, std::string_view value) {
   ByteReader reader(key);
@@ -72,6 +80,28 @@ bool Producers::ForgetIdle(Instant now, Commit& commit) {
     any = true;
   }
   return any;
+}
+
+bool Producers::MakeRoom(Instant now, const InUse& in_use, Commit& commit) {
+  if (now < next_look_) return false;
+  std::vector<std::pair<Instant, ProducerId>> idle;
+  for (const auto& [producer, entry] : producers_) {
+    const Instant last_use = entry.record.last_use;
+    if (entry.dirty || now - last_use < kProducerIdleMin || in_use(producer)) continue;
+    idle.emplace_back(last_use, producer);
+  }
+  if (idle.empty()) {
+    next_look_ = now + std::chrono::seconds(1);
+    return false;
+  }
+  // Some at once, so that the next ones find room without a look at all of them.
+  const auto end = idle.begin() + static_cast<std::ptrdiff_t>(std::min(idle.size(), kForgottenAtOnce));
+  std::partial_sort(idle.begin(), end, idle.end());
+  for (auto at = idle.begin(); at != end; ++at) {
+    commit.Delete(ProducerKey(at->second));
+    producers_.erase(at->second);
+  }
+  return true;
 }
 
 }  // namespace baton

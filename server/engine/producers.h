@@ -2,6 +2,7 @@
 // behind it, and the last use, in memory and in N rows; a producer that was idle for 7 days is forgotten.
 #pragma once
 
+#include <functional>
 #include <string_view>
 #include <vector>
 
@@ -16,6 +17,7 @@ namespace baton {
 
 class Producers {
  public:
+  using InUse = std::function<bool(ProducerId)>;
   enum class Verdict { kNew, kDuplicate, kTooOld, kTooMany };
 
   absl::Status Load(std::string_view key, std::string_view value);
@@ -34,6 +36,10 @@ class Producers {
   // rows).
   bool ForgetIdle(Instant now, Commit& commit);
 
+  // At the limit: forgets the longest idle of those that were idle for kProducerIdleMin and are not in use.
+  // False when there are none; it does not look again within a second, for it looks at all of them.
+  bool MakeRoom(Instant now, const InUse& in_use, Commit& commit);
+
   size_t size() const { return producers_.size(); }
 
  private:
@@ -43,6 +49,7 @@ class Producers {
   };
   absl::flat_hash_map<ProducerId, Producer> producers_;
   std::vector<ProducerId> dirty_;
+  Instant next_look_;  // of MakeRoom
 };
 
 }  // namespace baton

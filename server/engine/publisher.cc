@@ -79,11 +79,20 @@ void Publisher::Run(Publish command, Instant now) {
   Answer(command, queue, std::move(results));
 }
 
+Producers::Verdict Publisher::CheckProducer(ProducerId producer, uint64_t sequence, Instant now) {
+  const auto verdict = state_.producers.Check(producer, sequence);
+  if (verdict != Producers::Verdict::kTooMany) return verdict;
+  const auto in_use = [this](ProducerId id) { return state_.producer_sessions.contains(id); };
+  if (!state_.producers.MakeRoom(now, in_use, state_.turn.commit())) return verdict;
+  state_.turn.Require(Promise::kWritten);
+  return state_.producers.Check(producer, sequence);
+}
+
 PublishResult Publisher::PublishOne(Queue& queue, NewMessage message, ProducerId producer, uint64_t sequence,
                                     Instant now) {
   PublishResult result;
   if (producer) {
-    switch (state_.producers.Check(producer, sequence)) {
+    switch (CheckProducer(producer, sequence, now)) {
       case Producers::Verdict::kNew:
         break;
       case Producers::Verdict::kDuplicate:
@@ -100,8 +109,10 @@ PublishResult Publisher::PublishOne(Queue& queue, NewMessage message, ProducerId
       case Producers::Verdict::kTooMany:
         result.status = MakeError(
             absl::StatusCode::kResourceExhausted, reason::kProducerLimit,
-            fmt::format("the broker remembers {} producers already; they are forgotten after {} idle hours",
-                        kProducersMax, kProducerIdle.count()));
+            fmt::format(
+                "the broker remembers {} producers already, and all are connected or were used within "
+                "{} minutes: use fewer, or keep their ids",
+                kProducersMax, kProducerIdleMin.count()));
         return result;
     }
   }

@@ -27,6 +27,7 @@ class Publisher {
   void Run(Publish command, Instant now);
   // Refuses the whole batch; ok when it may go on.
   absl::Status CheckBroker(const Publish& command, const Queue* queue) const;
+  Producers::Verdict CheckProducer(ProducerId producer, uint64_t sequence, Instant now);
   PublishResult PublishOne(Queue& queue, NewMessage message, ProducerId producer, uint64_t sequence,
                            Instant now);
   void Answer(const Publish& command, const Queue* queue, std::vector<PublishResult> results);

@@ -124,6 +124,7 @@ void QueueAdmin::Handle(const DeleteQueue& command) {
   std::erase(state_.dirty_ledgers, queue);
   std::erase(state_.to_dispatch, queue);
   std::erase(state_.awaiting_commit, queue);
+  std::erase(state_.awaiting_room, queue);
   if (queue->scheduled_due != kNever) state_.delay_schedule.erase({queue->scheduled_due, queue->number});
   state_.turn.commit().Delete(LedgerKey(queue->number));
   state_.turn.commit().Delete(QueueKey(queue->name));

@@ -32,7 +32,7 @@ void Residency::RefillReady(Queue& queue) {
   }
   if (queue.ready.size() >= low_water()) return;
   if (!reads_.HasRoom()) {
-    waiting_.push_back(queue.number);
+    WaitForRoom(queue);
     return;
   }
   ReadRequest request;
@@ -83,7 +83,7 @@ void Residency::RefillDelayed(Queue& queue, Instant now) {
   }
   if (queue.delayed.size() >= low_water() || LookAhead(queue.delayed.boundary().due) > now) return;
   if (!reads_.HasRoom()) {
-    waiting_.push_back(queue.number);
+    WaitForRoom(queue);
     return;
   }
   ReadRequest request;
@@ -146,11 +146,18 @@ void Residency::WakeDue(Instant now) {
   }
 }
 
+void Residency::WaitForRoom(Queue& queue) {
+  if (queue.awaits_read) return;
+  queue.awaits_read = true;
+  waiting_.push_back(queue.number);
+}
+
 void Residency::RetryWaiting(Instant now) {
   for (size_t count = waiting_.size(); count > 0 && reads_.HasRoom(); --count) {
     Queue* queue = state_.FindQueue(waiting_.front());
     waiting_.pop_front();
     if (queue == nullptr) continue;
+    queue->awaits_read = false;
     RefillReady(*queue);
     RefillDelayed(*queue, now);
     Schedule(*queue, now);

@@ -43,6 +43,7 @@ class Residency {
   BrokerState& state_;
   LifeCycle& life_cycle_;
   Reads& reads_;
+  void WaitForRoom(Queue& queue);
   std::deque<QueueId> waiting_;  // for room to read
 };
 

@@ -59,6 +59,7 @@ void SessionTable::Handle(const GetEngineStatus& command) {
     status.bytes += queue->stored_bytes() + queue->ledger.parked.bytes;
   }
   status.resident_bytes = state_.resident_bytes;
+  status.leased_bytes = state_.leased_bytes;
   status.uncommitted_bytes = state_.uncommitted_bytes;
   status.producers = state_.producers.size();
   status.disk_low = state_.disk_low;

@@ -160,7 +160,10 @@ void Settler::SettleTag(Session& session, uint64_t number, uint64_t tag, const S
     }
   }
   if (lease == Duration(0)) lease = kLeaseDefault;
-  if (settlement.kind != SettleKind::kExtend) session.unsettled.erase(found);
+  if (settlement.kind != SettleKind::kExtend) {
+    session.unsettled.erase(found);
+    state_.RoomFreed();
+  }
 
   const LeaseToken token{.epoch = state_.options.epoch,
                          .delivery = delivery.number,

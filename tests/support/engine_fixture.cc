@@ -55,6 +55,8 @@ void EngineFixture::StartEngine() {
                                .turn_commit_bytes = options_.turn_commit_bytes};
   if (options_.window_messages != 0)
     engine_options.window_bytes = options_.window_messages * (sizeof(Message) + 180);
+  engine_options.leased_bytes_max =
+      options_.leased_messages != 0 ? options_.leased_messages * (sizeof(Message) + 180) : SIZE_MAX;
   engine_ = std::make_unique<Engine>(engine_options, static_cast<Outputs*>(this));
   rows_loaded_ = rows_read_ = reads_started_ = 0;
   reported_written_ = reported_synced_ = CommitNumber();

@@ -73,6 +73,7 @@ struct SubscribeOptions {
 
 struct EngineFixtureOptions {
   size_t window_messages = 0;  // small ones that fit in memory; 0 = more than any test has
+  size_t leased_messages = 0;  // small ones that may be leased at a time; 0 = more than any test has
   size_t chunk_rows = 4'096;
   size_t uncommitted_bytes_max = kUncommittedBytesMax;
   size_t turn_commit_bytes = 16u << 20;
@@ -130,9 +131,9 @@ class EngineFixture : private Outputs {
   // Deliveries since the last call.
   std::vector<Delivery> Take(SessionId session);
   // Returns the settlement's number.
+  uint64_t SettleTags(SessionId session, std::vector<TagRange> tags, const Settlement& settlement = {});
   // Bytes of the largest commit so far.
   size_t largest_commit() const { return largest_commit_; }
-  uint64_t SettleTags(SessionId session, std::vector<TagRange> tags, const Settlement& settlement = {});
   const SessionLog& Log(SessionId session) const { return sessions_.at(session); }
 
   // ---- Commands as such: for calls whose answer comes later. Start gives the call's id.

@@ -40,6 +40,7 @@ void EngineSimulation::StartBroker() {
   // A head window of about three messages, chunks of two.
   EngineOptions engine_options{.epoch = epoch_, .window_bytes = 3 * (sizeof(Message) + 180), .chunk_rows = 2};
   if (Chance(10)) engine_options.window_bytes = 1 << 20;
+  if (Chance(20)) engine_options.leased_bytes_max = 2 * (sizeof(Message) + 180);
   if (Chance(20)) engine_options.uncommitted_bytes_max = 500;  // publishes wait for the store
   engine_ = std::make_unique<Engine>(engine_options, static_cast<Outputs*>(this), &model_);
   const auto load = [this](RowKind kind, auto&& row) {

@@ -128,6 +128,87 @@ TEST(Memory, HoldsWhatIsLeasedWhateverTheBudget) {
   EXPECT_EQ(broker.Status().resident_bytes, 0u);
 }
 
+class ScarceRoomForLeases : public testing::Test {
+ protected:
+  static constexpr size_t kLeased = 10;
+  ScarceRoomForLeases() { broker.PublishMany("orders", 100); }
+  uint64_t Leased() { return broker.Queue("orders").leased; }
+  EngineFixture broker{{}, {.leased_messages = kLeased}};
+};
+
+TEST_F(ScarceRoomForLeases, ASessionGetsTheNextMessagesAsItSettles) {
+  const SessionId session = broker.Connect();
+  broker.Subscribe(session, "orders", {.credit_messages = 100});
+  const size_t first = broker.Take(session).size();
+  EXPECT_LT(first, 2 * kLeased);
+
+  for (uint64_t tag = 1; tag <= 100; ++tag) {
+    broker.SettleTags(session, {{tag, tag}});
+    ASSERT_LE(Leased(), first);
+  }
+  EXPECT_EQ(first + broker.Take(session).size(), 100u);
+}
+
+TEST_F(ScarceRoomForLeases, AnotherSessionGetsOneAtATime) {
+  const SessionId holder = broker.Connect();
+  broker.Subscribe(holder, "orders", {.credit_messages = 50});
+  const SessionId other = broker.Connect();
+  broker.Subscribe(other, "orders", {.credit_messages = 50});
+
+  EXPECT_EQ(broker.Take(other).size(), 1u);
+  broker.SettleTags(other, {{1, 1}});
+  EXPECT_EQ(broker.Take(other).size(), 1u);
+  EXPECT_GE(broker.Take(holder).size(), kLeased);
+}
+
+TEST_F(ScarceRoomForLeases, ASessionThatSubscribesAgainAndAgainGetsNoMore) {
+  const SessionId session = broker.Connect();
+  for (int i = 0; i < 20; ++i) {
+    const SubscriptionId subscription = broker.Subscribe(session, "orders", {.credit_messages = 5});
+    broker.Send(Unsubscribe{.session = session, .subscription = subscription});
+  }
+  EXPECT_LT(Leased(), 2 * kLeased);
+}
+
+TEST_F(ScarceRoomForLeases, ReceiveCallsWaitAndAreToldWhy) {
+  const std::vector<Delivery> held = broker.ReceiveMany("orders", {.messages_max = 50});
+  ASSERT_GE(held.size(), kLeased);
+  const auto refused = broker.Ask<ReceiveReply>(Receive{.queue = "orders", .messages_max = 1});
+  EXPECT_EQ(ReasonOf(refused.status()), reason::kBrokerBusy) << refused.status();
+
+  const CallId waiting = broker.Start(Receive{.queue = "orders", .messages_max = 1, .wait = 10s});
+  EXPECT_FALSE(broker.IsAnswered(waiting));
+  for (const Delivery& delivery : held) EXPECT_TRUE(broker.Ack(delivery).ok());
+  ASSERT_TRUE(broker.IsAnswered(waiting));
+  EXPECT_TRUE(broker.TakeAnswer(waiting).ok());
+}
+
+TEST_F(ScarceRoomForLeases, ComesBackWhenLeasesEnd) {
+  broker.ReceiveMany("orders", {.messages_max = 50, .lease = 5s});
+  const CallId waiting = broker.Start(Receive{.queue = "orders", .messages_max = 1, .wait = 10s});
+  broker.Advance(5s);
+  EXPECT_TRUE(broker.IsAnswered(waiting));
+}
+
+TEST_F(ScarceRoomForLeases, OtherQueuesAreServedAgainWhenASessionEnds) {
+  ASSERT_TRUE(broker.Create("mail").ok());
+  broker.Publish("mail", "letter");
+  const SessionId holder = broker.Connect();
+  broker.Subscribe(holder, "orders", {.credit_messages = 50});
+  const CallId waiting = broker.Start(Receive{.queue = "mail", .messages_max = 1, .wait = 10s});
+  EXPECT_FALSE(broker.IsAnswered(waiting));
+
+  broker.Disconnect(holder);
+  EXPECT_TRUE(broker.IsAnswered(waiting));
+}
+
+TEST_F(ScarceRoomForLeases, AQueueThatWaitsCanBeDeleted) {
+  const SessionId holder = broker.Connect();
+  broker.Subscribe(holder, "orders", {.credit_messages = 50});
+  EXPECT_EQ(broker.Delete("orders"), 100u);
+  EXPECT_EQ(broker.Status().leased_bytes, 0u);
+}
+
 TEST(Memory, OfAQueueWithoutConsumersIsGivenUpFirst) {
   EngineFixture broker({}, kSmall);
   ASSERT_TRUE(broker.Create("busy").ok());

@@ -123,6 +123,31 @@ TEST(Producers, AreLimitedInNumber) {
   EXPECT_EQ(producers.Check(ProducerId(1), 2), Verdict::kNew);
 }
 
+TEST(Producers, AtTheLimitTheLongestIdleMakeRoomUnlessInUse) {
+  Producers producers;
+  for (uint64_t id = 1; id <= kProducersMax; ++id)
+    producers.Accept(ProducerId(id), 1, kStart + std::chrono::microseconds(id));
+  Commit written;
+  producers.AppendTo(written);
+  const auto in_use = [](ProducerId id) { return id == ProducerId(1); };
+
+  Commit nothing;
+  EXPECT_FALSE(producers.MakeRoom(kStart + kProducerIdleMin, in_use, nothing));
+  EXPECT_TRUE(nothing.empty());
+  Commit commit;
+  EXPECT_FALSE(producers.MakeRoom(kStart + kProducerIdleMin + 500ms, in_use, commit))
+      << "looks again too soon";
+  EXPECT_TRUE(producers.MakeRoom(kStart + kProducerIdleMin + 1s, in_use, commit));
+
+  const size_t forgotten = kProducersMax - producers.size();
+  EXPECT_GT(forgotten, 0u);
+  EXPECT_EQ(commit.count(), forgotten);
+  EXPECT_EQ(producers.Check(ProducerId(1), 1), Verdict::kDuplicate);
+  EXPECT_EQ(producers.Check(ProducerId(2), 1), Verdict::kNew);
+  EXPECT_EQ(producers.Check(ProducerId(kProducersMax), 1), Verdict::kDuplicate);
+  EXPECT_EQ(producers.Check(ProducerId(kProducersMax + 1), 1), Verdict::kNew);
+}
+
 TEST(Producers, RowsThatMakeNoSenseAreRefused) {
   Producers producers;
   producers.Accept(ProducerId(1), 1, kStart);
