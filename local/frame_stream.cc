@@ -1,0 +1,94 @@
+#include "local/frame_stream.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+
+namespace baton {
+namespace {
+
+// A frame's memory is taken in steps, as its bytes come.
+constexpr size_t kStep = 64u << 10;
+// What an idle end keeps.
+constexpr size_t kSpareBytes = 4u << 10;
+
+void WriteLength(size_t length, char* into) {
+  for (size_t i = 0; i < kFrameLengthBytes; ++i) into[i] = static_cast<char>((length >> (8 * i)) & 0xff);
+}
+
+size_t ReadLength(const char* from) {
+  size_t length = 0;
+  for (size_t i = 0; i < kFrameLengthBytes; ++i)
+    length |= static_cast<size_t>(static_cast<unsigned char>(from[i])) << (8 * i);
+  return length;
+}
+
+}  // namespace
+
+void FrameSender::Begin(const google::protobuf::MessageLite& frame) {
+  BATON_CHECK(idle());
+  const size_t length = frame.ByteSizeLong();
+  pending_.resize(kFrameLengthBytes + length);
+  WriteLength(length, pending_.data());
+  // Into private memory first: what the other side can write must not be read back while encoding.
+  frame.SerializeWithCachedSizesToArray(reinterpret_cast<uint8_t*>(pending_.data() + kFrameLengthBytes));
+  sent_ = 0;
+}
+
+bool FrameSender::Push() {
+  if (idle()) return false;
+  sent_ += ring_.Write(std::string_view(pending_).substr(sent_));
+  return ring_.Publish();
+}
+
+void FrameSender::FreeSpareMemory() {
+  if (!idle() || pending_.capacity() <= kSpareBytes) return;
+  pending_ = std::string();
+  sent_ = 0;
+}
+
+FrameReceiver::State FrameReceiver::Pull(size_t& budget) {
+  if (complete_) {
+    complete_ = false;
+    allowed_ = false;
+    have_ = 0;
+    expected_ = 0;
+  }
+  State state = State::kNothing;
+  if (have_ < kFrameLengthBytes) state = PullLength(budget);
+  if (have_ >= kFrameLengthBytes) state = PullBody(budget);
+  return ring_.broken() ? State::kBroken : state;
+}
+
+FrameReceiver::State FrameReceiver::PullLength(size_t& budget) {
+  const size_t taken = ring_.Read(length_ + have_, std::min(budget, kFrameLengthBytes - have_));
+  have_ += taken;
+  budget -= taken;
+  if (have_ == kFrameLengthBytes) expected_ = ReadLength(length_);
+  return State::kNothing;
+}
+
+FrameReceiver::State FrameReceiver::PullBody(size_t& budget) {
+  if (expected_ > frame_bytes_max_) return State::kTooLarge;
+  if (expected_ > plain_bytes_max_ && !allowed_) return State::kLarge;
+  size_t at = have_ - kFrameLengthBytes;
+  while (at < expected_ && budget > 0) {
+    const size_t want = std::min({budget, expected_ - at, kStep});
+    if (buffer_.size() < at + want) buffer_.resize(at + want);
+    const size_t taken = ring_.Read(buffer_.data() + at, want);
+    at += taken;
+    budget -= taken;
+    if (taken < want) break;
+  }
+  have_ = kFrameLengthBytes + at;
+  complete_ = at == expected_;
+  return complete_ ? State::kFrame : State::kNothing;
+}
+
+void FrameReceiver::FreeSpareMemory() {
+  if (InFrame() || buffer_.capacity() <= kSpareBytes) return;
+  buffer_ = std::string();
+}
+
+}  // namespace baton
