@@ -15,11 +15,10 @@ namespace {
 constexpr size_t kSocketPathMax = sizeof(sockaddr_un::sun_path) - 1;
 
 absl::Status Invalid(std::string_view url, std::string_view what) {
-  return MakeError(
-      absl::StatusCode::kInvalidArgument, reason::kInvalidArgument,
-      fmt::format("\"{}\" is not a broker's address: {}; write grpc+unix:PATH, grpc://HOST:PORT or "
-                  "grpcs://HOST:PORT",
-                  url, what));
+  return MakeError(absl::StatusCode::kInvalidArgument, reason::kInvalidArgument,
+                   fmt::format("\"{}\" is not a broker's address: {}; write unix:PATH, grpc+unix:PATH, "
+                               "grpc://HOST:PORT or grpcs://HOST:PORT",
+                               url, what));
 }
 
 bool TakePrefix(std::string_view& text, std::string_view prefix) {
@@ -84,7 +83,7 @@ absl::StatusOr<Address> ResolveAddress(std::string_view url) {
     const absl::Status trusted = CheckPrivateDir(directory);
     if (!trusted.ok() && trusted.code() != absl::StatusCode::kNotFound) return trusted;
   }
-  return ParseAddress("grpc+unix:" + GrpcSocketPath(directory));
+  return ParseAddress("unix:" + LocalSocketPath(directory));
 }
 
 }  // namespace baton::client

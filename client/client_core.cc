@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "client/grpc_channel.h"
 #include "client/grpc_transport.h"
+#include "client/local_transport.h"
 
 namespace baton::client {
 namespace {
@@ -58,6 +59,11 @@ absl::StatusOr<std::shared_ptr<ClientCore>> ClientCore::Connect(ClientOptions op
   auto core = std::make_shared<ClientCore>(std::move(options), *std::move(address), *std::move(channel));
   if (absl::Status there = core->WaitForBroker(); !there.ok()) return there;
   return core;
+}
+
+std::unique_ptr<Transport> ClientCore::MakeTransport() const {
+  if (address_.carrier == Address::Carrier::kLocal) return std::make_unique<LocalTransport>(address_.target);
+  return std::make_unique<GrpcTransport>(channel_);
 }
 
 absl::Status ClientCore::WaitForBroker() {
@@ -112,8 +118,7 @@ absl::StatusOr<std::shared_ptr<Session>> ClientCore::OpenSession() {
                                    const Settlement& how, const std::vector<std::string>& tokens) {
         return calls->Settle(how, tokens, timeout);
       };
-      session_ = std::make_shared<Session>(std::move(options), std::make_unique<GrpcTransport>(channel_),
-                                           settle_late);
+      session_ = std::make_shared<Session>(std::move(options), MakeTransport(), settle_late);
       session_->Start();
     }
     session = session_;

@@ -15,6 +15,7 @@
 #include "client/grpc_calls.h"
 #include "client/mutex.h"
 #include "client/session.h"
+#include "client/transport.h"
 
 namespace baton::client {
 
@@ -53,6 +54,7 @@ class ClientCore {
 
  private:
   absl::Status WaitForBroker();
+  std::unique_ptr<Transport> MakeTransport() const;
   // Tells people what to do when nobody answers.
   absl::Status Explain(const absl::Status& status) const;
 

@@ -9,12 +9,14 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "base/runtime_dir.h"
 
 namespace baton::client {
 namespace {
@@ -63,7 +65,7 @@ grpc::ChannelArguments Arguments(const Address& address, const ClientOptions& op
                    5'000);  // how long one attempt may take, in spite of its name
   // A broker's address means the broker, whatever http_proxy says.
   arguments.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
-  if (address.carrier != Address::Carrier::kGrpcUnix) {
+  if (address.carrier == Address::Carrier::kGrpc || address.carrier == Address::Carrier::kGrpcTls) {
     // A peer that vanished without a word is noticed.
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 30'000);
     arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 10'000);
@@ -93,11 +95,10 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const Address& addres
       break;
     }
     case Address::Carrier::kLocal:
-      return MakeError(
-          absl::StatusCode::kUnimplemented, reason::kInvalidArgument,
-          fmt::format("\"{}\" means the rings in shared memory, which this version does not have yet; write "
-                      "grpc+unix:PATH, with the path of the broker's grpc.sock",
-                      address.url));
+      // Sessions use the rings; unary calls the broker's other socket, beside it.
+      target = "unix:" + GrpcSocketPath(std::filesystem::path(address.target).parent_path());
+      credentials = grpc::InsecureChannelCredentials();
+      break;
   }
   return grpc::CreateCustomChannel(target, credentials, Arguments(address, options));
 }

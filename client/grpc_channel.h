@@ -11,8 +11,8 @@
 
 namespace baton::client {
 
-// Does not connect yet. ERRORS: INVALID_ARGUMENT for a certificate file that cannot be read; UNIMPLEMENTED
-// for an address whose carrier is not gRPC.
+// Does not connect yet. For a local address: to the gRPC socket beside it. ERRORS: INVALID_ARGUMENT for a
+// certificate file that cannot be read.
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const Address& address,
                                                            const ClientOptions& options);
 

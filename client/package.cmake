@@ -7,6 +7,7 @@ include(CMakePackageConfigHelpers)
 
 add_library(baton_client_package STATIC
   $<TARGET_OBJECTS:baton_base>
+  $<TARGET_OBJECTS:baton_local>
   $<TARGET_OBJECTS:baton_proto>
   $<TARGET_OBJECTS:baton_grpc_stubs>
   $<TARGET_OBJECTS:baton_client>)

@@ -1,4 +1,4 @@
-// One connection to the broker that carries frames; gRPC today, rings in shared memory later.
+// One connection to the broker that carries frames: a gRPC stream, or rings in shared memory.
 //
 // The owner opens it, waits for events, and writes one frame at a time. A transport can be opened again after
 // kClosed. THREADS: one owner thread for everything but Wake.
@@ -14,7 +14,7 @@ class Transport {
  public:
   enum class Event {
     kFrame,    // frame() came
-    kWritten,  // the frame given to Write has left; CanWrite is true again
+    kWritten,  // connected, or the frame given to Write has left: CanWrite is true
     kClosed,   // the connection is over, or was never made: close_status() says why. Nothing follows
     kWoken,    // by Wake
     kTimeout,  // nothing happened until the deadline

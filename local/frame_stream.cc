@@ -38,7 +38,9 @@ void FrameSender::Begin(const google::protobuf::MessageLite& frame) {
 
 bool FrameSender::Push() {
   if (idle()) return false;
-  sent_ += ring_.Write(std::string_view(pending_).substr(sent_));
+  const size_t moved = ring_.Write(std::string_view(pending_).substr(sent_));
+  sent_ += moved;
+  bytes_moved_ += moved;
   return ring_.Publish();
 }
 

@@ -31,6 +31,7 @@ class FrameSender {
   // False: there is room by now, or nothing waits; Push.
   [[nodiscard]] bool WaitForRoom() { return !idle() && ring_.WaitForRoom(); }
 
+  uint64_t bytes_moved() const { return bytes_moved_; }  // since the start
   bool broken() const { return ring_.broken(); }
   void FreeSpareMemory();
 
@@ -38,6 +39,7 @@ class FrameSender {
   RingWriter ring_;
   std::string pending_;  // length and frame; kept for its memory
   size_t sent_ = 0;
+  uint64_t bytes_moved_ = 0;
 };
 
 class FrameReceiver {

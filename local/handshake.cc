@@ -93,6 +93,19 @@ absl::StatusOr<Descriptor> ReceiveWelcome(int socket, int timeout_ms, LocalWelco
   return segment;
 }
 
+// Absent: the other side has closed the socket, or sent a descriptor.
+std::optional<size_t> ReceivePlain(int socket, char* into, size_t bytes_max) {
+  iovec part{.iov_base = into, .iov_len = bytes_max};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  // No room for control data: descriptors that come are closed by the kernel, which says so.
+  const ssize_t received = recvmsg(socket, &message, MSG_DONTWAIT);
+  if (received < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
+  if (received <= 0 || (message.msg_flags & MSG_CTRUNC) != 0) return std::nullopt;
+  return static_cast<size_t>(received);
+}
+
 }  // namespace
 
 absl::Status CheckHello(const LocalHello& hello) {
@@ -146,6 +159,10 @@ absl::StatusOr<LocalConnection> ConnectLocally(const std::string& path, int time
   return LocalConnection{.socket = *std::move(socket), .segment = *std::move(segment)};
 }
 
+std::optional<size_t> ReceiveHello(int socket, char* into, size_t bytes_max) {
+  return ReceivePlain(socket, into, bytes_max);
+}
+
 bool SendWelcome(int socket, const LocalWelcome& welcome, const Descriptor* segment) {
   ControlBuffer control;
   LocalWelcome copy = welcome;
@@ -174,15 +191,7 @@ void RingBell(int socket) {
 
 std::optional<size_t> TakeBells(int socket) {
   char bells[kBellsMax];
-  iovec part{.iov_base = bells, .iov_len = sizeof(bells)};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  // No room for control data: descriptors that come are closed by the kernel, which says so.
-  const ssize_t received = recvmsg(socket, &message, MSG_DONTWAIT);
-  if (received < 0 && (errno == EAGAIN || errno == EINTR)) return 0;
-  if (received <= 0 || (message.msg_flags & MSG_CTRUNC) != 0) return std::nullopt;
-  return static_cast<size_t>(received);
+  return ReceivePlain(socket, bells, sizeof(bells));
 }
 
 }  // namespace baton

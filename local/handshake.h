@@ -58,6 +58,9 @@ struct LocalConnection {
 };
 absl::StatusOr<LocalConnection> ConnectLocally(const std::string& path, int timeout_ms);
 
+// The broker's part: takes what has come of a hello, and says how much. Absent: the client has gone, or sent
+// descriptors. Never blocks.
+std::optional<size_t> ReceiveHello(int socket, char* into, size_t bytes_max);
 // The broker's part of the answer. False: the client is gone, or does not read. Never blocks.
 bool SendWelcome(int socket, const LocalWelcome& welcome, const Descriptor* segment);
 

@@ -8,6 +8,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 #include "base/error.h"
 #include "base/runtime_dir.h"
 #include "server/broker_facts.h"
@@ -15,6 +16,8 @@
 #include "server/engine_thread.h"
 #include "server/http_server.h"
 #include "server/inspector.h"
+#include "server/local_listener.h"
+#include "server/local_sessions.h"
 #include "server/memory_budget.h"
 #include "server/metrics.h"
 #include "server/tcp_address.h"
@@ -65,10 +68,12 @@ struct Broker::Parts {
   EngineThread::Options ThreadOptions();
   absl::Status OpenStore();
   absl::Status StartTransports();
+  absl::Status StartLocal();
   absl::Status StartHttp();
   HttpServer::Page Make(HttpServer::Page (Parts::*page)()) ABSL_LOCKS_EXCLUDED(pages_mutex);
   HttpServer::Page Metrics();
   HttpServer::Page Health();
+  void StopLocal();
   void EndPages() ABSL_LOCKS_EXCLUDED(pages_mutex);
 
   const Options options;
@@ -77,10 +82,13 @@ struct Broker::Parts {
   BrokerFacts facts;
   std::optional<RuntimeDirLock> runtime_dir_lock;
   std::unique_ptr<RocksStore> store;
+  Parking parking;
   std::optional<Inbox> inbox;
   OutputRouter router;
   std::optional<Engine> engine;
   std::optional<EngineThread> thread;
+  std::optional<LocalSessions> local;
+  std::unique_ptr<LocalListener> local_listener;
   std::unique_ptr<GrpcServer> grpc;
   std::optional<BrokerInspector> inspector;
   absl::Mutex pages_mutex;  // shared by pages while they are made: they ask the engine's thread
@@ -102,6 +110,7 @@ void Broker::Parts::OnStoreFailure(const absl::Status& why) {
   options.log->Error("store failed", {{"error", std::string(why.message())}});
   end_reason = StoreFailedError(why);
   grpc->EndAll(end_reason);
+  if (local) local->EndAll(end_reason);
   if (options.on_store_failure) options.on_store_failure(why);
 }
 
@@ -139,7 +148,7 @@ absl::Status Broker::Parts::OpenStore() {
   if (!opened.ok()) return opened.status();
   store = *std::move(opened);
 
-  inbox.emplace(Inbox::Options{.bytes_max = budget.inbox});
+  inbox.emplace(Inbox::Options{.bytes_max = budget.inbox}, &parking);
   facts.version = options.version;
   facts.epoch = store->epoch();
   facts.limits = {.body_bytes_max = config.body_bytes_max, .header_bytes_max = config.header_bytes_max};
@@ -160,7 +169,7 @@ absl::Status Broker::Parts::OpenStore() {
   engine.emplace(engine_options, &router);
   if (absl::Status loaded = LoadEngine(*store, *engine); !loaded.ok()) return loaded;
   engine->Start(time.Now());
-  thread.emplace(ThreadOptions(), &*engine, &router, store.get(), &time, &*inbox);
+  thread.emplace(ThreadOptions(), &*engine, &router, store.get(), &time, &*inbox, &parking);
   return absl::OkStatus();
 }
 
@@ -175,11 +184,25 @@ absl::Status Broker::Parts::StartTransports() {
                         &facts);
   if (!started.ok()) return started.status();
   grpc = *std::move(started);
+  if (absl::Status status = StartLocal(); !status.ok()) return status;
   if (absl::Status status = StartHttp(); !status.ok()) return status;
   for (Bell* bell : grpc->bells()) thread->AddBell(bell);
   running = true;
   thread->Start();
   grpc->Serve();
+  if (local_listener != nullptr) local_listener->Serve();
+  return absl::OkStatus();
+}
+
+absl::Status Broker::Parts::StartLocal() {
+  const Config& config = options.config;
+  if (config.runtime_dir.empty()) return absl::OkStatus();
+  local.emplace(&facts, &parking, budget.large_frames);
+  auto listener = LocalListener::Start({.socket_path = LocalSocketPath(config.runtime_dir)}, &facts, &*local);
+  if (!listener.ok()) return listener.status();
+  local_listener = *std::move(listener);
+  thread->SetCarrier(&*local);
+  thread->AddBell(&*local);
   return absl::OkStatus();
 }
 
@@ -239,14 +262,29 @@ absl::StatusOr<std::unique_ptr<Broker>> Broker::Start(Options options) {
   return std::unique_ptr<Broker>(new Broker(std::move(parts)));
 }
 
+// No new clients, and no further frames; what was read is answered. BLOCKS.
+void Broker::Parts::StopLocal() {
+  if (local_listener == nullptr) return;
+  local_listener->Stop();
+  absl::Notification stopped;
+  inbox->Ask([&] {
+    local->StopReading();
+    stopped.Notify();
+  });
+  stopped.WaitForNotification();
+}
+
 void Broker::Stop() {
   if (!std::exchange(parts_->running, false)) return;
   parts_->grpc->StopAccepting();
+  parts_->StopLocal();
   parts_->EndPages();
   parts_->thread->Stop();
   // After a failure of the store too: that ended who was there then, and nobody answers who came afterwards.
   parts_->grpc->EndAll(parts_->end_reason);
+  if (parts_->local) parts_->local->EndAll(parts_->end_reason);
   parts_->grpc->Shutdown(kGoAwayGrace);
+  if (parts_->local) parts_->local->Shutdown(kGoAwayGrace);
   parts_->store->Stop();
   parts_->http.reset();  // the last, because the library takes up to two seconds for it
 }

@@ -23,6 +23,8 @@ struct BrokerFacts {
   Epoch epoch;
   MessageLimits limits;
   PublishCredit::Limit publish_credit{.messages = kPublishCreditMessages, .bytes = kPublishCreditBytes};
+  // Of one frame: a largest body, and what is around it.
+  size_t frame_bytes_max() const { return limits.body_bytes_max + (1u << 20); }
   size_t sessions_max = kSessionsDefaultMax;
   size_t calls_max = kSessionsDefaultMax;  // unary calls under way
   std::string data_dir;

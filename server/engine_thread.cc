@@ -21,13 +21,14 @@ CallId CallOf(const Command& command) {
 }  // namespace
 
 EngineThread::EngineThread(Options options, Engine* engine, OutputRouter* router, Store* store,
-                           BrokerTime* time, Inbox* inbox)
+                           BrokerTime* time, Inbox* inbox, Parking* parking)
     : options_(std::move(options)),
       engine_(engine),
       router_(router),
       store_(store),
       time_(time),
-      inbox_(inbox) {}
+      inbox_(inbox),
+      parking_(parking) {}
 
 EngineThread::~EngineThread() { BATON_CHECK(!thread_.joinable()) << "Stop was not called"; }
 
@@ -48,7 +49,9 @@ void EngineThread::AskLoopStats(absl::AnyInvocable<void(const LoopStats&)> answe
 void EngineThread::Run() {
   Duration wait(0);
   while (!MayEnd()) {
-    TakeEvents(wait);
+    WaitForWork(wait);
+    bool more = carrier_ != nullptr && carrier_->Read();
+    TakeEvents();
     const Instant now = time_->Now();
     if (const auto failure = std::exchange(batch_.store_failure, std::nullopt)) NoteFailure(*failure);
     if (std::exchange(batch_.progressed, false)) NoteProgress(batch_.written, batch_.synced, now);
@@ -61,18 +64,27 @@ void EngineThread::Run() {
     HandleShare(now);
     FinishTurn(now);
 
-    const bool more = next_post_ < batch_.posts.size();
+    more = more || next_post_ < batch_.posts.size();
     wait = more ? Duration(0) : std::clamp(next_due_ - time_->Now(), Duration(0), options_.park_max);
   }
 }
 
+// Sleeps when nothing waits to be done, and looks at the descriptors in any case.
+void EngineThread::WaitForWork(Duration wait) {
+  const bool parked = wait > Duration(0) && (carrier_ == nullptr || carrier_->Park()) && inbox_->Park();
+  if (parked || carrier_ != nullptr) parking_->Wait(parked ? wait : Duration(0), ready_);
+  if (parked) inbox_->Unpark();
+  for (const uint64_t tag : ready_) carrier_->OnReady(tag);
+  ready_.clear();
+}
+
 // Takes the store's events; and what was posted, once the last batch of it is handled.
-void EngineThread::TakeEvents(Duration wait) {
+void EngineThread::TakeEvents() {
   if (next_post_ >= batch_.posts.size()) {
     batch_.posts.clear();
     next_post_ = 0;
   }
-  inbox_->Take(batch_, wait);
+  inbox_->Take(batch_);
   stopping_ = stopping_ || batch_.stop;
   if (std::exchange(batch_.refused, false)) RingBells();
   for (Inbox::Question& question : batch_.questions) question();
@@ -121,6 +133,7 @@ void EngineThread::FinishTurn(Instant now) {
     for (ReadRequest& read : turn.reads) store_->Read(std::move(read));
   }
   router_->Flush();
+  if (carrier_ != nullptr) carrier_->Write();
   if (turn.waiting_publish_bytes != held_back_bytes_) {
     held_back_bytes_ = turn.waiting_publish_bytes;
     if (inbox_->HoldBack(held_back_bytes_)) RingBells();
@@ -131,6 +144,7 @@ void EngineThread::FinishTurn(Instant now) {
   stats_.turn_time.Add(time_->Now() - now);
   if (now >= next_wall_check_) {
     next_wall_check_ = now + options_.park_max;
+    if (carrier_ != nullptr) carrier_->OnSecond();
     if (const auto moved = time_->CheckWallClock()) {
       ++stats_.wall_clock_jumps;
       if (options_.on_wall_clock_jump) options_.on_wall_clock_jump(*moved);

@@ -1,5 +1,5 @@
 // EngineThread owns the engine: it takes what arrived, lets the engine decide, hands over the commit and the
-// reads, rings the sessions that were spoken to, and sleeps until something is due or posted.
+// reads, rings the sessions that were spoken to, and sleeps until something is due, posted or rung.
 //
 // A turn handles a bounded share of what waits, so that deliveries and commits flow while publishers push.
 // THREADS: Start and Stop from one thread; Ask from any; the Store::Listener functions are the store's to
@@ -16,10 +16,12 @@
 
 #include "absl/status/status.h"
 #include "server/broker_time.h"
+#include "server/carrier.h"
 #include "server/engine/engine.h"
 #include "server/engine/latency_histogram.h"
 #include "server/inbox.h"
 #include "server/output_router.h"
+#include "server/parking.h"
 #include "storage/store.h"
 
 namespace baton {
@@ -56,13 +58,16 @@ class EngineThread final : public Store::Listener {
 
   // Everything passed outlives this object. The engine is loaded and started, the store is not started yet.
   EngineThread(Options options, Engine* engine, OutputRouter* router, Store* store, BrokerTime* time,
-               Inbox* inbox);
+               Inbox* inbox, Parking* parking);
   EngineThread(const EngineThread&) = delete;
   EngineThread& operator=(const EngineThread&) = delete;
   ~EngineThread() override;
 
   // Before Start: rung when refused posts may be retried.
   void AddBell(Bell* bell) { bells_.push_back(bell); }
+
+  // Before Start: whose frames this thread carries itself.
+  void SetCarrier(Carrier* carrier) { carrier_ = carrier; }
 
   // Starts the store with this listener, then the thread.
   void Start();
@@ -89,7 +94,8 @@ class EngineThread final : public Store::Listener {
   };
 
   void Run();
-  void TakeEvents(Duration wait);
+  void WaitForWork(Duration wait);
+  void TakeEvents();
   void RingBells();
   void HandleShare(Instant now);
   void Handle(Post post, Instant now);
@@ -104,10 +110,13 @@ class EngineThread final : public Store::Listener {
   Store* const store_;
   BrokerTime* const time_;
   Inbox* const inbox_;
-  std::vector<Bell*> bells_;  // constant after Start
+  Parking* const parking_;
+  std::vector<Bell*> bells_;    // constant after Start
+  Carrier* carrier_ = nullptr;  // constant after Start; may stay null
   std::thread thread_;
 
   // Engine's thread.
+  std::vector<uint64_t> ready_;  // descriptors
   Inbox::Batch batch_;
   size_t next_post_ = 0;        // of batch_.posts: those before it are handled
   size_t held_back_bytes_ = 0;  // what the inbox was told last

@@ -22,7 +22,6 @@ namespace {
 
 constexpr int kStreamsPerConnectionMax = 1'024;
 constexpr int kMetadataBytesMax = 16 << 10;
-constexpr size_t kFrameOverheadMax = 1u << 20;  // of a frame over its largest body
 
 absl::Status Refused(std::string_view message) {
   return MakeError(absl::StatusCode::kFailedPrecondition, reason::kInvalidArgument, message);
@@ -57,7 +56,7 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const GrpcS
 }
 
 void SetLimits(const BrokerFacts& facts, grpc::ServerBuilder& builder) {
-  builder.SetMaxReceiveMessageSize(static_cast<int>(facts.limits.body_bytes_max + kFrameOverheadMax));
+  builder.SetMaxReceiveMessageSize(static_cast<int>(facts.frame_bytes_max()));
   builder.SetMaxSendMessageSize(-1);  // what we send is bounded where it is built
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);

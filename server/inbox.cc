@@ -46,7 +46,7 @@ void Inbox::Add(Change&& change) {
     change();
     wake = std::exchange(parked_, false);
   }
-  if (wake) posted_.notify_one();
+  if (wake) parking_->Wake();
 }
 
 bool Inbox::TryPost(std::vector<Post>& posts) {
@@ -122,14 +122,20 @@ void Inbox::PostStop() {
   Add([&] { pending_.stop = true; });
 }
 
-void Inbox::Take(Batch& batch, Duration wait) {
-  std::unique_lock lock(mutex_);
-  if (pending_.empty() && wait > Duration(0)) {
-    // Whoever posts clears the flag under the mutex and notifies; until then nobody pays for a wake-up.
-    parked_ = true;
-    posted_.wait_for(lock, wait, [this] { return !parked_; });
-    parked_ = false;
-  }
+bool Inbox::Park() {
+  std::lock_guard lock(mutex_);
+  // Whoever posts clears the flag and wakes; until then nobody pays for a wake-up.
+  parked_ = pending_.empty();
+  return parked_;
+}
+
+void Inbox::Unpark() {
+  std::lock_guard lock(mutex_);
+  parked_ = false;
+}
+
+void Inbox::Take(Batch& batch) {
+  std::lock_guard lock(mutex_);
   if (batch.posts.empty()) {
     std::swap(batch.posts, pending_.posts);
     batch.refused = std::exchange(pending_.refused, false);

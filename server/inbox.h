@@ -6,12 +6,11 @@
 // store's events, are always taken: sessions, calls and reads are bounded themselves. Publishes that the
 // engine has taken and holds back, because the store is behind, use up room too (HoldBack). A refused post
 // stays with its carrier, whose bell is rung when there is room. The engine takes everything and never waits
-// for a client, so room always comes. THREADS: posting from any thread, never blocks; Take from the engine's
-// thread. Everything is guarded by one leaf mutex, the "parked" flag too, so no wake-up is lost and none is
-// sent to a thread that is awake.
+// for a client, so room always comes. THREADS: posting from any thread, never blocks; Take, Park and Unpark
+// from the engine's thread. Everything is guarded by one leaf mutex, the "parked" flag too, so no wake-up is
+// lost and none is sent to a thread that is awake.
 #pragma once
 
-#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
@@ -23,6 +22,7 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "server/engine/commands.h"
+#include "server/parking.h"
 #include "server/recipients.h"
 #include "storage/store.h"
 
@@ -69,7 +69,8 @@ class Inbox {
     }
   };
 
-  explicit Inbox(const Options& options) : options_(options) {}
+  // `parking` is where the engine's thread sleeps; it outlives the inbox.
+  Inbox(const Options& options, Parking* parking) : options_(options), parking_(parking) {}
   Inbox(const Inbox&) = delete;
   Inbox& operator=(const Inbox&) = delete;
 
@@ -96,9 +97,13 @@ class Inbox {
   void PostStop();
 
   // Moves what was posted into `batch`: events and questions always, the posts (with `refused` and `stop`)
-  // only when `batch.posts` is empty, as a swap, so that its memory is used again. When there is nothing to
-  // move, waits for it, at most `wait`; BLOCKS only then.
-  void Take(Batch& batch, Duration wait);
+  // only when `batch.posts` is empty, as a swap, so that its memory is used again.
+  void Take(Batch& batch);
+
+  // The engine's thread goes to sleep: from now on, until Unpark, whoever posts wakes its parking.
+  // False: there is something to take.
+  [[nodiscard]] bool Park();
+  void Unpark();
 
   struct Depth {
     size_t commands = 0;
@@ -112,11 +117,10 @@ class Inbox {
   void Add(Change&& change);
 
   const Options options_;
+  Parking* const parking_;
 
-  // Guarded by mutex_. Of std, not of Abseil: Abseil's timed waits follow the wall clock, and this one must
-  // not.
+  // Guarded by mutex_.
   mutable std::mutex mutex_;
-  std::condition_variable posted_;
   Batch pending_;
   size_t pending_bytes_ = 0;
   size_t held_back_bytes_ = 0;

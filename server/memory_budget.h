@@ -8,12 +8,13 @@
 namespace baton {
 
 struct MemoryBudget {
-  size_t windows = 0;      // the engine: resident messages
-  size_t leased = 0;       // of these: leased ones (above it, one for each session)
-  size_t store = 0;        // memtables, block cache, indexes
-  size_t uncommitted = 0;  // commits handed over and not yet written
-  size_t inbox = 0;        // posted and not yet handled
-  size_t outboxes = 0;     // deliveries and results that sessions have not taken yet
+  size_t windows = 0;       // the engine: resident messages
+  size_t leased = 0;        // of these: leased ones (above it, one for each session)
+  size_t store = 0;         // memtables, block cache, indexes
+  size_t uncommitted = 0;   // commits handed over and not yet written
+  size_t inbox = 0;         // posted and not yet handled
+  size_t large_frames = 0;  // on their way through rings
+  size_t outboxes = 0;      // deliveries and results that sessions have not taken yet
 
   static constexpr MemoryBudget Divide(uint64_t budget) {
     const auto eighth = static_cast<size_t>(budget / 8);
@@ -21,7 +22,8 @@ struct MemoryBudget {
             .leased = eighth,
             .store = 3 * eighth,
             .uncommitted = eighth,
-            .inbox = eighth,
+            .inbox = eighth / 2,
+            .large_frames = eighth / 2,
             .outboxes = eighth};
   }
 };

@@ -16,7 +16,7 @@ using Reading = ClientSession::Reading;
 
 class SessionFixture : public testing::Test {
  protected:
-  explicit SessionFixture(const Inbox::Options& inbox_options = {}) : inbox(inbox_options) {
+  explicit SessionFixture(const Inbox::Options& inbox_options = {}) : inbox(inbox_options, &parking) {
     facts.inbox = &inbox;
     facts.time = &time;
     facts.publish_credit = {.messages = 8, .bytes = 100};
@@ -41,7 +41,7 @@ class SessionFixture : public testing::Test {
   // What was posted since, as the indices of the variant's kinds would be too dull: by name.
   std::vector<std::string> TakePosted() {
     Inbox::Batch batch;
-    inbox.Take(batch, Duration(0));
+    inbox.Take(batch);
     std::vector<std::string> names;
     for (const Post& post : batch.posts) {
       if (std::holds_alternative<OpenSession>(post.command)) names.emplace_back("open");
@@ -71,7 +71,8 @@ class SessionFixture : public testing::Test {
     return session->TakeFrame(frame);
   }
 
-  Inbox inbox;
+  Parking parking;
+  Inbox inbox{{}, &parking};
   BrokerTime time;
   BrokerFacts facts;
   int wakes = 0;
@@ -248,7 +249,7 @@ TEST_F(SessionFixture, AsksForDeliveriesAgainWhenItsFullOutboxWasTaken) {
   while (HasFrame()) {
   }
   Inbox::Batch batch;
-  inbox.Take(batch, Duration(0));
+  inbox.Take(batch);
   ASSERT_THAT(batch.posts, SizeIs(1));
   const auto& credit = std::get<SetCredit>(batch.posts[0].command);
   EXPECT_EQ(credit.subscription, SubscriptionId(4));

@@ -1,7 +1,9 @@
 #include "server/inbox.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <thread>
@@ -22,6 +24,14 @@ std::vector<Post> Growing(uint64_t subscription = 1, size_t body_bytes = 0) {
   return posts;
 }
 
+// As the engine's thread does.
+void SleepAndTake(Inbox& inbox, Parking& parking, Inbox::Batch& batch) {
+  std::vector<uint64_t> ready;
+  if (inbox.Park()) parking.Wait(seconds(60), ready);
+  inbox.Unpark();
+  inbox.Take(batch);
+}
+
 std::vector<Post> Settling() {
   std::vector<Post> posts;
   posts.push_back(
@@ -30,21 +40,23 @@ std::vector<Post> Settling() {
 }
 
 TEST(Inbox, GivesPostsInTheirOrder) {
-  Inbox inbox({});
+  Parking parking;
+  Inbox inbox({}, &parking);
   for (uint64_t i = 1; i <= 3; ++i) {
     auto posts = Growing(i);
     ASSERT_TRUE(inbox.TryPost(posts));
     EXPECT_THAT(posts, IsEmpty());
   }
   Inbox::Batch batch;
-  inbox.Take(batch, Duration(0));
+  inbox.Take(batch);
   ASSERT_THAT(batch.posts, SizeIs(3));
   for (uint64_t i = 0; i < 3; ++i)
     EXPECT_EQ(std::get<Publish>(batch.posts[i].command).session, SessionId(i + 1));
 }
 
 TEST(Inbox, RefusesWhatGrowsWhenFullAndStillTakesWhatShrinks) {
-  Inbox inbox({.commands_max = 2, .bytes_max = 1u << 20});
+  Parking parking;
+  Inbox inbox({.commands_max = 2, .bytes_max = 1u << 20}, &parking);
   for (int i = 0; i < 2; ++i) {
     auto posts = Growing();
     ASSERT_TRUE(inbox.TryPost(posts));
@@ -61,28 +73,30 @@ TEST(Inbox, RefusesWhatGrowsWhenFullAndStillTakesWhatShrinks) {
   inbox.PostAlways(CloseSession{SessionId(1)});
 
   Inbox::Batch batch;
-  inbox.Take(batch, Duration(0));
+  inbox.Take(batch);
   EXPECT_TRUE(batch.refused);
   EXPECT_THAT(batch.posts, SizeIs(5));
   EXPECT_TRUE(inbox.TryPost(refused));
 }
 
 TEST(Inbox, CountsBytesAndTakesOneLargePostWhenEmpty) {
-  Inbox inbox({.commands_max = 100, .bytes_max = 1'000});
+  Parking parking;
+  Inbox inbox({.commands_max = 100, .bytes_max = 1'000}, &parking);
   auto large = Growing(1, 5'000);
   EXPECT_TRUE(inbox.TryPost(large));
   auto small = Growing();
   EXPECT_FALSE(inbox.TryPost(small));
   EXPECT_GE(inbox.depth().bytes, 5'000u);
   Inbox::Batch batch;
-  inbox.Take(batch, Duration(0));
+  inbox.Take(batch);
   EXPECT_EQ(inbox.depth().bytes, 0u);
   EXPECT_TRUE(inbox.TryPost(small));
 }
 
 // The engine holds publishes back while the store is behind: they use up room until it has caught up.
 TEST(Inbox, RefusesPublishesOfSessionsWhileTheEngineHoldsBackTooMuch) {
-  Inbox inbox({.commands_max = 100, .bytes_max = 10'000});
+  Parking parking;
+  Inbox inbox({.commands_max = 100, .bytes_max = 10'000}, &parking);
   EXPECT_FALSE(inbox.HoldBack(9'000));
   auto publish = Growing(1, 5'000);
   EXPECT_FALSE(inbox.TryPost(publish));
@@ -95,7 +109,7 @@ TEST(Inbox, RefusesPublishesOfSessionsWhileTheEngineHoldsBackTooMuch) {
   std::get<Publish>(call[0].command).session = {};
   EXPECT_TRUE(inbox.TryPost(call)) << "calls are answered instead";
   Inbox::Batch batch;
-  inbox.Take(batch, Duration(0));
+  inbox.Take(batch);
 
   EXPECT_FALSE(inbox.TryPost(publish)) << "an empty inbox is no room";
   EXPECT_TRUE(inbox.HoldBack(1'000)) << "whoever was refused may retry";
@@ -104,31 +118,33 @@ TEST(Inbox, RefusesPublishesOfSessionsWhileTheEngineHoldsBackTooMuch) {
 }
 
 TEST(Inbox, LeavesPostsWhereTheyAreUntilTheLastOnesAreHandled) {
-  Inbox inbox({});
+  Parking parking;
+  Inbox inbox({}, &parking);
   auto first = Growing(1);
   ASSERT_TRUE(inbox.TryPost(first));
   Inbox::Batch batch;
-  inbox.Take(batch, Duration(0));
+  inbox.Take(batch);
   auto second = Growing(2);
   ASSERT_TRUE(inbox.TryPost(second));
   inbox.PostProgress(CommitNumber(3), CommitNumber(2));
-  inbox.Take(batch, Duration(0));
+  inbox.Take(batch);
   EXPECT_THAT(batch.posts, SizeIs(1));
   EXPECT_TRUE(batch.progressed);
   EXPECT_EQ(batch.written, CommitNumber(3));
   EXPECT_EQ(batch.synced, CommitNumber(2));
   batch.posts.clear();
-  inbox.Take(batch, Duration(0));
+  inbox.Take(batch);
   EXPECT_THAT(batch.posts, SizeIs(1));
 }
 
 TEST(Inbox, WakesAThreadThatWaits) {
-  Inbox inbox({});
+  Parking parking;
+  Inbox inbox({}, &parking);
   Inbox::Batch batch;
   size_t taken = 0;
   std::thread engine([&] {
     while (!batch.stop) {
-      inbox.Take(batch, seconds(60));
+      SleepAndTake(inbox, parking, batch);
       taken += batch.posts.size();
       batch.posts.clear();  // the stop comes after them, with an empty batch
     }
@@ -140,16 +156,44 @@ TEST(Inbox, WakesAThreadThatWaits) {
   EXPECT_EQ(taken, 1u);
 }
 
-TEST(Inbox, ReturnsWhenTheWaitIsOver) {
-  Inbox inbox({});
-  Inbox::Batch batch;
-  inbox.Take(batch, Duration(1'000));
-  EXPECT_TRUE(batch.empty());
+TEST(Inbox, WithSomethingInItLetsNobodySleep) {
+  Parking parking;
+  Inbox inbox({}, &parking);
+  auto posts = Growing();
+  ASSERT_TRUE(inbox.TryPost(posts));
+  EXPECT_FALSE(inbox.Park());
+}
+
+TEST(Parking, ReturnsWhenTheWaitIsOver) {
+  Parking parking;
+  std::vector<uint64_t> ready;
+  parking.Wait(Duration(1'000), ready);
+  EXPECT_THAT(ready, IsEmpty());
+}
+
+TEST(Parking, TellsWhichDescriptorsCanBeReadUntilTheyAreRead) {
+  Parking parking;
+  int pipe[2];
+  ASSERT_EQ(pipe2(pipe, O_CLOEXEC), 0);
+  Descriptor reading(pipe[0]);
+  Descriptor writing(pipe[1]);
+  ASSERT_TRUE(parking.Watch(reading.get(), 7).ok());
+  ASSERT_EQ(write(writing.get(), "x", 1), 1);
+  for (int i = 0; i < 2; ++i) {
+    std::vector<uint64_t> ready;
+    parking.Wait(seconds(60), ready);
+    EXPECT_THAT(ready, testing::ElementsAre(7u));
+  }
+  parking.Unwatch(reading.get());
+  std::vector<uint64_t> ready;
+  parking.Wait(Duration(0), ready);
+  EXPECT_THAT(ready, IsEmpty());
 }
 
 // No post is lost or handled twice, and every wake-up comes, whoever posts how much.
 TEST(Inbox, ManyPostersAndOneTakerLoseNothing) {
-  Inbox inbox({.commands_max = 16, .bytes_max = 1u << 20});
+  Parking parking;
+  Inbox inbox({.commands_max = 16, .bytes_max = 1u << 20}, &parking);
   constexpr uint64_t kPosters = 4;
   constexpr uint64_t kEach = 5'000;
   std::vector<std::thread> posters;
@@ -165,7 +209,7 @@ TEST(Inbox, ManyPostersAndOneTakerLoseNothing) {
   uint64_t total = 0;
   Inbox::Batch batch;
   while (total < kPosters * kEach) {
-    inbox.Take(batch, seconds(60));
+    SleepAndTake(inbox, parking, batch);
     for (const Post& post : batch.posts) ++taken[std::get<Publish>(post.command).session.value()];
     total += batch.posts.size();
     batch.posts.clear();

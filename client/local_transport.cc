@@ -1,0 +1,188 @@
+#include "client/local_transport.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/limits.h"
+
+namespace baton::client {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr int kHandshakeTimeoutMs = 2'000;
+constexpr milliseconds kFirstPause{10};
+constexpr milliseconds kLongestPause{200};
+
+absl::Status ConnectionLost() {
+  return MakeError(absl::StatusCode::kUnavailable, reason::kBrokerUnreachable,
+                   "the broker has closed the connection, or has ended");
+}
+
+absl::Status BadFrame() {
+  return MakeError(absl::StatusCode::kInvalidArgument, reason::kProtocolViolation,
+                   "the broker sent a frame that cannot be read; is it of another version?");
+}
+
+}  // namespace
+
+LocalTransport::Rings::Rings(LocalConnection connection, Segment mapped)
+    : socket(std::move(connection.socket)),
+      segment(std::move(mapped)),
+      sender(segment.ToBroker()),
+      receiver(segment.FromBroker(), kFrameBytesMax, kFrameBytesMax) {}
+
+LocalTransport::LocalTransport(std::string path)
+    : path_(std::move(path)), woken_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+
+LocalTransport::~LocalTransport() { Close(); }
+
+void LocalTransport::Open() {
+  BATON_CHECK(state_ == State::kIdle);
+  state_ = State::kConnecting;
+  next_attempt_ = SteadyTime{};
+  attempt_pause_ = kFirstPause;
+  written_ = false;
+}
+
+void LocalTransport::Write(const v1::ClientFrame& frame) {
+  BATON_CHECK(CanWrite());
+  rings_->sender.Begin(frame);
+  if (rings_->sender.Push()) RingBell(rings_->socket.get());
+  written_ = rings_->sender.idle();
+}
+
+void LocalTransport::Close() {
+  if (state_ == State::kConnecting || state_ == State::kOpen)
+    End(absl::CancelledError("the connection was given up"));
+}
+
+void LocalTransport::End(absl::Status why) {
+  close_status_ = std::move(why);
+  state_ = State::kEnding;
+  // Also for a child that was forked and holds the socket too.
+  if (rings_.has_value()) shutdown(rings_->socket.get(), SHUT_RDWR);
+  rings_.reset();
+}
+
+void LocalTransport::Wake() {
+  if (woken_.exchange(true)) return;
+  if (!sleeping_.load()) return;
+  const uint64_t one = 1;
+  // allowed to fail: a counter that is full has woken the owner already
+  [[maybe_unused]] const ssize_t written = write(woken_fd_.get(), &one, sizeof(one));
+}
+
+LocalTransport::Event LocalTransport::Next(SteadyTime deadline) {
+  while (true) {
+    if (const auto event = Poll()) return *event;
+    if (woken_.load() && woken_.exchange(false)) return Event::kWoken;
+    if (deadline != SteadyTime::max() && steady_clock::now() >= deadline) return Event::kTimeout;
+    Sleep(deadline);
+  }
+}
+
+std::optional<LocalTransport::Event> LocalTransport::Poll() {
+  if (state_ == State::kEnding) {
+    state_ = State::kIdle;
+    return Event::kClosed;
+  }
+  if (state_ == State::kConnecting) {
+    TryToConnect();
+    if (state_ != State::kConnecting) return state_ == State::kOpen ? Event::kWritten : Poll();
+  }
+  if (state_ != State::kOpen) return std::nullopt;
+  if (std::exchange(written_, false)) return Event::kWritten;
+  if (rings_->sender.broken()) {
+    End(BadFrame());
+    return Poll();
+  }
+  if (!rings_->sender.idle()) {
+    if (rings_->sender.Push()) RingBell(rings_->socket.get());
+    if (rings_->sender.idle()) return Event::kWritten;
+  }
+  return PullFrame();
+}
+
+std::optional<LocalTransport::Event> LocalTransport::PullFrame() {
+  size_t budget = SIZE_MAX;
+  const FrameReceiver::State pulled = rings_->receiver.Pull(budget);
+  if (rings_->receiver.Release()) RingBell(rings_->socket.get());
+  switch (pulled) {
+    case FrameReceiver::State::kNothing:
+      return std::nullopt;
+    case FrameReceiver::State::kFrame: {
+      const std::string_view bytes = rings_->receiver.frame();
+      if (frame_.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) return Event::kFrame;
+      break;
+    }
+    case FrameReceiver::State::kLarge:
+    case FrameReceiver::State::kTooLarge:
+    case FrameReceiver::State::kBroken:
+      break;
+  }
+  End(BadFrame());
+  return Poll();
+}
+
+// One attempt when it is time. A broker that is not there is tried again; a refusal is an answer.
+void LocalTransport::TryToConnect() {
+  if (steady_clock::now() < next_attempt_) return;
+  auto connection = ConnectLocally(path_, kHandshakeTimeoutMs);
+  if (connection.ok()) {
+    auto segment = Segment::Map(std::move(connection->segment));
+    if (!segment.ok()) return End(segment.status());
+    segment->file().Reset();
+    rings_.emplace(*std::move(connection), *std::move(segment));
+    state_ = State::kOpen;
+    return;
+  }
+  if (connection.status().code() != absl::StatusCode::kUnavailable) return End(connection.status());
+  next_attempt_ = steady_clock::now() + attempt_pause_;
+  attempt_pause_ = std::min(2 * attempt_pause_, kLongestPause);
+}
+
+// False: something has come meanwhile.
+bool LocalTransport::Arm() {
+  if (state_ != State::kOpen) return true;
+  if (!rings_->receiver.WaitForData()) return false;
+  return rings_->sender.idle() || rings_->sender.WaitForRoom();
+}
+
+void LocalTransport::Sleep(SteadyTime deadline) {
+  if (state_ == State::kEnding || !Arm()) return;
+  if (state_ == State::kConnecting) deadline = std::min(deadline, next_attempt_);
+  timespec timeout{};
+  if (deadline != SteadyTime::max()) {
+    const auto wait = std::max(deadline - steady_clock::now(), steady_clock::duration(0));
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(wait);
+    timeout = {.tv_sec = seconds.count(), .tv_nsec = std::chrono::nanoseconds(wait - seconds).count()};
+  }
+  pollfd waiting[2] = {{.fd = woken_fd_.get(), .events = POLLIN, .revents = 0},
+                       {.fd = -1, .events = POLLIN, .revents = 0}};
+  if (state_ == State::kOpen) waiting[1].fd = rings_->socket.get();
+  sleeping_.store(true);
+  const bool sleeps = !woken_.load();
+  const int ready =
+      sleeps ? ppoll(waiting, 2, deadline == SteadyTime::max() ? nullptr : &timeout, nullptr) : 0;
+  sleeping_.store(false);
+  if (ready <= 0) return;
+  if (waiting[0].revents != 0) {
+    uint64_t wakes = 0;
+    // allowed to fail: the next sleep ends at once
+    [[maybe_unused]] const ssize_t taken = read(woken_fd_.get(), &wakes, sizeof(wakes));
+  }
+  if (waiting[1].revents == 0 || TakeBells(rings_->socket.get()).has_value()) return;
+  // What the broker said before it closed is still in the ring.
+  if (!rings_->receiver.HasData()) End(ConnectionLost());
+}
+
+}  // namespace baton::client

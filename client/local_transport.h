@@ -1,0 +1,65 @@
+// The session over rings in memory that is shared with a broker on the same host (docs/protocol.md).
+#pragma once
+
+#include <atomic>
+#include <optional>
+#include <string>
+
+#include "client/transport.h"
+#include "local/frame_stream.h"
+#include "local/handshake.h"
+#include "local/segment.h"
+
+namespace baton::client {
+
+class LocalTransport final : public Transport {
+ public:
+  // `path` of the broker's baton.sock.
+  explicit LocalTransport(std::string path);
+  ~LocalTransport() override;
+
+  void Open() override;
+  bool CanWrite() const override { return state_ == State::kOpen && rings_->sender.idle() && !written_; }
+  void Write(const v1::ClientFrame& frame) override;
+  Event Next(SteadyTime deadline) override;
+  v1::ServerFrame& frame() override { return frame_; }
+  const absl::Status& close_status() const override { return close_status_; }
+  void Close() override;
+  void Wake() override;
+
+ private:
+  enum class State { kIdle, kConnecting, kOpen, kEnding };
+  struct Rings {
+    explicit Rings(LocalConnection connection, Segment mapped);
+    Descriptor socket;
+    Segment segment;
+    FrameSender sender;
+    FrameReceiver receiver;
+  };
+
+  void TryToConnect();
+  std::optional<Event> Poll();
+  std::optional<Event> PullFrame();
+  bool Arm();
+  void Sleep(SteadyTime deadline);
+  void End(absl::Status why);
+
+  const std::string path_;
+  const Descriptor woken_fd_;
+
+  // Owner thread.
+  State state_ = State::kIdle;
+  std::optional<Rings> rings_;
+  SteadyTime next_attempt_{};
+  std::chrono::milliseconds attempt_pause_{0};
+  bool written_ = false;  // to be told
+  v1::ServerFrame frame_;
+  absl::Status close_status_;
+
+  // Any thread. Sequentially consistent: whoever wakes sets the one and looks at the other, and the owner the
+  // other way round.
+  std::atomic<bool> woken_{false};
+  std::atomic<bool> sleeping_{false};
+};
+
+}  // namespace baton::client
