@@ -33,9 +33,10 @@ std::string ReasonOfRpc(const grpc::Status& status) {
   return info.ParseFromString(details.details(0).value()) ? info.reason() : "";
 }
 
-LocalBroker::LocalBroker(Config config) : config_(std::move(config)) {
+LocalBroker::LocalBroker(Config config, CarrierKind carrier) : config_(std::move(config)), carrier_(carrier) {
   config_.data_dir = directory_.path() + "/data";
   config_.runtime_dir = directory_.path() + "/run";
+  if (carrier == CarrierKind::kGrpcTcp) config_.listen = "127.0.0.1:0";
   Start();
 }
 
@@ -50,10 +51,17 @@ void LocalBroker::Start() {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetInt("baton.channel", ++channels_);  // a connection of its own
-  channel_ = grpc::CreateCustomChannel("unix:" + GrpcSocketPath(config_.runtime_dir),
-                                       grpc::InsecureChannelCredentials(), arguments);
+  const std::string target = carrier_ == CarrierKind::kGrpcTcp
+                                 ? "127.0.0.1:" + std::to_string(broker_->grpc()->tcp_port())
+                                 : "unix:" + GrpcSocketPath(config_.runtime_dir);
+  channel_ = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
   broker_stub_ = v1::Broker::NewStub(channel_);
   admin_stub_ = v1::Admin::NewStub(channel_);
+}
+
+std::unique_ptr<RawStream> LocalBroker::OpenStream() {
+  if (carrier_ == CarrierKind::kRings) return OpenRingStream(LocalSocketPath(config_.runtime_dir));
+  return OpenGrpcStream(broker());
 }
 
 void LocalBroker::Restart() {
@@ -102,8 +110,7 @@ std::vector<v1::ReceivedMessage> LocalBroker::Receive(const std::string& queue, 
   return {response.messages().begin(), response.messages().end()};
 }
 
-RawSession::RawSession(LocalBroker& broker, NoHello)
-    : context_(PatientContext()), stream_(broker.broker().Session(context_.get())) {}
+RawSession::RawSession(LocalBroker& broker, NoHello) : stream_(broker.OpenStream()) {}
 
 RawSession::RawSession(LocalBroker& broker, uint64_t producer_id) : RawSession(broker, NoHello()) {
   v1::ClientFrame frame;
@@ -113,8 +120,6 @@ RawSession::RawSession(LocalBroker& broker, uint64_t producer_id) : RawSession(b
   Send(frame);
   AwaitFrame([this] { return hello_.session_id() != 0; });
 }
-
-RawSession::~RawSession() { context_->TryCancel(); }
 
 void RawSession::Publish(const std::string& queue, uint64_t first_sequence,
                          const std::vector<std::string>& bodies) {
@@ -166,7 +171,7 @@ void RawSession::Note(const v1::Deliveries& deliveries) {
 
 bool RawSession::ReadFrame() {
   v1::ServerFrame frame;
-  if (!stream_->Read(&frame)) return false;
+  if (!stream_->Read(frame)) return false;
   if (frame.has_hello()) hello_ = frame.hello();
   for (const v1::Subscribed& subscribed : frame.subscribed()) subscribed_.push_back(subscribed);
   for (const v1::Confirm& confirm : frame.confirms()) {

@@ -20,6 +20,7 @@
 #include "baton/v1/admin.grpc.pb.h"
 #include "baton/v1/broker.grpc.pb.h"
 #include "server/broker.h"
+#include "tests/support/raw_stream.h"
 #include "tests/support/temporary_directory.h"
 
 namespace baton {
@@ -27,14 +28,15 @@ namespace baton {
 class LocalBroker {
  public:
   LocalBroker() : LocalBroker(Config()) {}
-  // data_dir and runtime_dir are the fixture's.
-  explicit LocalBroker(Config config);
+  // data_dir and runtime_dir are the fixture's. `carrier`: of the sessions.
+  explicit LocalBroker(Config config, CarrierKind carrier = CarrierKind::kGrpcUnix);
   ~LocalBroker();
 
   // Stops it as SIGTERM does, and starts it again on the same data.
   void Restart();
   void Stop() { broker_.reset(); }
 
+  std::unique_ptr<RawStream> OpenStream();
   v1::Broker::Stub& broker() { return *broker_stub_; }
   v1::Admin::Stub& admin() { return *admin_stub_; }
   const std::string& runtime_dir() const { return config_.runtime_dir; }
@@ -50,6 +52,7 @@ class LocalBroker {
 
   TemporaryDirectory directory_;
   Config config_;
+  const CarrierKind carrier_;
   Log log_{LogLevel::kError, LogFormat::kText};
   std::unique_ptr<Broker> broker_;
   int channels_ = 0;
@@ -82,11 +85,10 @@ class RawSession {
 
   explicit RawSession(LocalBroker& broker, uint64_t producer_id = 0);
   RawSession(LocalBroker& broker, NoHello);
-  ~RawSession();
 
   const v1::HelloReply& hello() const { return hello_; }
 
-  void Send(const v1::ClientFrame& frame) { (void)stream_->Write(frame); }
+  void Send(const v1::ClientFrame& frame) { stream_->Write(frame); }
   void Publish(const std::string& queue, uint64_t first_sequence, const std::vector<std::string>& bodies);
   void Subscribe(uint64_t subscription, const std::string& queue, uint32_t credit = 100);
   void Settle(v1::Settle::Kind kind, const std::vector<uint64_t>& tag_pairs);
@@ -100,7 +102,7 @@ class RawSession {
 
   // After the broker's last frame.
   grpc::Status Finish();
-  void Cancel() { context_->TryCancel(); }
+  void Cancel() { stream_->Cancel(); }
 
   const std::vector<v1::Confirm>& confirms() const { return confirms_; }
   const std::vector<v1::SettleError>& settle_errors() const { return settle_errors_; }
@@ -111,8 +113,7 @@ class RawSession {
   bool ReadFrame();
   void Note(const v1::Deliveries& deliveries);
 
-  std::unique_ptr<grpc::ClientContext> context_;
-  std::unique_ptr<grpc::ClientReaderWriter<v1::ClientFrame, v1::ServerFrame>> stream_;
+  std::unique_ptr<RawStream> stream_;
   v1::HelloReply hello_;
   std::optional<grpc::Status> finished_;
   uint64_t confirmed_ = 0;  // highest sequence
