@@ -24,7 +24,10 @@ BrokerProcess::~BrokerProcess() {
   std::filesystem::remove_all(home_, ignored);
 }
 
-std::string BrokerProcess::url() const { return "grpc+unix:" + home_ + "/run/grpc.sock"; }
+std::string BrokerProcess::url(Carrier carrier) const {
+  return carrier == Carrier::kRings ? "unix:" + home_ + "/run/baton.sock"
+                                    : "grpc+unix:" + home_ + "/run/grpc.sock";
+}
 
 std::chrono::milliseconds BrokerProcess::Start() {
   std::vector<std::string> arguments = {options_.program, "--data-dir",  home_ + "/data", "--runtime-dir",

@@ -9,6 +9,8 @@
 
 namespace baton::bench {
 
+enum class Carrier { kRings, kGrpc };
+
 struct BrokerOptions {
   std::string program;    // path of batond
   std::string directory;  // an empty one is made below it
@@ -25,7 +27,7 @@ class BrokerProcess {
   void Kill();  // as a crash would
   int Stop();   // SIGTERM; its exit code
 
-  std::string url() const;
+  std::string url(Carrier carrier = Carrier::kRings) const;
   const ChildProcess& process() const { return *process_; }
 
  private:

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "bench/open_loop.h"
 #include "bench/roles.h"
 #include "bench/scenarios.h"
 
@@ -14,6 +15,7 @@ void AddScenario(CLI::App& app, const std::string& name, const std::string& help
                  int (*run)(const ScenarioOptions&), int& result) {
   CLI::App* command = app.add_subcommand(name, help);
   command->add_option("--messages", options.messages, "Number of messages; 0 = the scenario's own");
+  command->add_option("--body-bytes", options.body_bytes, "Of each message (throughput)");
   command->add_option("--rounds", options.rounds, "Repetitions, for those that quote a median");
   command->add_option("--dir", options.directory, "Where brokers keep their data meanwhile");
   command->add_option("--batond", options.batond, "The broker to measure");
@@ -30,6 +32,8 @@ void AddRole(CLI::App& app, const std::string& name, const std::string& help, Ro
   command->add_option("--messages", options.messages, "How many");
   command->add_option("--body-bytes", options.body_bytes, "Of each message");
   command->add_option("--priorities", options.priorities, "Random ones below this");
+  command->add_option("--rate", options.rate, "Messages per second (pace)");
+  command->add_option("--handlers", options.handler_threads, "Threads; 0 = the client's own (collect)");
   command->add_option("--credit", options.credit, "Unsettled deliveries at a time");
   command->add_option("--milestone", options.milestone, "A rate for each so many messages");
   command->callback([&options, run, &result] { result = run(options); });
@@ -56,6 +60,12 @@ int main(int argc, char** argv) {
               baton::bench::Priorities, result);
   AddScenario(app, "idle", "What a broker costs that has nothing to do", scenario, baton::bench::Idle,
               result);
+  AddScenario(app, "open-loop", "Latency at given rates, beside a bare relay", scenario,
+              baton::bench::OpenLoop, result);
+  AddScenario(app, "raw-ring", "A ring between two processes, and no broker", scenario, baton::bench::RawRing,
+              result);
+  AddRole(app, "pace", "A producer process at a steady rate", role, baton::bench::RunPacer, result);
+  AddRole(app, "collect", "Its consumer process", role, baton::bench::RunCollector, result);
   AddRole(app, "produce", "One producer process, against any broker", role, baton::bench::RunProducer,
           result);
   AddRole(app, "consume", "One consumer process, against any broker", role, baton::bench::RunConsumer,

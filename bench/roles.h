@@ -14,7 +14,9 @@ struct RoleOptions {
   uint64_t body_bytes = 1'024;
   uint64_t priorities = 1;  // messages get random ones below
   uint32_t credit = 1'000;
-  bool create = false;  // the queue, when it is not there
+  uint64_t rate = 1'000;    // messages per second (pace)
+  int handler_threads = 0;  // (collect)
+  bool create = false;      // the queue, when it is not there
   uint64_t seed = 1;
   uint64_t milestone = 1'000'000;  // a rate for each so many messages
 };

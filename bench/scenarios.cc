@@ -3,12 +3,15 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <thread>
 #include <vector>
 
 #include "baton/client.h"
 #include "bench/broker_process.h"
+#include "bench/pace.h"
+#include "bench/support.h"
 
 namespace baton::bench {
 namespace {
@@ -19,84 +22,28 @@ using std::chrono::duration;
 
 constexpr double kMiB = 1024.0 * 1024.0;
 
-BrokerProcess NewBroker(const ScenarioOptions& options, std::vector<std::string> flags = {}) {
-  return BrokerProcess(
-      {.program = options.batond, .directory = options.directory, .flags = std::move(flags)});
-}
-
-[[noreturn]] void Fail(const absl::Status& status) {
-  std::fprintf(stderr, "failed: %s\n", std::string(status.message()).c_str());
-  std::exit(1);
-}
-
-Client Connect(const BrokerProcess& broker) {
-  auto client = Client::Connect({.url = broker.url()});
-  if (!client.ok()) Fail(client.status());
-  return *std::move(client);
-}
-
-void CreateQueue(const BrokerProcess& broker, const std::string& name, const QueueConfig& config = {}) {
-  if (const auto created = Connect(broker).CreateQueue(name, config); !created.ok()) Fail(created.status());
-}
-
-struct Role {
-  std::string name;  // produce or consume
-  std::string queue = "bench";
-  uint64_t messages = 0;
-  uint64_t body_bytes = 1'024;
-  uint64_t priorities = 1;
-};
-
-std::unique_ptr<ChildProcess> StartRole(const ScenarioOptions& options, const BrokerProcess& broker,
-                                        const Role& role) {
-  return std::make_unique<ChildProcess>(std::vector<std::string>{
-      options.self, role.name, "--url", broker.url(), "--queue", role.queue, "--messages",
-      std::to_string(role.messages), "--body-bytes", std::to_string(role.body_bytes), "--priorities",
-      std::to_string(role.priorities), "--milestone",
-      std::to_string(std::max<uint64_t>(role.messages / 10, 1))});
-}
-
-json Finish(ChildProcess& child) {
-  const std::string line = child.ReadLine();
-  const int code = child.Wait();
-  if (code != 0 || line.empty()) {
-    std::fprintf(stderr, "a child process failed with exit code %d\n", code);
-    std::exit(1);
-  }
-  return json::parse(line);
-}
-
 double Rate(const json& result) { return result["messages"].get<double>() / result["seconds"].get<double>(); }
 
-template <class T>
-T Quantile(std::vector<T> values, double q) {
-  std::sort(values.begin(), values.end());
-  return values[static_cast<size_t>(q * static_cast<double>(values.size() - 1))];
-}
-
-uint64_t Messages(const ScenarioOptions& options, uint64_t usual) {
-  if (options.messages != 0) return options.messages;
-  return options.smoke ? std::max<uint64_t>(usual / 100, 100) : usual;
-}
-
 // Producer and consumer at once; messages per second from the first publish to the last confirmed ack.
-double RunPair(const ScenarioOptions& options, const BrokerProcess& broker, const Role& what) {
+double RunPair(const ScenarioOptions& options, const BrokerProcess& broker, const Role& what,
+               Carrier carrier) {
   const auto cpu_before = broker.process().ProcessorTime();
   const auto start = Clock::now();
   Role role = what;
   role.name = "consume";
-  const auto consumer = StartRole(options, broker, role);
+  const auto consumer = StartRole(options, broker, role, carrier);
   role.name = "produce";
-  const auto producer = StartRole(options, broker, role);
+  const auto producer = StartRole(options, broker, role, carrier);
   const json produced = Finish(*producer);
   const json consumed = Finish(*consumer);
   const double seconds = duration<double>(Clock::now() - start).count();
   const double cpu = duration<double>(broker.process().ProcessorTime() - cpu_before).count();
   const double rate = static_cast<double>(what.messages) / seconds;
   std::printf(
-      "  %-10s %6llu B   %9.0f/s   producer %9.0f/s   consumer %9.0f/s   broker cpu %5.2f us/message\n",
-      what.queue.c_str(), static_cast<unsigned long long>(what.body_bytes), rate, Rate(produced),
-      Rate(consumed), cpu * 1e6 / static_cast<double>(what.messages));
+      "  %-7s %-6s %6llu B   %9.0f/s   producer %9.0f/s   consumer %9.0f/s   broker cpu %5.2f us/message\n",
+      what.queue.c_str(), carrier == Carrier::kRings ? "rings" : "gRPC",
+      static_cast<unsigned long long>(what.body_bytes), rate, Rate(produced), Rate(consumed),
+      cpu * 1e6 / static_cast<double>(what.messages));
   return rate;
 }
 
@@ -106,17 +53,23 @@ int Throughput(const ScenarioOptions& options) {
   const uint64_t messages = Messages(options, 500'000);
   std::printf("throughput: %llu messages, 1 producer + 1 consumer process, everything confirmed and acked\n",
               static_cast<unsigned long long>(messages));
-  std::vector<double> durable;
-  std::vector<double> relaxed;
+  std::map<std::pair<std::string, Carrier>, std::vector<double>> rates;
   for (int round = 0; round < options.rounds; ++round) {
     BrokerProcess broker = NewBroker(options);
     broker.Start();
     CreateQueue(broker, "durable");
     CreateQueue(broker, "relaxed", {.durability = Durability::kRelaxed});
-    durable.push_back(RunPair(options, broker, {.queue = "durable", .messages = messages}));
-    relaxed.push_back(RunPair(options, broker, {.queue = "relaxed", .messages = messages}));
+    for (const Carrier carrier : {Carrier::kRings, Carrier::kGrpc}) {
+      for (const std::string queue : {"durable", "relaxed"}) {
+        const Role role{.queue = queue, .messages = messages, .body_bytes = options.body_bytes};
+        rates[{queue, carrier}].push_back(RunPair(options, broker, role, carrier));
+      }
+    }
   }
-  std::printf("  median: durable %.0f/s, relaxed %.0f/s\n", Quantile(durable, 0.5), Quantile(relaxed, 0.5));
+  for (const auto& [what, measured] : rates) {
+    std::printf("  median: %s over %s %.0f/s\n", what.first.c_str(),
+                what.second == Carrier::kRings ? "rings" : "gRPC", Quantile(measured, 0.5));
+  }
   return 0;
 }
 

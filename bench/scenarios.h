@@ -12,10 +12,12 @@ struct ScenarioOptions {
   std::string directory;  // where brokers keep their data
   uint64_t messages = 0;  // 0 = the scenario's own number
   int rounds = 3;
+  uint64_t body_bytes = 1'024;
   bool smoke = false;  // a hundredth of everything: does it still run?
 };
 
-// One producer and one consumer process on one queue, everything confirmed and acked.
+// One producer and one consumer process on one queue, everything confirmed and acked; over rings and over
+// gRPC.
 int Throughput(const ScenarioOptions& options);
 // One unary publish after another on a durable queue.
 int UnaryLatency(const ScenarioOptions& options);
@@ -26,5 +28,7 @@ int Backlog(const ScenarioOptions& options);
 int Priorities(const ScenarioOptions& options);
 // 100 queues and nobody there; then a message after two seconds of silence.
 int Idle(const ScenarioOptions& options);
+// Records through a ring between two processes, with no broker.
+int RawRing(const ScenarioOptions& options);
 
 }  // namespace baton::bench

@@ -34,8 +34,8 @@ std::string CutReason(std::string reason) {
 
 absl::Status CheckConsumerOptions(const ConsumerOptions& options, bool has_handler) {
   if (absl::Status name = CheckQueueName(options.queue); !name.ok()) return name;
-  if (has_handler && (options.handler_threads < 1 || options.handler_threads > kHandlerThreadsMax)) {
-    return Invalid(fmt::format("handler_threads is {}; 1 to {} are allowed", options.handler_threads,
+  if (has_handler && (options.handler_threads < 0 || options.handler_threads > kHandlerThreadsMax)) {
+    return Invalid(fmt::format("handler_threads is {}; 0 to {} are allowed", options.handler_threads,
                                kHandlerThreadsMax));
   }
   if (options.credit > kCreditMessagesMax) {
@@ -269,9 +269,24 @@ void ConsumerCore::OnDelivered(std::shared_ptr<DeliveryChunk> chunk) {
     leases_pruned_at_ = 64 + 2 * leases_.size();
   }
   next_renewal_ = std::min(next_renewal_, chunk->renew_at());
-  MutexLock lock(mutex_);
-  buffer_.push_back(Buffered{.chunk = std::move(chunk), .next = 0});
-  for (int i = 0; i < std::min<int>(waiting_, static_cast<int>(count)); ++i) deliverable_.NotifyOne();
+  {
+    MutexLock lock(mutex_);
+    buffer_.push_back(Buffered{.chunk = std::move(chunk), .next = 0});
+    for (int i = 0; i < std::min<int>(waiting_, static_cast<int>(count)); ++i) deliverable_.NotifyOne();
+  }
+  if (handler_ && options_.handler_threads == 0) RunHandlerHere();
+}
+
+void ConsumerCore::RunHandlerHere() {
+  while (true) {
+    Delivery delivery;
+    {
+      MutexLock lock(mutex_);
+      if (phase_ == Phase::kActive) delivery = TakeBuffered();
+    }
+    if (!delivery) return;
+    RunHandler(delivery);
+  }
 }
 
 void ConsumerCore::OnDisconnected() {

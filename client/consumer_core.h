@@ -80,6 +80,7 @@ class ConsumerCore : public std::enable_shared_from_this<ConsumerCore> {
 
   void RunHandlers();
   void RunHandler(Delivery& delivery);
+  void RunHandlerHere();  // on the session's thread
   void Apply(Outcome outcome, Delivery& delivery);
   // The next delivery that may start; empty when the buffer has none.
   Delivery TakeBuffered() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);

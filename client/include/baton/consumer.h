@@ -48,7 +48,9 @@ using Handler = std::function<Outcome(Delivery&)>;
 
 struct ConsumerOptions {
   std::string queue;
-  int handler_threads = 1;  // with a handler; 1 to 1,024
+  // With a handler; 0 to 1,024. 0: it runs on the client's own thread, which saves a wake-up a message: it
+  // must be quick, and must not wait for anything of this client.
+  int handler_threads = 1;
   // Deliveries held and not settled at a time, 1 to 65,536; 0 = 2 × handler_threads. More buys throughput for
   // small messages and costs fairness: what is buffered here is not with another consumer.
   uint32_t credit = 0;

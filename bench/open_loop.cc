@@ -1,0 +1,138 @@
+#include "bench/open_loop.h"
+
+#include <atomic>
+#include <cstdio>
+#include <cstring>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "baton/client.h"
+#include "bench/pace.h"
+#include "bench/relay.h"
+#include "bench/support.h"
+
+namespace baton::bench {
+namespace {
+
+using nlohmann::json;
+
+json Quantiles(const std::vector<double>& micros) {
+  return {{"p50", Quantile(micros, 0.5)},
+          {"p90", Quantile(micros, 0.9)},
+          {"p99", Quantile(micros, 0.99)},
+          {"max", Quantile(micros, 1.0)}};
+}
+
+void PrintQuantiles(const char* what, const json& micros) {
+  std::printf("    %-24s p50 %7.1f us   p90 %7.1f us   p99 %7.1f us   max %8.1f us\n", what,
+              micros["p50"].get<double>(), micros["p90"].get<double>(), micros["p99"].get<double>(),
+              micros["max"].get<double>());
+}
+
+int Fail(const char* what, const absl::Status& status) {
+  std::fprintf(stderr, "%s: %s\n", what, std::string(status.message()).c_str());
+  return 1;
+}
+
+}  // namespace
+
+int RunPacer(const RoleOptions& options) {
+  auto client = Client::Connect({.url = options.url});
+  if (!client.ok()) return Fail("connect", client.status());
+  auto producer = client->NewProducer();
+  if (!producer.ok()) return Fail("producer", producer.status());
+  std::vector<double> micros(options.messages);
+  std::atomic<uint64_t> failed = 0;
+  Message message{.body = std::string(options.body_bytes, 'x')};
+  const Pace pace(options.rate);
+  for (uint64_t i = 0; i < options.messages; ++i) {
+    const int64_t intended = pace.IntendedNanos(i);
+    Pace::WaitUntil(intended);
+    std::memcpy(message.body.data(), &intended, sizeof(intended));
+    producer->Publish(options.queue, message, [&, i, intended](const auto& answer) {
+      if (!answer.ok()) failed.fetch_add(1);
+      micros[i] = static_cast<double>(NowNanos() - intended) / 1'000;
+    });
+  }
+  const absl::Status flushed = producer->Flush(std::chrono::minutes(1));
+  if (!flushed.ok()) return Fail("flush", flushed);
+  std::printf("%s\n", Quantiles(micros).dump().c_str());
+  return failed.load() == 0 ? 0 : 1;
+}
+
+int RunCollector(const RoleOptions& options) {
+  auto client = Client::Connect({.url = options.url});
+  if (!client.ok()) return Fail("connect", client.status());
+  std::vector<double> micros;
+  micros.reserve(options.messages);
+  std::atomic<bool> complete = false;
+  auto consumer = client->Subscribe(
+      {.queue = options.queue, .handler_threads = options.handler_threads, .credit = options.credit},
+      [&](Delivery& delivery) {
+        int64_t intended = 0;
+        std::memcpy(&intended, delivery.body().data(), sizeof(intended));
+        micros.push_back(static_cast<double>(NowNanos() - intended) / 1'000);
+        if (micros.size() == options.messages) {
+          complete = true;
+          complete.notify_one();
+        }
+        return Outcome::Ack();
+      });
+  if (!consumer.ok()) return Fail("subscribe", consumer.status());
+  std::printf("ready\n");
+  std::fflush(stdout);
+  complete.wait(false);
+  const absl::Status stopped = consumer->Stop(std::chrono::seconds(10));
+  if (!stopped.ok()) return Fail("stop", stopped);
+  std::printf("%s\n", Quantiles(micros).dump().c_str());
+  return 0;
+}
+
+int OpenLoop(const ScenarioOptions& options) {
+  struct Case {
+    const char* name;
+    const char* queue;
+    Carrier carrier;
+  };
+  const Case cases[] = {
+      {"durable, rings", "durable", Carrier::kRings},
+      {"relaxed, rings", "relaxed", Carrier::kRings},
+      {"durable, gRPC", "durable", Carrier::kGrpc},
+      {"relaxed, gRPC", "relaxed", Carrier::kGrpc},
+  };
+  BrokerProcess broker = NewBroker(options);
+  broker.Start();
+  CreateQueue(broker, "durable");
+  CreateQueue(broker, "relaxed", {.durability = Durability::kRelaxed});
+  for (const uint64_t rate : {uint64_t{1'000}, uint64_t{10'000}}) {
+    const uint64_t messages = Messages(options, 10 * rate);
+    std::printf("open loop, %llu messages/s of 1 KiB, 10 s, from the intended time:\n",
+                static_cast<unsigned long long>(rate));
+    PrintQuantiles("bare relay", Quantiles(RunRelay(messages, rate, 1'024)));
+    for (const Case& what : cases) {
+      Role role{.name = "collect", .queue = what.queue, .messages = messages, .rate = rate};
+      const auto collector = StartRole(options, broker, role, what.carrier);
+      collector->ReadLine();  // ready
+      role.name = "pace";
+      const auto pacer = StartRole(options, broker, role, what.carrier);
+      const json confirmed = Finish(*pacer);
+      std::printf("  %s\n", what.name);
+      PrintQuantiles("published to delivered", Finish(*collector));
+      PrintQuantiles("published to confirmed", confirmed);
+    }
+  }
+  return 0;
+}
+
+int RawRing(const ScenarioOptions& options) {
+  for (const uint64_t bytes : {uint64_t{64}, uint64_t{1'024}}) {
+    const uint64_t messages = Messages(options, bytes == 64 ? 100'000'000 : 20'000'000);
+    std::vector<double> rates;
+    for (int round = 0; round < options.rounds; ++round) rates.push_back(RawRingRate(messages, bytes));
+    std::printf("raw ring between two processes, %llu bytes: %.1f million/s\n",
+                static_cast<unsigned long long>(bytes), Quantile(rates, 0.5) / 1e6);
+  }
+  return 0;
+}
+
+}  // namespace baton::bench

@@ -1,0 +1,54 @@
+#include "bench/support.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+namespace baton::bench {
+
+void Fail(const absl::Status& status) {
+  std::fprintf(stderr, "failed: %s\n", std::string(status.message()).c_str());
+  std::exit(1);
+}
+
+BrokerProcess NewBroker(const ScenarioOptions& options, std::vector<std::string> flags) {
+  return BrokerProcess(
+      {.program = options.batond, .directory = options.directory, .flags = std::move(flags)});
+}
+
+Client Connect(const BrokerProcess& broker) {
+  auto client = Client::Connect({.url = broker.url()});
+  if (!client.ok()) Fail(client.status());
+  return *std::move(client);
+}
+
+void CreateQueue(const BrokerProcess& broker, const std::string& name, const QueueConfig& config) {
+  if (const auto created = Connect(broker).CreateQueue(name, config); !created.ok()) Fail(created.status());
+}
+
+std::unique_ptr<ChildProcess> StartRole(const ScenarioOptions& options, const BrokerProcess& broker,
+                                        const Role& role, Carrier carrier) {
+  return std::make_unique<ChildProcess>(std::vector<std::string>{
+      options.self, role.name, "--url", broker.url(carrier), "--queue", role.queue, "--messages",
+      std::to_string(role.messages), "--body-bytes", std::to_string(role.body_bytes), "--priorities",
+      std::to_string(role.priorities), "--rate", std::to_string(role.rate), "--milestone",
+      std::to_string(std::max<uint64_t>(role.messages / 10, 1))});
+}
+
+nlohmann::json Finish(ChildProcess& child) {
+  const std::string line = child.ReadLine();
+  const int code = child.Wait();
+  if (code != 0 || line.empty()) {
+    std::fprintf(stderr, "a child process failed with exit code %d\n", code);
+    std::exit(1);
+  }
+  return nlohmann::json::parse(line);
+}
+
+uint64_t Messages(const ScenarioOptions& options, uint64_t usual) {
+  if (options.messages != 0) return options.messages;
+  return options.smoke ? std::max<uint64_t>(usual / 100, 100) : usual;
+}
+
+}  // namespace baton::bench
