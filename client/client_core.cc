@@ -5,12 +5,14 @@
 
 #include <cerrno>
 #include <random>
+#include <thread>
 #include <utility>
 
 #include "base/error.h"
 #include "client/grpc_channel.h"
 #include "client/grpc_transport.h"
 #include "client/local_transport.h"
+#include "local/handshake.h"
 
 namespace baton::client {
 namespace {
@@ -18,6 +20,7 @@ namespace {
 constexpr size_t kClientNameMax = 128;
 // One attempt to reach a broker, when nobody wants to wait longer.
 constexpr std::chrono::seconds kAttempt{5};
+constexpr std::chrono::milliseconds kProbePause{20};
 
 std::string NameOrDefault(const std::string& name) {
   std::string chosen =
@@ -66,7 +69,19 @@ std::unique_ptr<Transport> ClientCore::MakeTransport() const {
   return std::make_unique<GrpcTransport>(channel_);
 }
 
+// Whether somebody listens is all there is to know before the first session or call.
+absl::Status ClientCore::WaitForLocalBroker() {
+  const SteadyTime deadline = DeadlineAfter(options_.connect_timeout);
+  while (true) {
+    const absl::Status there = ProbeLocally(address_.target);
+    if (there.ok()) return there;
+    if (IsAnswer(there) || std::chrono::steady_clock::now() >= deadline) return Explain(there);
+    std::this_thread::sleep_for(kProbePause);
+  }
+}
+
 absl::Status ClientCore::WaitForBroker() {
+  if (address_.carrier == Address::Carrier::kLocal) return WaitForLocalBroker();
   const auto ask = [this] {
     return calls_->Call(&v1::Admin::Stub::GetStatus, v1::GetStatusRequest(), kAttempt).status();
   };

@@ -54,6 +54,7 @@ class ClientCore {
 
  private:
   absl::Status WaitForBroker();
+  absl::Status WaitForLocalBroker();
   std::unique_ptr<Transport> MakeTransport() const;
   // Tells people what to do when nobody answers.
   absl::Status Explain(const absl::Status& status) const;

@@ -50,14 +50,18 @@ void LocalTransport::Open() {
   state_ = State::kConnecting;
   next_attempt_ = SteadyTime{};
   attempt_pause_ = kFirstPause;
-  written_ = false;
+}
+
+bool LocalTransport::CanWrite() const {
+  MutexLock lock(mutex_);
+  return state_ == State::kOpen && rings_->sender.idle();
 }
 
 void LocalTransport::Write(const v1::ClientFrame& frame) {
-  BATON_CHECK(CanWrite());
+  MutexLock lock(mutex_);
+  if (state_ != State::kOpen) return;  // it ended since CanWrite
   rings_->sender.Begin(frame);
   if (rings_->sender.Push()) RingBell(rings_->socket.get());
-  written_ = rings_->sender.idle();
 }
 
 void LocalTransport::Close() {
@@ -67,6 +71,7 @@ void LocalTransport::Close() {
 
 void LocalTransport::End(absl::Status why) {
   close_status_ = std::move(why);
+  MutexLock lock(mutex_);
   state_ = State::kEnding;
   // Also for a child that was forked and holds the socket too.
   if (rings_.has_value()) shutdown(rings_->socket.get(), SHUT_RDWR);
@@ -100,16 +105,16 @@ std::optional<LocalTransport::Event> LocalTransport::Poll() {
     if (state_ != State::kConnecting) return state_ == State::kOpen ? Event::kWritten : Poll();
   }
   if (state_ != State::kOpen) return std::nullopt;
-  if (std::exchange(written_, false)) return Event::kWritten;
-  if (rings_->sender.broken()) {
-    End(BadFrame());
-    return Poll();
-  }
-  if (!rings_->sender.idle()) {
-    if (rings_->sender.Push()) RingBell(rings_->socket.get());
-    if (rings_->sender.idle()) return Event::kWritten;
-  }
+  if (PushPending()) return Event::kWritten;
   return PullFrame();
+}
+
+// What of a frame waits for room. True: it has left.
+bool LocalTransport::PushPending() {
+  MutexLock lock(mutex_);
+  if (rings_->sender.idle()) return false;
+  if (rings_->sender.Push()) RingBell(rings_->socket.get());
+  return rings_->sender.idle();
 }
 
 std::optional<LocalTransport::Event> LocalTransport::PullFrame() {
@@ -141,6 +146,7 @@ void LocalTransport::TryToConnect() {
     auto segment = Segment::Map(std::move(connection->segment));
     if (!segment.ok()) return End(segment.status());
     segment->file().Reset();
+    MutexLock lock(mutex_);
     rings_.emplace(*std::move(connection), *std::move(segment));
     state_ = State::kOpen;
     return;
@@ -154,6 +160,7 @@ void LocalTransport::TryToConnect() {
 bool LocalTransport::Arm() {
   if (state_ != State::kOpen) return true;
   if (!rings_->receiver.WaitForData()) return false;
+  MutexLock lock(mutex_);
   return rings_->sender.idle() || rings_->sender.WaitForRoom();
 }
 

@@ -19,8 +19,9 @@ class LocalTransport final : public Transport {
   ~LocalTransport() override;
 
   void Open() override;
-  bool CanWrite() const override { return state_ == State::kOpen && rings_->sender.idle() && !written_; }
+  bool CanWrite() const override;
   void Write(const v1::ClientFrame& frame) override;
+  bool WritesFromAnyThread() const override { return true; }
   Event Next(SteadyTime deadline) override;
   v1::ServerFrame& frame() override { return frame_; }
   const absl::Status& close_status() const override { return close_status_; }
@@ -38,6 +39,7 @@ class LocalTransport final : public Transport {
   };
 
   void TryToConnect();
+  bool PushPending();
   std::optional<Event> Poll();
   std::optional<Event> PullFrame();
   bool Arm();
@@ -47,12 +49,14 @@ class LocalTransport final : public Transport {
   const std::string path_;
   const Descriptor woken_fd_;
 
-  // Owner thread.
+  // Changed by the owner thread, under the mutex; it reads them without. Others look and write under it.
   State state_ = State::kIdle;
   std::optional<Rings> rings_;
+  mutable Mutex mutex_;  // of these two and the sender
+
+  // Owner thread.
   SteadyTime next_attempt_{};
   std::chrono::milliseconds attempt_pause_{0};
-  bool written_ = false;  // to be told
   v1::ServerFrame frame_;
   absl::Status close_status_;
 

@@ -21,6 +21,7 @@ constexpr uint32_t kProtocolVersion = 1;
 constexpr std::chrono::seconds kHelloTimeout{10};
 constexpr std::chrono::seconds kGoodbyeTimeout{1};
 constexpr std::chrono::seconds kLateSettlementsFirst{2};
+constexpr std::chrono::microseconds kLonePause{50};
 // A connection that lived shorter does not count as a success: the pauses go on growing.
 constexpr std::chrono::seconds kStableAfter{5};
 
@@ -170,8 +171,8 @@ bool Session::RunTurn() {
   if (now >= Deadline(now)) OnDeadline();
   if (link_ != Link::kUp && link_ != Link::kClosing) subscriptions_.EndUnconnected();
   if (link_ == Link::kOpening && !hello_sent_ && transport_->CanWrite()) SendHello(now);
-  if (link_ == Link::kUp && transport_->CanWrite()) SendWhatWaits(now);
-  const Transport::Event event = transport_->Next(Deadline(now));
+  const bool more = link_ == Link::kUp && transport_->CanWrite() && SendWhatWaits(now);
+  const Transport::Event event = transport_->Next(more ? now : Deadline(now));
   wake_for_work_.store(false, std::memory_order_relaxed);
   if (event == Transport::Event::kFrame) HandleFrame(transport_->frame());
   if (event == Transport::Event::kClosed) HandleClosed();
@@ -222,6 +223,8 @@ bool Session::BeginClosing(SteadyTime now) {
         if (now < deadline_) return true;  // after the frame that is on its way
         transport_->Close();
       } else {
+        MutexLock lock(write_mutex_);
+        may_send_ = false;
         frame_.Clear();
         frame_.mutable_goodbye();
         transport_->Write(frame_);
@@ -234,6 +237,7 @@ bool Session::BeginClosing(SteadyTime now) {
 }
 
 void Session::SendHello(SteadyTime now) {
+  MutexLock lock(write_mutex_);
   frame_.Clear();
   v1::Hello& hello = *frame_.mutable_hello();
   hello.set_protocol_version(kProtocolVersion);
@@ -244,13 +248,22 @@ void Session::SendHello(SteadyTime now) {
   deadline_ = now + kHelloTimeout;
 }
 
-void Session::SendWhatWaits(SteadyTime now) {
+bool Session::SendWhatWaits(SteadyTime now) {
+  const bool may_subscribe = now >= subscribe_at_latest_ || late_settler_.idle();
+  MutexLock lock(write_mutex_);
+  if (!transport_->CanWrite()) return false;  // another thread has just written
+  if (!SendFrame(true, may_subscribe)) return false;
+  last_sent_ = now;
+  return transport_->CanWrite();
+}
+
+// False: there is nothing to send.
+bool Session::SendFrame(bool with_subscriptions, bool may_subscribe) {
   // Set before looking: whoever adds something after the look sees it, because both take the same mutex, and
   // rings.
   wake_for_work_.store(true, std::memory_order_relaxed);
-  const bool may_subscribe = now >= subscribe_at_latest_ || late_settler_.idle();
   frame_.Clear();
-  subscriptions_.Fill(frame_, may_subscribe);
+  if (with_subscriptions) subscriptions_.Fill(frame_, may_subscribe);
   settlements_.Fill(frame_);
   window_.Lend(frame_);
   const bool empty = frame_.subscribe_size() == 0 && frame_.unsubscribe_size() == 0 &&
@@ -260,6 +273,27 @@ void Session::SendWhatWaits(SteadyTime now) {
     transport_->Write(frame_);
   }
   PublishWindow::GiveBack(frame_);
+  return !empty;
+}
+
+void Session::SendOrWake() {
+  if (!transport_->WritesFromAnyThread() || !TrySendHere()) transport_->Wake();
+}
+
+// A lone message goes from the thread that published it: waking the session's would take longer than sending.
+// When they come fast that thread gathers them into frames instead. False: it must be woken.
+bool Session::TrySendHere() {
+  if (!write_mutex_.TryLock()) return false;
+  const SteadyTime now = steady_clock::now();
+  bool sent_all = false;
+  if (may_send_ && now - last_sent_ >= kLonePause) {
+    last_sent_ = now;
+    bool more = transport_->CanWrite();
+    while (more && SendFrame(false, false)) more = transport_->CanWrite();
+    sent_all = more;
+  }
+  write_mutex_.Unlock();
+  return sent_all;
 }
 
 void Session::HandleFrame(v1::ServerFrame& frame) {
@@ -293,6 +327,10 @@ absl::Status Session::HandleHello(const v1::ServerFrame& frame) {
                        .body_bytes_max = hello.body_bytes_max(),
                        .header_bytes_max = hello.header_bytes_max(),
                        .batch_messages_max = std::max(1u, hello.batch_messages_max())});
+  {
+    MutexLock lock(write_mutex_);
+    may_send_ = true;
+  }
   Publish(Link::kUp, absl::OkStatus());
   if (options_.on_connection) options_.on_connection(ConnectionState::kConnected, absl::OkStatus());
   return absl::OkStatus();
@@ -352,6 +390,10 @@ void Session::HandleClosed() {
   const absl::Status why = !drop_reason_.ok() ? drop_reason_ : transport_->close_status();
   const bool was_up = link_ == Link::kUp || link_ == Link::kClosing;
   const bool closing = link_ == Link::kClosing;
+  {
+    MutexLock lock(write_mutex_);
+    may_send_ = false;
+  }
   if (link_ == Link::kUp && now - up_since_ >= kStableAfter) backoff_.Reset();
   link_ = Link::kDown;
   late_settler_.SetConnected(false);

@@ -58,7 +58,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // There is something to send. Costs a load when the session is busy anyway.
   void NotifyWork() {
-    if (wake_for_work_.load(std::memory_order_relaxed) && wake_for_work_.exchange(false)) transport_->Wake();
+    if (wake_for_work_.load(std::memory_order_relaxed) && wake_for_work_.exchange(false)) SendOrWake();
   }
   void Settle(const Settlement& how, SettleEntry entry);
 
@@ -84,7 +84,11 @@ class Session : public std::enable_shared_from_this<Session> {
   void Connect();
   bool BeginClosing(SteadyTime now);
   void SendHello(SteadyTime now);
-  void SendWhatWaits(SteadyTime now);
+  // True: there may be more to send at once.
+  bool SendWhatWaits(SteadyTime now);
+  void SendOrWake();   // any thread
+  bool TrySendHere();  // any thread
+  bool SendFrame(bool with_subscriptions, bool may_subscribe) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   void HandleFrame(v1::ServerFrame& frame);
   absl::Status HandleHello(const v1::ServerFrame& frame);
   absl::Status HandleContents(v1::ServerFrame& frame);
@@ -123,8 +127,13 @@ class Session : public std::enable_shared_from_this<Session> {
   bool hello_sent_ = false;
   absl::Status drop_reason_;
   std::chrono::milliseconds retry_after_{0};
-  v1::ClientFrame frame_;  // kept for its memory
   std::vector<Settlements::Answer> answers_;
+
+  // Who fills a frame and writes it: what is in the frame is in the order in which frames are written.
+  Mutex write_mutex_;
+  v1::ClientFrame frame_ ABSL_GUARDED_BY(write_mutex_);  // kept for its memory
+  bool may_send_ ABSL_GUARDED_BY(write_mutex_) = false;  // other threads too: the link is up
+  SteadyTime last_sent_ ABSL_GUARDED_BY(write_mutex_){};
 
   Mutex mutex_;
   CondVar link_changed_;

@@ -1,7 +1,8 @@
 // One connection to the broker that carries frames: a gRPC stream, or rings in shared memory.
 //
 // The owner opens it, waits for events, and writes one frame at a time. A transport can be opened again after
-// kClosed. THREADS: one owner thread for everything but Wake.
+// kClosed. THREADS: one owner thread for everything but Wake, and where WritesFromAnyThread, CanWrite and
+// Write.
 #pragma once
 
 #include "absl/status/status.h"
@@ -27,8 +28,12 @@ class Transport {
   virtual void Open() = 0;
   // Open, and no frame on its way.
   virtual bool CanWrite() const = 0;
-  // Sends a frame. It may be changed as soon as this returns. REQUIRES: CanWrite().
+  // Sends a frame. It may be changed as soon as this returns. REQUIRES: CanWrite(), which may still be true
+  // afterwards.
   virtual void Write(const v1::ClientFrame& frame) = 0;
+  // Any thread may write, one at a time: that saves waking the owner. A frame written while the connection
+  // ends is lost like one on its way. When CanWrite is false afterwards the owner must be woken.
+  virtual bool WritesFromAnyThread() const { return false; }
   // BLOCKS until the next event.
   virtual Event Next(SteadyTime deadline) = 0;
   // The last frame that came; the owner may take its contents. Valid until Next.

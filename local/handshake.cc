@@ -142,6 +142,8 @@ absl::Status StatusOf(const LocalWelcome& welcome) {
                    TextOf(welcome.message));
 }
 
+absl::Status ProbeLocally(const std::string& path) { return Connect(path).status(); }
+
 absl::StatusOr<LocalConnection> ConnectLocally(const std::string& path, int timeout_ms) {
   auto socket = Connect(path);
   if (!socket.ok()) return socket.status();

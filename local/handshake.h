@@ -56,6 +56,8 @@ struct LocalConnection {
   Descriptor socket;  // non-blocking
   Descriptor segment;
 };
+// Does anybody listen there? ERRORS: as ConnectLocally. Never blocks.
+absl::Status ProbeLocally(const std::string& path);
 absl::StatusOr<LocalConnection> ConnectLocally(const std::string& path, int timeout_ms);
 
 // The broker's part: takes what has come of a hello, and says how much. Absent: the client has gone, or sent

@@ -124,6 +124,9 @@ void EngineThread::Handle(Post post, Instant now) {
 void EngineThread::FinishTurn(Instant now) {
   Engine::Turn turn = engine_->EndTurn(now);
   if (!turn.failure.ok()) NoteFailure(turn.failure);
+  // Deliveries first: handing over a commit wakes the committer, and they need not wait for that.
+  router_->Flush();
+  if (carrier_ != nullptr) carrier_->Write();
   if (turn.number && !store_failed_) {
     pending_commits_.push_back({.number = turn.number, .promise = turn.promise, .submitted = now});
     store_->Submit(turn.number, std::move(turn.commit), turn.promise);
@@ -132,8 +135,6 @@ void EngineThread::FinishTurn(Instant now) {
   if (!store_failed_) {
     for (ReadRequest& read : turn.reads) store_->Read(std::move(read));
   }
-  router_->Flush();
-  if (carrier_ != nullptr) carrier_->Write();
   if (turn.waiting_publish_bytes != held_back_bytes_) {
     held_back_bytes_ = turn.waiting_publish_bytes;
     if (inbox_->HoldBack(held_back_bytes_)) RingBells();

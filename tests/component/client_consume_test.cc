@@ -436,7 +436,7 @@ TEST_F(ClientConsume, RefusesOptionsOutOfRange) {
   EXPECT_EQ(ReasonOf(client_->Subscribe({.queue = "q", .lease = milliseconds(99)}).status()), "OUT_OF_RANGE");
   EXPECT_EQ(
       ReasonOf(
-          client_->Subscribe({.queue = "q", .handler_threads = 0}, [](Delivery&) { return Outcome::Ack(); })
+          client_->Subscribe({.queue = "q", .handler_threads = -1}, [](Delivery&) { return Outcome::Ack(); })
               .status()),
       "OUT_OF_RANGE");
 }

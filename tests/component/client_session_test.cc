@@ -71,11 +71,6 @@ TEST(ClientConnect, FindsABrokerThatIsStartedAfterAttemptsHaveFailed) {
   EXPECT_TRUE(client.get().ok());
 }
 
-TEST(ClientConnect, RefusesTheRingsThatAreNotThereYet) {
-  const auto client = Client::Connect({.url = "unix:/run/baton/baton.sock"});
-  EXPECT_EQ(client.status().code(), absl::StatusCode::kUnimplemented);
-}
-
 TEST(ClientConnect, RefusesACertificateThatCannotBeRead) {
   const auto client =
       Client::Connect({.url = "grpcs://localhost:1", .tls = {.ca_file = "/nonexistent/ca.pem"}});

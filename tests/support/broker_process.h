@@ -46,7 +46,8 @@ class BrokerProcess {
 
   const std::string& data_dir() const { return options_.data_dir; }
   const std::string& runtime_dir() const { return options_.runtime_dir; }
-  std::string url() const { return "grpc+unix:" + options_.runtime_dir + "/grpc.sock"; }
+  std::string url() const { return "unix:" + options_.runtime_dir + "/baton.sock"; }
+  std::string grpc_url() const { return "grpc+unix:" + options_.runtime_dir + "/grpc.sock"; }
 
   // Starts it and waits until it serves; "", or what went wrong: its exit code and what it said. BLOCKS.
   std::string Start();
