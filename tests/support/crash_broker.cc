@@ -14,7 +14,7 @@ absl::Status CrashBroker::Start(Instant now) {
   submitted_ = to_be_synced_ = written_ = synced_ = CommitNumber();
   reads_in_flight_ = 0;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     events_ = Events();
   }
   auto opened = RocksStore::Open({.path = options_.path,
@@ -85,8 +85,8 @@ bool CrashBroker::Outstanding(CommitNumber to_be_synced) const {
 bool CrashBroker::TakeEvents(Wait wait, CommitNumber to_be_synced) {
   Events events;
   {
-    const absl::MutexLock lock(&mutex_);
-    while (wait == Wait::kForOne && Outstanding(to_be_synced) && !events_.any()) came_.Wait(&mutex_);
+    const MutexLock lock(mutex_);
+    while (wait == Wait::kForOne && Outstanding(to_be_synced) && !events_.any()) came_.Wait(mutex_);
     std::swap(events, events_);
   }
   if (events.failure.has_value()) failure_.Update(*events.failure);
@@ -121,21 +121,21 @@ bool CrashBroker::RunUntilStill() {
 }
 
 void CrashBroker::OnProgress(CommitNumber written, CommitNumber synced) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   events_.progress.emplace(written, synced);
-  came_.Signal();
+  came_.NotifyOne();
 }
 
 void CrashBroker::OnRead(ReadResult result) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   events_.reads.push_back(std::move(result));
-  came_.Signal();
+  came_.NotifyOne();
 }
 
 void CrashBroker::OnFailed(absl::Status status) {
-  const absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   events_.failure = std::move(status);
-  came_.Signal();
+  came_.NotifyOne();
 }
 
 }  // namespace baton

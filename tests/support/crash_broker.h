@@ -20,7 +20,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "server/engine/engine.h"
 #include "storage/rocks_store.h"
 #include "tests/support/crash_file_system.h"
@@ -102,8 +102,8 @@ class CrashBroker : private Store::Listener {
   bool moved_ = false;  // the last turn started something
   absl::Status failure_;
 
-  absl::Mutex mutex_;
-  absl::CondVar came_;
+  Mutex mutex_;
+  CondVar came_;
   Events events_ ABSL_GUARDED_BY(mutex_);
 };
 
