@@ -271,7 +271,6 @@ void PublishWindow::TakeAnswer(uint64_t sequence, std::vector<Answer>& answers) 
 }
 
 absl::Status PublishWindow::OnConfirm(const v1::Confirm& confirm) {
-  answers_.clear();
   {
     MutexLock lock(mutex_);
     const uint64_t first = std::max(confirm.first_sequence(), base_);
@@ -310,6 +309,7 @@ absl::Status PublishWindow::OnConfirm(const v1::Confirm& confirm) {
     if (answer.done) std::move(answer.done)(one);
   }
   Finish(answers_);
+  answers_.clear();  // now, not with the next confirm: callbacks own things
   return absl::OkStatus();
 }
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -119,6 +120,22 @@ TEST(PublishWindow, AnswersEachMessageOnceInWhateverOrderConfirmsCome) {
   EXPECT_THAT(w.TakeAnswers(), ElementsAre(Pair(3, true), Pair(4, true), Pair(1, true), Pair(2, false)));
   EXPECT_EQ(ReasonOf(w.window.Flush(w.producer, SteadyTime{})), "QUEUE_FULL");
   EXPECT_TRUE(w.window.Flush(w.producer, SteadyTime{}).ok());
+}
+
+TEST(PublishWindow, LetsGoOfACallbackAndWhatItOwnsOnceItHasRun) {
+  Window w;
+  w.window.OnConnected(kLimits);
+  auto owned = std::make_shared<int>(1);
+  const std::weak_ptr<int> watched = owned;
+  PublishCallback done = [owned = std::move(owned)](const absl::StatusOr<Confirmation>&) {};
+  const PublishWindow::Envelope to{
+      .queue = "orders", .headers = {}, .want_ids = false, .producer = w.producer};
+  ASSERT_TRUE(w.window.Add(to, {.body = "x"}, done, SteadyTime{}).ok());
+  w.Send();
+  EXPECT_FALSE(watched.expired());
+
+  ASSERT_TRUE(w.Confirm(1, 1).ok());
+  EXPECT_TRUE(watched.expired());
 }
 
 TEST(PublishWindow, SendsWhatIsUnansweredAgainUnderTheSameSequences) {
