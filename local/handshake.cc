@@ -85,7 +85,7 @@ absl::StatusOr<Descriptor> ReceiveWelcome(int socket, int timeout_ms, LocalWelco
   message.msg_controllen = sizeof(control.bytes);
   const ssize_t received = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   Descriptor segment = received > 0 ? TakeDescriptor(message) : Descriptor();
-  if (received == 0) return Unreachable("the broker closed the connection instead of answering the hello");
+  if (received <= 0) return Unreachable("the broker closed the connection instead of answering the hello");
   if (received != sizeof(welcome) || welcome.magic != kWelcomeMagic) {
     return MakeError(absl::StatusCode::kFailedPrecondition, reason::kProtocolViolation,
                      "the answer is not a broker's: is it another program's socket?");

@@ -125,7 +125,8 @@ TEST_F(ClientOverRings, ARestartOfTheBrokerLosesAndRepeatsNothing) {
     broker.Kill();
     ASSERT_EQ(broker.Start(), "");
   }
-  EXPECT_TRUE(producer.Flush(30s).ok());
+  const absl::Status flushed = producer.Flush(30s);
+  EXPECT_TRUE(flushed.ok()) << flushed;
   EXPECT_EQ(confirmed, 2'500);
   EXPECT_EQ(Counts().ready, 2'500u);
 }
