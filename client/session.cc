@@ -21,7 +21,6 @@ constexpr uint32_t kProtocolVersion = 1;
 constexpr std::chrono::seconds kHelloTimeout{10};
 constexpr std::chrono::seconds kGoodbyeTimeout{1};
 constexpr std::chrono::seconds kLateSettlementsFirst{2};
-constexpr std::chrono::microseconds kLonePause{50};
 // A connection that lived shorter does not count as a success: the pauses go on growing.
 constexpr std::chrono::seconds kStableAfter{5};
 
@@ -59,6 +58,7 @@ Session::Session(SessionOptions options, std::unique_ptr<Transport> transport, L
       late_settler_(
           std::move(settle_late),
           [this](std::vector<Settlements::Answer> answers) { TakeLateAnswers(std::move(answers)); }),
+      outgoing_(transport_.get(), &window_, &settlements_, &subscriptions_),
       backoff_(options_.reconnect_pause_max, RandomSeed()) {}
 
 Session::~Session() {
@@ -171,9 +171,12 @@ bool Session::RunTurn() {
   if (now >= Deadline(now)) OnDeadline();
   if (link_ != Link::kUp && link_ != Link::kClosing) subscriptions_.EndUnconnected();
   if (link_ == Link::kOpening && !hello_sent_ && transport_->CanWrite()) SendHello(now);
-  const bool more = link_ == Link::kUp && transport_->CanWrite() && SendWhatWaits(now);
+  bool more = false;
+  if (link_ == Link::kUp && transport_->CanWrite()) {
+    more = outgoing_.SendWhatWaits(now, now >= subscribe_at_latest_ || late_settler_.idle());
+  }
   const Transport::Event event = transport_->Next(more ? now : Deadline(now));
-  wake_for_work_.store(false, std::memory_order_relaxed);
+  outgoing_.Awake();
   if (event == Transport::Event::kFrame) HandleFrame(transport_->frame());
   if (event == Transport::Event::kClosed) HandleClosed();
   return true;
@@ -223,11 +226,8 @@ bool Session::BeginClosing(SteadyTime now) {
         if (now < deadline_) return true;  // after the frame that is on its way
         transport_->Close();
       } else {
-        MutexLock lock(write_mutex_);
-        may_send_ = false;
-        frame_.Clear();
-        frame_.mutable_goodbye();
-        transport_->Write(frame_);
+        outgoing_.SetUp(false);
+        outgoing_.Say([](v1::ClientFrame& frame) { frame.mutable_goodbye(); });
       }
       link_ = Link::kClosing;
       deadline_ = now + kGoodbyeTimeout;
@@ -237,63 +237,14 @@ bool Session::BeginClosing(SteadyTime now) {
 }
 
 void Session::SendHello(SteadyTime now) {
-  MutexLock lock(write_mutex_);
-  frame_.Clear();
-  v1::Hello& hello = *frame_.mutable_hello();
-  hello.set_protocol_version(kProtocolVersion);
-  hello.set_client_name(options_.client_name);
-  hello.set_producer_id(options_.producer_id);
-  transport_->Write(frame_);
+  outgoing_.Say([this](v1::ClientFrame& frame) {
+    v1::Hello& hello = *frame.mutable_hello();
+    hello.set_protocol_version(kProtocolVersion);
+    hello.set_client_name(options_.client_name);
+    hello.set_producer_id(options_.producer_id);
+  });
   hello_sent_ = true;
   deadline_ = now + kHelloTimeout;
-}
-
-bool Session::SendWhatWaits(SteadyTime now) {
-  const bool may_subscribe = now >= subscribe_at_latest_ || late_settler_.idle();
-  MutexLock lock(write_mutex_);
-  if (!transport_->CanWrite()) return false;  // another thread has just written
-  if (!SendFrame(true, may_subscribe)) return false;
-  last_sent_ = now;
-  return transport_->CanWrite();
-}
-
-// False: there is nothing to send.
-bool Session::SendFrame(bool with_subscriptions, bool may_subscribe) {
-  // Set before looking: whoever adds something after the look sees it, because both take the same mutex, and
-  // rings.
-  wake_for_work_.store(true, std::memory_order_relaxed);
-  frame_.Clear();
-  if (with_subscriptions) subscriptions_.Fill(frame_, may_subscribe);
-  settlements_.Fill(frame_);
-  window_.Lend(frame_);
-  const bool empty = frame_.subscribe_size() == 0 && frame_.unsubscribe_size() == 0 &&
-                     frame_.settle_size() == 0 && frame_.publish_size() == 0;
-  if (!empty) {
-    wake_for_work_.store(false, std::memory_order_relaxed);
-    transport_->Write(frame_);
-  }
-  PublishWindow::GiveBack(frame_);
-  return !empty;
-}
-
-void Session::SendOrWake() {
-  if (!transport_->WritesFromAnyThread() || !TrySendHere()) transport_->Wake();
-}
-
-// A lone message goes from the thread that published it: waking the session's would take longer than sending.
-// When they come fast that thread gathers them into frames instead. False: it must be woken.
-bool Session::TrySendHere() {
-  if (!write_mutex_.TryLock()) return false;
-  const SteadyTime now = steady_clock::now();
-  bool sent_all = false;
-  if (may_send_ && now - last_sent_ >= kLonePause) {
-    last_sent_ = now;
-    bool more = transport_->CanWrite();
-    while (more && SendFrame(false, false)) more = transport_->CanWrite();
-    sent_all = more;
-  }
-  write_mutex_.Unlock();
-  return sent_all;
 }
 
 void Session::HandleFrame(v1::ServerFrame& frame) {
@@ -327,10 +278,7 @@ absl::Status Session::HandleHello(const v1::ServerFrame& frame) {
                        .body_bytes_max = hello.body_bytes_max(),
                        .header_bytes_max = hello.header_bytes_max(),
                        .batch_messages_max = std::max(1u, hello.batch_messages_max())});
-  {
-    MutexLock lock(write_mutex_);
-    may_send_ = true;
-  }
+  outgoing_.SetUp(true);
   Publish(Link::kUp, absl::OkStatus());
   if (options_.on_connection) options_.on_connection(ConnectionState::kConnected, absl::OkStatus());
   return absl::OkStatus();
@@ -390,10 +338,7 @@ void Session::HandleClosed() {
   const absl::Status why = !drop_reason_.ok() ? drop_reason_ : transport_->close_status();
   const bool was_up = link_ == Link::kUp || link_ == Link::kClosing;
   const bool closing = link_ == Link::kClosing;
-  {
-    MutexLock lock(write_mutex_);
-    may_send_ = false;
-  }
+  outgoing_.SetUp(false);
   if (link_ == Link::kUp && now - up_since_ >= kStableAfter) backoff_.Reset();
   link_ = Link::kDown;
   late_settler_.SetConnected(false);

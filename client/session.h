@@ -26,6 +26,7 @@
 #include "client/fork_guard.h"
 #include "client/late_settler.h"
 #include "client/mutex.h"
+#include "client/outgoing.h"
 #include "client/publish_window.h"
 #include "client/settlements.h"
 #include "client/subscriptions.h"
@@ -56,10 +57,7 @@ class Session : public std::enable_shared_from_this<Session> {
     return std::this_thread::get_id() == thread_id_.load(std::memory_order_relaxed);
   }
 
-  // There is something to send. Costs a load when the session is busy anyway.
-  void NotifyWork() {
-    if (wake_for_work_.load(std::memory_order_relaxed) && wake_for_work_.exchange(false)) SendOrWake();
-  }
+  void NotifyWork() { outgoing_.NotifyWork(); }
   void Settle(const Settlement& how, SettleEntry entry);
 
   uint64_t NewSubscriptionId() { return subscriptions_.NewId(); }
@@ -84,11 +82,6 @@ class Session : public std::enable_shared_from_this<Session> {
   void Connect();
   bool BeginClosing(SteadyTime now);
   void SendHello(SteadyTime now);
-  // True: there may be more to send at once.
-  bool SendWhatWaits(SteadyTime now);
-  void SendOrWake();   // any thread
-  bool TrySendHere();  // any thread
-  bool SendFrame(bool with_subscriptions, bool may_subscribe) ABSL_EXCLUSIVE_LOCKS_REQUIRED(write_mutex_);
   void HandleFrame(v1::ServerFrame& frame);
   absl::Status HandleHello(const v1::ServerFrame& frame);
   absl::Status HandleContents(v1::ServerFrame& frame);
@@ -112,7 +105,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Settlements settlements_;
   Subscriptions subscriptions_;
   LateSettler late_settler_;
-  std::atomic<bool> wake_for_work_{false};  // the thread is about to wait, and could send
+  Outgoing outgoing_;
   std::atomic<std::thread::id> thread_id_{};
 
   // Session's thread.
@@ -128,12 +121,6 @@ class Session : public std::enable_shared_from_this<Session> {
   absl::Status drop_reason_;
   std::chrono::milliseconds retry_after_{0};
   std::vector<Settlements::Answer> answers_;
-
-  // Who fills a frame and writes it: what is in the frame is in the order in which frames are written.
-  Mutex write_mutex_;
-  v1::ClientFrame frame_ ABSL_GUARDED_BY(write_mutex_);  // kept for its memory
-  bool may_send_ ABSL_GUARDED_BY(write_mutex_) = false;  // other threads too: the link is up
-  SteadyTime last_sent_ ABSL_GUARDED_BY(write_mutex_){};
 
   Mutex mutex_;
   CondVar link_changed_;

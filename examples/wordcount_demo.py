@@ -103,11 +103,11 @@ class RowCount:
 
 
 class Demo:
-    def __init__(self, programs, texts, rounds, folder):
+    def __init__(self, programs, texts, rounds, folder, grpc):
         self.programs, self.texts, self.rounds, self.folder = programs, texts, rounds, folder
         self.lines = verify.read_texts(texts, rounds)
-        self.socket_path = folder / "run" / "grpc.sock"
-        self.url = f"grpc+unix:{self.socket_path}"
+        self.socket_path = folder / "run" / ("grpc.sock" if grpc else "baton.sock")
+        self.url = f"{'grpc+unix' if grpc else 'unix'}:{self.socket_path}"
         self.processes, self.broker, self.restarts_us = [], None, {}
 
     # The broker.
@@ -256,11 +256,12 @@ def main():
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="where batond, baton and the examples are")
     parser.add_argument("--texts", type=pathlib.Path, default="/usr/share/common-licenses", help="folder of texts")
     parser.add_argument("--rounds", type=int, default=10, help="how often every line is published to each queue")
+    parser.add_argument("--grpc", action="store_true", help="clients use gRPC, not rings in shared memory")
     parser.add_argument("--keep", action="store_true", help="keep the data directory and the logs")
     options = parser.parse_args()
 
     folder = pathlib.Path(tempfile.mkdtemp(prefix="baton-demo-"))
-    demo = Demo(options.bin.resolve(), options.texts, options.rounds, folder)
+    demo = Demo(options.bin.resolve(), options.texts, options.rounds, folder, options.grpc)
     passed = False
     try:
         demo.play()

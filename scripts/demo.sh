@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
   cat <<'USAGE'
-usage: scripts/demo.sh [--no-install] [--rounds N] [--texts FOLDER] [--keep]
+usage: scripts/demo.sh [--no-install] [--rounds N] [--texts FOLDER] [--grpc] [--keep]
 
 Installs the packages Baton needs, builds it, starts a broker in a temporary directory and counts the words of every
 line under /usr/share/common-licenses: 3 producer processes, 4 consumer processes, one of them killed, the broker killed
@@ -15,6 +15,7 @@ with kill -9 twice. Ends with a report, and with exit code 0 only if everything 
   --no-install     the packages are there, do not look
   --rounds N       how often every line is published to each queue, default 10
   --texts FOLDER   other texts
+  --grpc           clients use gRPC, not rings in shared memory
   --keep           keep the data directory and the logs
 USAGE
 }
@@ -25,7 +26,7 @@ while (($#)); do
   case "$1" in
     --no-install) install=no ;;
     --rounds | --texts) arguments+=("$1" "${2:?$1 needs a value}"); shift ;;
-    --keep) arguments+=("$1") ;;
+    --grpc | --keep) arguments+=("$1") ;;
     -h | --help) usage; exit 0 ;;
     *) usage >&2; die "unknown option: $1" ;;
   esac

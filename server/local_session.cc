@@ -138,15 +138,17 @@ void LocalSession::Pump() {
 
 // ---- Sleep.
 
+// A flag that was up for a moment may have been seen: each time one is raised the client may ring.
 bool LocalSession::Arm() {
   if (over_) return true;
   armed_for_frames_ = WantsFrames();
+  const bool armed_for_room = !sender_.idle();
+  bells_due_ = std::min(bells_due_ + (armed_for_frames_ ? 1 : 0) + (armed_for_room ? 1 : 0), kBellsDueMax);
   if (armed_for_frames_ && !receiver_.WaitForData()) return false;
-  if (!sender_.idle() && !sender_.WaitForRoom()) {
+  if (armed_for_room && !sender_.WaitForRoom()) {
     receiver_.StopWaiting();
     return false;
   }
-  bells_due_ = std::min(bells_due_ + (armed_for_frames_ ? 1 : 0) + (sender_.idle() ? 0 : 1), kBellsDueMax);
   active_ = false;
   return true;
 }

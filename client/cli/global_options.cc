@@ -10,7 +10,8 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
   constexpr const char* kGroup = "Options of every command";
   app.add_option(
          "--url", options.url,
-         "The broker: grpc+unix:PATH, grpc://HOST:PORT or grpcs://HOST:PORT (default: $BATON_URL, else the "
+         "The broker: unix:PATH, grpc+unix:PATH, grpc://HOST:PORT or grpcs://HOST:PORT (default: $BATON_URL, "
+         "else the "
          "local broker)")
       ->type_name("URL")
       ->group(kGroup);
