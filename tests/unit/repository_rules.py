@@ -29,7 +29,7 @@ DOORS = [
     (re.compile(r"^rocksdb/"), re.compile(r"^(storage/rocks_[^/]*|tests/.*|bench/.*)$"), "storage/rocks_*"),
     (re.compile(r"^(grpc/|grpcpp/|grpc\+\+/)|\.grpc\.pb\.h$"),
      re.compile(r"^((server|client)/([^/]+/)*grpc_[^/]*|tests/.*|bench/.*)$"), "grpc_* of server/ and client/"),
-    (re.compile(r"^boost/interprocess/"), re.compile(r"^(.*/)?segment(_test)?\.(h|cc)$"), "segment.{h,cc}"),
+    (re.compile(r"^boost/interprocess/"), re.compile(r"^(.*/)?(memory_region|segment)(_test)?\.(h|cc)$"), "segment.{h,cc}"),
 ]
 
 # Pure code: decisions and bytes, no threads, no clock, no input or output.

@@ -1,0 +1,132 @@
+// The log of commits in a region of shared memory (storage/memory_layout.h): writes them, finds them again,
+// and knows of each segment how much of it is live. Knows records, not what their keys mean.
+//
+// THREADS: one.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "storage/format/commit.h"
+#include "storage/memory_region.h"
+
+namespace baton {
+
+// Keys have at most so many bytes.
+inline constexpr size_t kMemoryKeyMax = 31;
+
+class MemoryLog {
+ public:
+  struct Place {
+    uint32_t segment = 0;  // its first slot
+    uint32_t offset = 0;   // of the record, from the segment's start
+  };
+  // Records in a row, of one commit.
+  struct Run {
+    uint64_t commit = 0;
+    bool is_last = false;
+    Place first;
+    size_t bytes = 0;
+  };
+
+  explicit MemoryLog(std::unique_ptr<MemoryRegion> region) : region_(std::move(region)) {}
+  MemoryLog(const MemoryLog&) = delete;
+  MemoryLog& operator=(const MemoryLog&) = delete;
+
+  MemoryRegion& region() { return *region_; }
+  const MemoryRegion& region() const { return *region_; }
+
+  // ---- Once, on a region that was there: its runs in the order in which they were written, all checked.
+  // ERRORS: DATA_LOSS.
+  absl::Status Load(std::vector<Run>& runs);
+  uint64_t applied() const { return region_->header().applied.load(std::memory_order_acquire); }
+  // Which commit was the last that counts; the runs of later ones are made void.
+  void GoOnAfter(uint64_t last_commit, const std::vector<Run>& runs);
+
+  // ---- Writing. A commit is written, then carried out (AddLive, Kill), then NoteApplied.
+
+  // ERRORS: RESOURCE_EXHAUSTED, with nothing changed.
+  absl::StatusOr<std::vector<Run>> Write(const Commit& commit);
+  void AddLive(Place place);   // a row's record
+  void Kill(Place place);      // it is no row any more
+  void MarkDone(Place place);  // a removal that is carried out
+  // Gives up the segments where nothing is live.
+  void NoteApplied();
+
+  // Slots for one more commit of so many bytes.
+  uint32_t SlotsFor(size_t bytes) const;
+  // The segment with the least part live, below `least`; its live records as a commit.
+  // Absent: there is none so sparse.
+  std::optional<Commit> CopySparsest(double least) const;
+
+  // ---- Records.
+
+  RecordHeader& RecordAt(Place place) const;
+  std::string_view KeyAt(Place place) const;
+  std::string_view ValueAt(Place place) const;
+  template <class Visit>
+  void ForEachRecord(const Run& run, Visit&& visit) const {
+    Place place = run.first;
+    for (size_t at = 0; at < run.bytes;) {
+      const RecordHeader& record = RecordAt(place);
+      const size_t bytes = RecordBytes(record.key_bytes, record.value_bytes);
+      visit(place);
+      at += bytes;
+      place.offset += static_cast<uint32_t>(bytes);
+    }
+  }
+
+  size_t live_bytes() const { return live_bytes_; }
+
+  // For tests: called before each store that a new broker would see.
+  void set_step(std::function<void()> step) { step_ = std::move(step); }
+
+ private:
+  struct SegmentInfo {
+    uint32_t slots = 1;
+    size_t live_bytes = 0;
+  };
+
+  absl::Status ReadTable(std::map<uint64_t, uint32_t>& by_number);
+  absl::Status ReadRuns(uint32_t segment, std::vector<Run>& runs) const;
+  absl::Status CheckRecords(const Run& run) const;
+
+  absl::Status Reserve(const Commit& commit);
+  void Append(const Commit::Op& op);
+  void OpenSegment();
+  void BeginRun();
+  void SealRun(bool is_last);
+  void FreeIfEmpty(uint32_t segment);
+  size_t SegmentBytes(uint32_t segment) const { return segments_.at(segment).slots * region_->slot_bytes(); }
+  void Step() const {
+    if (step_) step_();
+  }
+
+  const std::unique_ptr<MemoryRegion> region_;
+  std::function<void()> step_;
+  std::map<uint32_t, SegmentInfo> segments_;  // by first slot
+  size_t live_bytes_ = 0;
+  uint64_t last_commit_ = 0;
+  uint64_t last_segment_ = 0;
+  std::vector<uint32_t> emptied_;  // segments that may be free once the commit is carried out
+
+  // The commit that is being written.
+  uint32_t active_ = UINT32_MAX;  // segment
+  bool run_open_ = false;
+  size_t run_at_ = 0;  // of the open run's header, in it
+  size_t end_ = 0;     // where the next record goes
+  uint32_t run_records_ = 0;
+  std::vector<Run> written_;
+  std::vector<std::pair<uint32_t, uint32_t>> reserved_;  // segments to come: first slot, slots; in order
+  size_t next_reserved_ = 0;
+};
+
+}  // namespace baton

@@ -1,0 +1,235 @@
+#include "storage/memory_store.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+
+namespace baton {
+namespace {
+
+// A segment is copied forward when less than this part of it is live.
+constexpr double kSparse = 0.5;
+constexpr int kCompactionsPerCommit = 2;
+// Without a slot gained: records fit badly, and more copying will not help.
+constexpr int kFruitlessMax = 3;
+
+uint64_t UnixSeconds() { return static_cast<uint64_t>(std::time(nullptr)); }
+
+}  // namespace
+
+MemoryStore::Key::Key(std::string_view text) : size(static_cast<uint8_t>(text.size())) {
+  BATON_CHECK(text.size() <= kMemoryKeyMax) << text.size();
+  std::memcpy(bytes.data(), text.data(), text.size());
+}
+
+MemoryStore::~MemoryStore() = default;
+
+void MemoryStore::Remove(const std::string& path) { unlink(path.c_str()); }
+
+// ---- Opening.
+
+absl::StatusOr<std::unique_ptr<MemoryStore>> MemoryStore::Open(const MemoryRegion::Options& options) {
+  Adopted adopted;
+  auto region = MemoryRegion::Open(options);
+  absl::Status trusted = region.status();
+  if (region.ok()) {
+    std::unique_ptr<MemoryStore> store(new MemoryStore(*std::move(region), options.slots_in_hand));
+    trusted = store->Adopt();
+    if (trusted.ok()) return store;
+  }
+  if (!absl::IsNotFound(trusted)) {
+    const std::string aside = fmt::format("{}.aside-{}", options.path, UnixSeconds());
+    adopted.set_aside = fmt::format("{} ({})", aside, std::string(trusted.message()));
+    if (std::rename(options.path.c_str(), aside.c_str()) != 0) {
+      return absl::InternalError(
+          fmt::format("{} cannot be set aside: {}", options.path, std::strerror(errno)));
+    }
+  }
+  auto created = MemoryRegion::Create(options);
+  if (!created.ok()) return created.status();
+  std::unique_ptr<MemoryStore> store(new MemoryStore(*std::move(created), options.slots_in_hand));
+  store->adopted_ = std::move(adopted);
+  if (absl::Status reserve = store->log_.region().KeepInHand(options.slots_in_hand); !reserve.ok()) {
+    Remove(options.path);
+    return reserve;
+  }
+  return store;
+}
+
+absl::Status MemoryStore::Adopt() {
+  std::vector<MemoryLog::Run> runs;
+  if (absl::Status read = log_.Load(runs); !read.ok()) return read;
+  // The newest commit may have only removed rows, and be gone with its segment.
+  const uint64_t applied = log_.applied();
+  uint64_t last = applied;
+  for (const auto& run : runs) {
+    if (run.is_last) last = std::max(last, run.commit);
+  }
+  bool twice = false;
+  for (const auto& run : runs) {
+    if (run.commit <= applied) log_.ForEachRecord(run, [&](Place place) { twice |= !IndexIfLive(place); });
+  }
+  if (twice) return absl::DataLossError("its contents make no sense: two live rows of one key");
+  for (const auto& run : runs) {
+    if (run.commit > applied && run.commit <= last) CarryOut(run);
+  }
+  log_.GoOnAfter(last, runs);
+  adopted_ = {.adopted = true, .rows = index_.size(), .set_aside = {}};
+  return absl::OkStatus();
+}
+
+// False: its key has a live row already.
+bool MemoryStore::IndexIfLive(Place place) {
+  const RecordHeader& record = log_.RecordAt(place);
+  const bool is_put = record.kind == static_cast<uint8_t>(Commit::Kind::kPut);
+  if (!is_put || record.dead.load(std::memory_order_relaxed) != 0) return true;
+  const size_t before = index_.size();
+  index_.emplace_hint(index_.end(), Key(log_.KeyAt(place)), place);
+  log_.AddLive(place);
+  return index_.size() > before;
+}
+
+// ---- Space.
+
+absl::Status MemoryStore::MakeRoom(size_t bytes) {
+  const uint32_t needed = slots_in_hand_ + log_.SlotsFor(bytes + bytes / 8);
+  absl::Status room = log_.region().KeepInHand(needed);
+  for (int fruitless = 0; !room.ok() && fruitless < kFruitlessMax; room = log_.region().KeepInHand(needed)) {
+    const uint32_t before = log_.region().slots_used();
+    if (!CompactOne()) break;
+    if (log_.region().slots_used() >= before) ++fruitless;
+  }
+  return room;
+}
+
+// Copies the live rows of the sparsest segment forward. False: none is sparse enough.
+bool MemoryStore::CompactOne() {
+  const auto copy = log_.CopySparsest(kSparse);
+  if (!copy.has_value()) return false;
+  if (copy->empty()) {
+    log_.NoteApplied();
+    return true;
+  }
+  return Write(*copy).ok();
+}
+
+// ---- Writing.
+
+absl::Status MemoryStore::Apply(const Commit& commit) {
+  if (commit.empty()) return absl::OkStatus();
+  if (absl::Status written = Write(commit); !written.ok()) return written;
+  const uint32_t low = slots_in_hand_ + 2 + log_.region().slots_max() / 8;
+  for (int i = 0; i < kCompactionsPerCommit && FreeSlots() < low && CompactOne(); ++i) {
+  }
+  // allowed to fail: MakeRoom says so to those who want to grow
+  std::ignore = log_.region().KeepInHand(slots_in_hand_);
+  return absl::OkStatus();
+}
+
+absl::Status MemoryStore::Write(const Commit& commit) {
+  const auto runs = log_.Write(commit);
+  if (!runs.ok()) return runs.status();
+  for (const auto& run : *runs) CarryOut(run);
+  log_.NoteApplied();
+  return absl::OkStatus();
+}
+
+void MemoryStore::CarryOut(const MemoryLog::Run& run) {
+  log_.ForEachRecord(run, [this](Place place) { CarryOutRecord(place); });
+}
+
+void MemoryStore::CarryOutRecord(Place place) {
+  const Key key(log_.KeyAt(place));
+  switch (static_cast<Commit::Kind>(log_.RecordAt(place).kind)) {
+    case Commit::Kind::kPut: {
+      log_.AddLive(place);
+      const auto [at, fresh] = index_.try_emplace(key, place);
+      if (!fresh) log_.Kill(std::exchange(at->second, place));
+      return;
+    }
+    case Commit::Kind::kDelete:
+    case Commit::Kind::kSingleDelete: {
+      const auto found = index_.find(key);
+      if (found != index_.end()) {
+        log_.Kill(found->second);
+        index_.erase(found);
+      }
+      break;
+    }
+    case Commit::Kind::kDeleteRange: {
+      const auto begin = index_.lower_bound(key);
+      const auto end = index_.lower_bound(Key(log_.ValueAt(place)));
+      for (auto at = begin; at != end; ++at) log_.Kill(at->second);
+      index_.erase(begin, end);
+      break;
+    }
+  }
+  log_.MarkDone(place);
+}
+
+// ---- Reading.
+
+Row MemoryStore::RowFor(const std::string& key, const ReadRequest& request) const {
+  const auto value = [this](const std::string& wanted) -> std::optional<std::string> {
+    if (wanted.empty()) return std::nullopt;
+    const auto found = index_.find(Key(wanted));
+    if (found == index_.end()) return std::nullopt;
+    return std::string(log_.ValueAt(found->second));
+  };
+  Row row{.key = key, .value = value(key), .companion = {}};
+  if (row.value.has_value() && request.companion != nullptr) row.companion = value(request.companion(key));
+  return row;
+}
+
+ReadResult MemoryStore::Read(const ReadRequest& request) const {
+  ReadResult result{.id = request.id, .status = absl::OkStatus(), .rows = {}, .end_reached = false};
+  if (!request.keys.empty()) {
+    for (const std::string& key : request.keys) result.rows.push_back(RowFor(key, request));
+    return result;
+  }
+  size_t bytes = 0;
+  const auto begin = index_.lower_bound(Key(request.begin));
+  const auto end = index_.lower_bound(Key(request.end));
+  const auto enough = [&] {
+    return !result.rows.empty() && (result.rows.size() >= request.rows_max || bytes >= request.bytes_max);
+  };
+  const auto take = [&](const Key& key) {
+    result.rows.push_back(RowFor(std::string(key.view()), request));
+    bytes += result.rows.back().value->size();
+  };
+  if (request.reverse) {
+    for (auto at = end; at != begin;) {
+      if (enough()) return result;
+      take((--at)->first);
+    }
+  } else {
+    for (auto at = begin; at != end; ++at) {
+      if (enough()) return result;
+      take(at->first);
+    }
+  }
+  result.end_reached = true;
+  return result;
+}
+
+absl::Status MemoryStore::Scan(
+    std::string_view begin, std::string_view end,
+    const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) const {
+  const auto last = index_.lower_bound(Key(end));
+  for (auto at = index_.lower_bound(Key(begin)); at != last; ++at) {
+    if (absl::Status visited = visit(at->first.view(), log_.ValueAt(at->second)); !visited.ok())
+      return visited;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace baton

@@ -1,0 +1,99 @@
+// Rows in shared memory: what a kill -9 of the broker does not empty. Same rows and commits as the disk's
+// store, and the same order; but a commit is done when Apply returns, and a read is answered at once.
+//
+// Values lie in the region (storage/memory_layout.h), as a log of commits; an index of the keys lies in the
+// process, and is made again by a new broker from what is sealed in the region. A commit is there as a whole
+// or not at all, whenever the process is killed.
+//
+// Space: segments whose rows are all gone are used again; when few are left, the sparsest is copied forward.
+// Some are kept back, so that what shrinks the store always finds room. THREADS: one owner.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "absl/container/btree_map.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "storage/memory_log.h"
+#include "storage/memory_region.h"
+#include "storage/store.h"
+
+namespace baton {
+
+class MemoryStore {
+ public:
+  // What Open found.
+  struct Adopted {
+    bool adopted = false;  // a region was there, and is used
+    uint64_t rows = 0;
+    std::string set_aside;  // a region was there that cannot be used: where it lies now, and why
+  };
+
+  // Uses the region that is there, or makes a new one. One that cannot be trusted is set aside under another
+  // name, never used. ERRORS: RESOURCE_EXHAUSTED.
+  static absl::StatusOr<std::unique_ptr<MemoryStore>> Open(const MemoryRegion::Options& options);
+  MemoryStore(const MemoryStore&) = delete;
+  MemoryStore& operator=(const MemoryStore&) = delete;
+  ~MemoryStore();
+
+  const Adopted& adopted() const { return adopted_; }
+
+  // At least half of the region can be filled; then this fails.
+  // Would a commit with so many bytes of keys and values fit, that makes the store grow? Takes memory from
+  // the system for it. ERRORS: RESOURCE_EXHAUSTED.
+  absl::Status MakeRoom(size_t bytes);
+  // All of it, at once. Keys have at most 31 bytes. ERRORS: RESOURCE_EXHAUSTED, with nothing changed; not for
+  // one that fits by MakeRoom, nor for a small one that only removes.
+  absl::Status Apply(const Commit& commit);
+
+  ReadResult Read(const ReadRequest& request) const;
+  // Visits the rows of [begin, end) in order, until one visit fails.
+  absl::Status Scan(
+      std::string_view begin, std::string_view end,
+      const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) const;
+
+  size_t rows() const { return index_.size(); }
+  size_t bytes_live() const { return log_.live_bytes(); }  // records of rows
+  size_t bytes_used() const { return log_.region().slots_used() * log_.region().slot_bytes(); }
+
+  // For tests: called before each store that a new broker would see.
+  void set_step(std::function<void()> step) { log_.set_step(std::move(step)); }
+
+  // Removes the region of a store that nobody needs any more.
+  static void Remove(const std::string& path);
+
+ private:
+  using Place = MemoryLog::Place;
+  struct Key {
+    std::array<char, kMemoryKeyMax> bytes{};
+    uint8_t size = 0;
+
+    explicit Key(std::string_view text);
+    std::string_view view() const { return {bytes.data(), size}; }
+    friend bool operator<(const Key& a, const Key& b) { return a.view() < b.view(); }
+  };
+
+  MemoryStore(std::unique_ptr<MemoryRegion> region, uint32_t slots_in_hand)
+      : log_(std::move(region)), slots_in_hand_(slots_in_hand) {}
+
+  absl::Status Adopt();
+  bool IndexIfLive(Place place);
+  absl::Status Write(const Commit& commit);
+  void CarryOut(const MemoryLog::Run& run);
+  void CarryOutRecord(Place place);
+  bool CompactOne();
+  uint32_t FreeSlots() const { return log_.region().slots_max() - log_.region().slots_used(); }
+  Row RowFor(const std::string& key, const ReadRequest& request) const;
+
+  MemoryLog log_;
+  const uint32_t slots_in_hand_;
+  Adopted adopted_;
+  absl::btree_map<Key, Place> index_;
+};
+
+}  // namespace baton
