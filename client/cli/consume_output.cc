@@ -31,7 +31,7 @@ uint32_t CreditFor(const ConsumeOptions& options) {
 }  // namespace
 
 absl::Status ConsumeToOutput(Client& client, const ConsumeOptions& options, Format format,
-                             const StopSignal& stop, ConsumeCounts& counts) {
+                             const StopSignal& stop, SettleTally& tally) {
   auto consumer =
       client.Subscribe({.queue = options.queue, .credit = CreditFor(options), .lease = options.lease});
   if (!consumer.ok()) return consumer.status();
@@ -40,8 +40,10 @@ absl::Status ConsumeToOutput(Client& client, const ConsumeOptions& options, Form
       held;  // with --no-ack: given back when we are through, else they would come again at once
   absl::Status outcome;
   auto last_delivery = std::chrono::steady_clock::now();
+  const uint64_t max = options.max.value_or(UINT64_MAX);
   uint64_t printed = 0;
-  while (stop.Received() == 0 && printed < options.max.value_or(UINT64_MAX)) {
+  uint64_t bytes = 0;
+  while (stop.Received() == 0 && printed < max) {
     auto received = consumer->Receive(kLookAgain);
     if (!received.ok()) {
       outcome = received.status();
@@ -55,23 +57,22 @@ absl::Status ConsumeToOutput(Client& client, const ConsumeOptions& options, Form
     }
     Delivery delivery = **std::move(received);
     outcome = PrintDelivery(delivery, format);
+    if (!outcome.ok() || ++printed == max) EndDeliveries(*consumer);
     if (!outcome.ok()) break;  // not acked: nobody has seen it whole
-    ++printed;
-    counts.bytes += delivery.body().size();
+    bytes += delivery.body().size();
     if (!options.ack) {
       held.push_back(std::move(delivery));
       if (held.size() == kCreditMessagesMax) break;
     } else {
-      delivery.Ack();
+      tally.Ack(delivery);
     }
-    if (!StdoutIsTerminal()) progress.Update(printed, counts.bytes);
+    if (!StdoutIsTerminal()) progress.Update(printed, bytes);
     last_delivery = std::chrono::steady_clock::now();
   }
   progress.Clear();
-  held.clear();
+  EndDeliveries(*consumer);
+  for (Delivery& delivery : held) tally.Release(delivery);
   const absl::Status stopped = consumer->Stop(kStopPatience);
-  counts.acked = options.ack ? printed : 0;
-  counts.released = options.ack ? 0 : printed;
   return outcome.ok() ? stopped : outcome;
 }
 

@@ -204,6 +204,41 @@ class Consume(CliTest):
         self.assertEqual(self.counts()["ready"], 1)
         self.assertEqual(self.counts()["leased"], 0)
 
+    def test_is_delivered_no_more_than_max(self):
+        self.publish(*(b"%d" % i for i in range(10)))
+        self.baton("consume", self.queue, "--max", "1", "--exec", "true")
+        self.baton("consume", self.queue, "--max", "1")
+        self.baton("consume", self.queue, "--max", "2", "--no-ack")
+        counts = self.counts()
+        self.assertEqual((counts["acked"], counts["delivered"], counts["ready"]), (2, 4, 8))
+
+    def test_with_jobs_is_delivered_at_most_its_credit_more_than_max(self):
+        self.publish(*(b"%d" % i for i in range(10)))
+        self.baton("consume", self.queue, "--max", "5", "--exec", "true", "--jobs", "3")
+        counts = self.counts()
+        self.assertEqual((counts["acked"], counts["ready"]), (5, 5))
+        self.assertLessEqual(counts["delivered"], 5 + 3)
+
+    def test_keeps_the_lease_of_the_last_message_too(self):
+        self.publish(b"1", b"2")
+        self.baton("consume", self.queue, "--max", "1", "--lease", "200ms", "--exec", "sleep 1")
+        counts = self.counts()
+        self.assertEqual((counts["acked"], counts["delivered"]), (1, 1))
+
+    def test_tells_of_an_ack_that_was_refused(self):
+        self.publish(b"gone")
+        directory = pathlib.Path(self.directory)
+        started, go = directory / "purge-started", directory / "purge-go"
+        command = f"touch {started}; while [ ! -e {go} ]; do sleep 0.02; done"
+        with self.spawn("consume", self.queue, "--exec", command) as consumer:
+            self.wait_for(started.exists, "the command")
+            self.baton("queue", "purge", self.queue)
+            go.touch()
+            errors = consumer.communicate(timeout=PATIENCE)[1].decode()
+            self.assertEqual(consumer.returncode, REFUSED, errors)
+        self.assertIn("0 messages acked", errors)
+        self.assertRegex(errors, "1 ack refused: message [0-9a-v]{39} is gone")
+
     def test_of_an_empty_queue_ends(self):
         self.assertEqual(self.baton("consume", self.queue), b"")
 
