@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 
+#include "client/cli/connect.h"
 #include "client/cli/consume_options.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/option_types.h"

@@ -32,8 +32,4 @@ void AddGlobalOptions(CLI::App& app, GlobalOptions& options) {
       ->group(kGroup);
 }
 
-absl::StatusOr<Client> Connect(const GlobalOptions& options) {
-  return Client::Connect({.url = options.url, .connect_timeout = options.wait, .tls = options.tls});
-}
-
 }  // namespace baton::cli

@@ -6,7 +6,6 @@
 #include <functional>
 #include <string>
 
-#include "absl/status/statusor.h"
 #include "baton/client.h"
 
 namespace baton::cli {
@@ -23,8 +22,6 @@ struct GlobalOptions {
 };
 
 void AddGlobalOptions(CLI::App& app, GlobalOptions& options);
-
-absl::StatusOr<Client> Connect(const GlobalOptions& options);
 
 // What parsing the command line found: the command to run. Returns the exit code.
 struct Invocation {

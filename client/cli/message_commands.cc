@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "client/cli/connect.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/json.h"
 #include "client/cli/option_types.h"

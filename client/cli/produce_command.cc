@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "client/cli/connect.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/id_printer.h"
 #include "client/cli/json.h"

@@ -9,6 +9,7 @@
 #include "base/duration.h"
 #include "base/error.h"
 #include "base/limits.h"
+#include "client/cli/connect.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/json.h"
 #include "client/cli/option_types.h"

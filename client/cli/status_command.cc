@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "base/byte_size.h"
+#include "client/cli/connect.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/json.h"
 #include "client/cli/output.h"

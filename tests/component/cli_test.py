@@ -154,9 +154,11 @@ class Produce(CliTest):
             self.broker.stop(signal.SIGKILL)
             producer.stdin.write(b"meanwhile\n")
             producer.stdin.flush()
+            self.assertIn("connection lost", producer.stderr.readline().decode())
             self.broker.start()
-            producer.communicate(timeout=PATIENCE)
+            errors = producer.communicate(timeout=PATIENCE)[1].decode()
             self.assertEqual(producer.returncode, OK)
+        self.assertIn("connected again", errors)
         self.assertEqual(self.baton("consume", self.queue), b"before\nmeanwhile\n")
 
     def test_of_a_file_that_is_not_there_fails(self):
