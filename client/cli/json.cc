@@ -1,9 +1,14 @@
 #include "client/cli/json.h"
 
+#include <string>
+
 #include "client/cli/text.h"
 
 namespace baton::cli {
 namespace {
+
+// Any 64 bits: many readers of JSON have only doubles, which are exact up to 2^53.
+std::string IdText(uint64_t id) { return std::to_string(id); }
 
 void PutBytes(Json& json, const std::string& name, std::string_view bytes) {
   if (IsUtf8(bytes)) {
@@ -78,7 +83,7 @@ Json CountsJson(const QueueCounts& counts) {
 }
 
 Json SessionJson(const SessionInfo& session) {
-  return {{"session_id", session.session_id},
+  return {{"session_id", IdText(session.session_id)},
           {"client_name", session.client_name},
           {"peer", session.peer},
           {"subscriptions", session.subscriptions},
@@ -110,8 +115,8 @@ Json ToJson(const MessageInfo& message) {
   PutTime(json, "lease_end_unix_ms", message.lease_end);
   if (!message.last_reason.empty()) PutBytes(json, "last_reason", message.last_reason);
   if (message.producer_id != 0) {
-    json["producer_id"] = message.producer_id;
-    json["sequence"] = message.sequence;
+    json["producer_id"] = IdText(message.producer_id);
+    json["sequence"] = IdText(message.sequence);
   }
   json["headers"] = HeadersJson(message.headers);
   json["body_bytes"] = message.body_bytes;
@@ -154,8 +159,8 @@ Json ToJson(const Delivery& delivery) {
       {"published_unix_ms",
        std::chrono::floor<std::chrono::milliseconds>(delivery.published_at()).time_since_epoch().count()}};
   if (delivery.producer_id() != 0) {
-    json["producer_id"] = delivery.producer_id();
-    json["sequence"] = delivery.sequence();
+    json["producer_id"] = IdText(delivery.producer_id());
+    json["sequence"] = IdText(delivery.sequence());
   }
   json["headers"] = HeadersJson(delivery.headers());
   PutBytes(json, "body", delivery.body());

@@ -260,6 +260,8 @@ class Consume(CliTest):
         self.assertEqual(lines[0]["priority"], 3)
         self.assertEqual(lines[0]["headers"], [{"name": "a", "value": "b"}])
         self.assertEqual(lines[1]["body_base64"], "/wA=")
+        for number in ("producer_id", "sequence"):  # 64 bits: a number would be rounded by many readers
+            self.assertRegex(lines[0][number], "^[0-9]+$")
 
     def test_follows_until_interrupted_and_gives_back_the_rest(self):
         with self.spawn("consume", self.queue, "--follow") as consumer:
