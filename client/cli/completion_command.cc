@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
 #include <string>
 
 #include "client/cli/exit_code.h"
@@ -33,6 +35,32 @@ std::string CasesOf(const CLI::App& command, const std::string& path) {
   return cases;
 }
 
+// What may follow an option that takes a value, by its name: words, or @queues, @files, @anything.
+void CollectValues(const CLI::App& command, std::map<std::string, std::string>& values) {
+  for (const CLI::Option* option : command.get_options()) {
+    if (option->get_type_size() == 0) continue;  // a flag
+    std::string value = option->get_type_name();
+    if (value.find('|') != std::string::npos) {
+      std::replace(value.begin(), value.end(), '|', ' ');
+    } else {
+      value = value == "QUEUE" ? "@queues" : value == "FILE" ? "@files" : "@anything";
+    }
+    for (const std::string& name : option->get_lnames()) values["--" + name] = value;
+    for (const std::string& name : option->get_snames()) values["-" + name] = value;
+  }
+  for (const CLI::App* subcommand : command.get_subcommands([](const CLI::App*) { return true; })) {
+    CollectValues(*subcommand, values);
+  }
+}
+
+std::string ValueCasesOf(const CLI::App& app) {
+  std::map<std::string, std::string> values;
+  CollectValues(app, values);
+  std::string cases;
+  for (const auto& [name, value] : values) cases += fmt::format("    {}) printf '%s' '{}' ;;\n", name, value);
+  return cases;
+}
+
 // Completes commands and options from this very program's description, and names of queues by asking the
 // broker.
 std::string BashScript(const CLI::App& app) {
@@ -43,28 +71,46 @@ _baton_words() {{
 {}  esac
   printf '%s' "$words"
 }}
+_baton_value() {{
+  case "$1" in
+{}  esac
+}}
+_baton_queues() {{
+  baton queue list 2>/dev/null | awk 'NR > 1 {{print $1}}'
+}}
 _baton() {{
-  local current="${{COMP_WORDS[COMP_CWORD]}}" path="" word words i
+  local current="${{COMP_WORDS[COMP_CWORD]}}" path="" word words value i
   for ((i = 1; i < COMP_CWORD; ++i)); do
     word="${{COMP_WORDS[i]}}"
-    [[ "$word" == -* ]] && continue
+    if [[ "$word" == -* ]]; then
+      [[ -n "$(_baton_value "$word")" ]] && ((++i))
+      continue
+    fi
     [[ -n "$(_baton_words "${{path:+$path }}$word")" ]] && path="${{path:+$path }}$word"
   done
+  value="$(_baton_value "${{COMP_WORDS[COMP_CWORD - 1]}}")"
   words="$(_baton_words "$path") --url --json --wait"
-  if [[ "$current" != -* ]]; then
+  if [[ -n "$value" ]]; then
+    words="$value"
+    case "$value" in
+      @queues) words="$(_baton_queues)" ;;
+      @files) words="" ;;
+      @anything) return ;;
+    esac
+  elif [[ "$current" != -* ]]; then
     case "$path" in
-      produce | consume | "message list" | "queue "*)
-        words="$(baton queue list 2>/dev/null | awk 'NR > 1 {{print $1}}')" ;;
+      "queue create") words="" ;;
+      produce | consume | "message list" | "queue "*) words="$(_baton_queues)" ;;
     esac
   fi
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
-  if [[ "$path" == produce && ${{#COMPREPLY[@]}} -eq 0 ]]; then
+  if [[ "$value" == @files || ("$path" == produce && -z "$value" && ${{#COMPREPLY[@]}} -eq 0) ]]; then
     mapfile -t COMPREPLY < <(compgen -f -- "$current")
   fi
 }}
 complete -F _baton baton
 )bash",
-                     CasesOf(app, ""));
+                     CasesOf(app, ""), ValueCasesOf(app));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <limits>
 #include <memory>
 
+#include "base/limits.h"
 #include "client/cli/connect.h"
 #include "client/cli/consume_options.h"
 #include "client/cli/exit_code.h"
@@ -105,8 +106,9 @@ void AddConsumeCommand(CLI::App& app, Invocation& invocation) {
       ->type_name("COMMAND");
   AddNumber(*command, "--jobs", options->jobs, {1, 1'024}, "With --exec: run so many at a time (default 1)");
   AddDuration(*command, "--lease", options->lease,
-              "How long a message is ours without a sign of life; extended while we live (default: as the "
-              "queue says)");
+              "How long a message is ours without a sign of life; extended while we live (100ms to 12h; "
+              "default: as the queue says)",
+              {kLeaseMin, kLeaseMax});
   command->footer(
       "A message is acked after it was printed; one that could not be printed is given back. Ctrl-C stops "
       "the running\n"

@@ -3,6 +3,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <csignal>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,14 +18,37 @@
 
 namespace {
 
+// The help of a command names the options that every command has, instead of repeating them.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_footer(const CLI::App* app) const override {
+    const std::string footer = CLI::Formatter::make_footer(app);
+    if (app->get_parent() == nullptr) return footer;
+    return footer + (footer.empty() ? "" : "\n") +
+           "Every command takes --url, --json, --wait and --tls-… too: see baton --help\n";
+  }
+};
+
+// "baton queue set": as far as the command line was understood.
+std::string CommandOf(const CLI::App* app) {
+  std::string command = app->get_name();
+  for (auto parsed = app->get_subcommands(); !parsed.empty(); parsed = parsed.back()->get_subcommands()) {
+    command += " " + parsed.back()->get_name();
+  }
+  return command;
+}
+
 // What was wrong, and where to read more.
 std::string DescribeUsageError(const CLI::App* app, const CLI::Error& error) {
   std::string what = error.what();
   const std::vector<std::string> unknown = app->remaining();
   if (error.get_name() == "RequiredError" && !unknown.empty())
     what = "there is no command \"" + unknown.front() + '"';
-  return "baton: " + what +
-         "\nbaton: `baton --help` lists the commands, `baton COMMAND --help` their options\n";
+  const std::string command = CommandOf(app);
+  const std::string hint = command == app->get_name()
+                               ? "`baton --help` lists the commands, `baton COMMAND --help` their options"
+                               : "`" + command + " --help` tells what it takes";
+  return "baton: " + what + "\nbaton: " + hint + "\n";
 }
 
 }  // namespace
@@ -38,6 +62,7 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "baton " BATON_VERSION);
   app.require_subcommand(1);
   app.failure_message(DescribeUsageError);
+  app.formatter(std::make_shared<HelpFormatter>());  // before there are commands, which inherit it
   app.get_formatter()->column_width(34);
   baton::cli::AddGlobalOptions(app, invocation.global);
   baton::cli::AddProduceCommand(app, invocation);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "base/message_id.h"
 #include "client/cli/connect.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/json.h"
@@ -108,6 +109,14 @@ std::string Describe(const MessageInfo& message) {
   return ToText(properties) + "\n" + Preview(message.body, message.body_bytes, 4'096) + "\n";
 }
 
+// What CLI11 wants: "" = good.
+std::string CheckMessageId(const std::string& text) {
+  if (MessageId::FromText(text).has_value()) return {};
+  return fmt::format(
+      "\"{}\" is not a message id: one has {} characters of 0-9 a-v, as `baton message list` shows it", text,
+      MessageId::kTextLength);
+}
+
 int Show(const GlobalOptions& global, const MessageOptions& options) {
   auto client = Connect(global);
   if (!client.ok()) return Report(client.status());
@@ -130,7 +139,8 @@ int Delete(const GlobalOptions& global, const MessageOptions& options) {
   for (const std::string& id : options.ids) {
     const absl::Status deleted = client->DeleteMessage(id);
     if (!deleted.ok()) {
-      Say(fmt::format("{}: {}", id, std::string(deleted.message())));
+      const std::string why(deleted.message());
+      Say(why.find(id) != std::string::npos ? why : fmt::format("{}: {}", id, why));
       if (exit_code == kOk) exit_code = ExitCodeOf(deleted);
       continue;
     }
@@ -158,6 +168,12 @@ void AddMessageCommands(CLI::App& app, Invocation& invocation) {
     return command;
   };
 
+  const auto add_ids = [&](CLI::App& command) {
+    command.add_option("ID", options->ids, "As printed by `produce --ids` and `message list`")
+        ->required()
+        ->check(CLI::Validator(CheckMessageId, ""));
+  };
+
   CLI::App* list = add("list", "List messages of a queue in the order they will be delivered", List);
   list->add_option("QUEUE", options->queue, "The queue")->required();
   AddWord(*list, "--state", options->state,
@@ -170,11 +186,11 @@ void AddMessageCommands(CLI::App& app, Invocation& invocation) {
   list->footer("Examples:\n  baton message list orders\n  baton message list orders --state parked --json");
 
   CLI::App* show = add("show", "Show messages whole", Show);
-  show->add_option("ID", options->ids, "As printed by `produce --ids` and `message list`")->required();
+  add_ids(*show);
   show->add_flag("--body", options->body, "Print the body as it is, and nothing else");
 
   CLI::App* remove = add("delete", "Delete messages, except those that a consumer holds", Delete);
-  remove->add_option("ID", options->ids, "As printed by `produce --ids` and `message list`")->required();
+  add_ids(*remove);
 }
 
 }  // namespace baton::cli

@@ -6,9 +6,12 @@
 
 namespace baton::cli {
 
-std::string CheckDuration(const std::string& text) {
+std::string CheckDurationRange(const std::string& text, const DurationRange& range) {
   const auto parsed = ParseDuration(text);
-  return parsed.ok() ? std::string() : std::string(parsed.status().message());
+  if (!parsed.ok()) return std::string(parsed.status().message());
+  if (*parsed >= range.first && *parsed <= range.second) return {};
+  return fmt::format("{} is not from {} to {}", text, FormatDuration(range.first),
+                     FormatDuration(range.second));
 }
 
 std::string CheckByteSize(const std::string& text) {

@@ -15,17 +15,22 @@
 namespace baton::cli {
 
 // "" = good; otherwise what is wrong. (The form that CLI11 wants.)
-std::string CheckDuration(const std::string& text);
 std::string CheckByteSize(const std::string& text);
+
+using DurationRange = std::pair<std::chrono::milliseconds, std::chrono::milliseconds>;
+std::string CheckDurationRange(const std::string& text, const DurationRange& range);
 
 // `Target` is std::chrono::milliseconds, or an optional of it.
 template <class Target>
 CLI::Option* AddDuration(CLI::App& app, const std::string& name, Target& target,
-                         const std::string& description) {
+                         const std::string& description,
+                         DurationRange range = {std::chrono::milliseconds(0),
+                                                std::chrono::milliseconds::max()}) {
   return app
       .add_option_function<std::string>(
           name, [&target](const std::string& text) { target = *ParseDuration(text); }, description)
-      ->check(CLI::Validator(CheckDuration, ""))
+      ->check(
+          CLI::Validator([range](const std::string& text) { return CheckDurationRange(text, range); }, ""))
       ->type_name("DURATION");
 }
 
@@ -66,6 +71,14 @@ CLI::Option* AddNumber(CLI::App& app, const std::string& name, Target& target,
 template <class Value>
 using Words = std::vector<std::pair<std::string, Value>>;
 
+// "a|b|c", as the help shows it and completion offers it.
+template <class Value>
+std::string ChoiceOf(const Words<Value>& words) {
+  std::string choice;
+  for (const auto& [word, value] : words) choice += (choice.empty() ? "" : "|") + word;
+  return choice;
+}
+
 template <class Value>
 std::string ListOf(const Words<Value>& words) {
   std::string list;
@@ -86,7 +99,7 @@ CLI::Option* AddWord(CLI::App& app, const std::string& name, Target& target, con
               if (word == text) target = value;
             }
           },
-          description + ": " + ListOf(words))
+          description)
       ->check(CLI::Validator(
           [words](const std::string& text) {
             for (const auto& [word, value] : words) {
@@ -95,7 +108,7 @@ CLI::Option* AddWord(CLI::App& app, const std::string& name, Target& target, con
             return "\"" + text + "\" is not one of " + ListOf(words);
           },
           ""))
-      ->type_name("WORD");
+      ->type_name(ChoiceOf(words));
 }
 
 }  // namespace baton::cli

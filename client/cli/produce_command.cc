@@ -11,7 +11,9 @@
 #include <utility>
 #include <vector>
 
+#include "base/duration.h"
 #include "base/error.h"
+#include "base/limits.h"
 #include "client/cli/connect.h"
 #include "client/cli/exit_code.h"
 #include "client/cli/id_printer.h"
@@ -30,6 +32,7 @@ using std::chrono::steady_clock;
 
 // What is unconfirmed at the end gets this long, and a report every time it is over.
 constexpr std::chrono::seconds kFlushPatience{10};
+constexpr std::chrono::milliseconds kNoTime{0};
 
 struct ProduceOptions {
   std::string queue;
@@ -137,21 +140,29 @@ bool AwaitAnswers(Producer& producer, const StopSignal& stop, Answers& answers, 
   return true;
 }
 
+struct Ending {
+  bool all_answered = true;
+  bool signalled = false;
+  absl::Status input;
+  steady_clock::duration time{0};
+};
+
 int ReportOutcome(const GlobalOptions& global, const ProduceOptions& options, Answers& answers,
-                  bool all_answered, const absl::Status& input, steady_clock::duration time) {
+                  const Ending& ending) {
   const auto [error, number] = answers.first_error();
   if (global.json && !options.ids) {
     const Json summary = {{"queue", options.queue},
                           {"stored", answers.stored()},
                           {"refused", answers.refused()},
                           {"bytes", answers.bytes()},
-                          {"seconds", std::chrono::duration<double>(time).count()}};
+                          {"seconds", std::chrono::duration<double>(ending.time).count()}};
     if (const absl::Status printed = Print(Line(summary)); !printed.ok()) return Report(printed);
-  } else if (StderrIsTerminal() || !error.ok() || !input.ok() || !all_answered) {
-    Say(Summary(answers.stored(), answers.bytes(), time,
+  } else if (StderrIsTerminal() || !error.ok() || !ending.input.ok() || !ending.all_answered ||
+             ending.signalled) {
+    Say(Summary(answers.stored(), answers.bytes(), ending.time,
                 answers.stored() == 1 ? "message stored" : "messages stored"));
   }
-  if (!all_answered) {
+  if (!ending.all_answered) {
     Say("not everything was confirmed: the rest may or may not be stored");
     return kFailure;
   }
@@ -164,10 +175,16 @@ int ReportOutcome(const GlobalOptions& global, const ProduceOptions& options, An
     }
     return Report(error, options.queue);
   }
-  return input.ok() ? static_cast<int>(kOk) : Report(input);
+  return ending.input.ok() ? static_cast<int>(kOk) : Report(ending.input);
 }
 
 int Produce(const GlobalOptions& global, ProduceOptions options) {
+  const Message& like = options.message;
+  if (like.ttl.count() > 0 && like.delay >= like.ttl) {
+    Say(fmt::format("--ttl {} is over before --delay {}: these messages could never be delivered",
+                    FormatDuration(like.ttl), FormatDuration(like.delay)));
+    return kUsage;
+  }
   auto headers = ParseHeaders(options.headers);
   if (!headers.ok()) return Report(headers.status());
   options.message.headers = *std::move(headers);
@@ -197,8 +214,11 @@ int Produce(const GlobalOptions& global, ProduceOptions options) {
   progress.Clear();
   if (!all_answered) client->Close().IgnoreError();  // no callback comes after this
   const absl::Status printed = printer.has_value() ? printer->Finish() : absl::OkStatus();
-  const int exit_code =
-      ReportOutcome(global, options, answers, all_answered, input, steady_clock::now() - started);
+  const int exit_code = ReportOutcome(global, options, answers,
+                                      {.all_answered = all_answered,
+                                       .signalled = stop.Received() != 0,
+                                       .input = input,
+                                       .time = steady_clock::now() - started});
   if (!printed.ok()) return Report(printed);
   return stop.Received() != 0 ? kSignalBase + stop.Received() : exit_code;
 }
@@ -220,8 +240,10 @@ void AddProduceCommand(CLI::App& app, Invocation& invocation) {
   AddNumber(*command, "--priority", options->message.priority, {0, std::numeric_limits<uint32_t>::max()},
             "Larger is delivered first (default 0)");
   AddDuration(*command, "--ttl", options->message.ttl,
-              "Gone when not taken by then (default: as the queue says)");
-  AddDuration(*command, "--delay", options->message.delay, "Not delivered before");
+              "Gone when not taken by then (at most 3650d; default, and 0s: as the queue says)",
+              {kNoTime, kTtlMax});
+  AddDuration(*command, "--delay", options->message.delay, "Not delivered before (at most 3650d)",
+              {kNoTime, kDelayMax});
   command->add_flag("--ids", options->ids, "Print the id of each message as soon as it is confirmed");
   command->footer(
       "Ends when every message is confirmed. The first one that is refused ends it too: exit code 5 when the "

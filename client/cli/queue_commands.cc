@@ -22,6 +22,7 @@ namespace baton::cli {
 namespace {
 
 constexpr uint64_t kAnyNumber = std::numeric_limits<int64_t>::max();
+constexpr std::chrono::milliseconds kNoTime{0};
 
 struct QueueOptions {
   std::string name;
@@ -34,41 +35,55 @@ struct QueueOptions {
 const Words<Disposal> kDisposals = {
     {"drop", Disposal::kDrop}, {"dead-letter", Disposal::kDeadLetter}, {"park", Disposal::kPark}};
 
-// What `create` and `set` have in common.
-void AddConfigOptions(CLI::App& command, QueueConfig& config) {
+enum class Defaults { kApply, kUnchanged };
+
+// What `create` and `set` have in common. Only `create` has defaults; `set` leaves alone what is not named.
+void AddConfigOptions(CLI::App& command, QueueConfig& config, Defaults defaults) {
+  const auto text = [defaults](const std::string& what, const char* value) {
+    return defaults == Defaults::kApply ? fmt::format("{} (default {})", what, value) : what;
+  };
   AddWord(command, "--durability", config.durability,
           Words<Durability>{{"durable", Durability::kDurable}, {"relaxed", Durability::kRelaxed}},
-          "What a confirm promises (default durable)");
+          text("What a confirm promises", "durable"));
   AddWord(command, "--delivery", config.delivery,
           Words<DeliveryMode>{{"eager", DeliveryMode::kEager}, {"committed", DeliveryMode::kCommitted}},
-          "Deliver at once, or not before the message is as durable as the queue (default eager)");
-  AddDuration(command, "--lease", config.lease, "How long a consumer holds a message (default 30s)");
+          text("Deliver at once, or not before the message is as durable as the queue", "eager"));
+  AddDuration(command, "--lease", config.lease,
+              text("How long a consumer holds a message; 100ms to 12h", "30s"), {kLeaseMin, kLeaseMax});
   AddNumber(command, "--attempts-max", config.attempts_max, {0, kAttemptsCeiling},
-            "Deliveries before a message is given up; 0 = unlimited (default 16)");
+            text("Deliveries before a message is given up; 0 = unlimited", "16"));
   AddDuration(command, "--backoff", config.backoff,
-              "Delay after a failed attempt, doubled after each (default 0)");
-  AddDuration(command, "--backoff-max", config.backoff_max, "Longest such delay (default 1h)");
+              text("Delay after a failed attempt, doubled after each", "0"), {kNoTime, kDelayMax});
+  AddDuration(command, "--backoff-max", config.backoff_max, text("Longest such delay", "1h"),
+              {kNoTime, kDelayMax});
   AddWord(command, "--exhausted", config.exhausted, kDisposals,
-          "What becomes of a message whose attempts are used up (default dead-letter)");
+          text("What becomes of a message whose attempts are used up", "dead-letter"));
   AddWord(command, "--expired", config.expired, kDisposals,
-          "What becomes of a message whose time is over (default drop)");
+          text("What becomes of a message whose time is over", "drop"));
   command
       .add_option_function<std::string>(
           "--dead-letter-queue", [&config](const std::string& name) { config.dead_letter_queue = name; },
-          "Where given-up messages go; \"\" = none: they are parked")
+          text("Where given-up messages go; \"\" = none: they are parked", "none"))
       ->type_name("QUEUE");
-  AddDuration(command, "--ttl", config.ttl, "Messages live no longer than this; 0 = for ever (default 0)");
+  AddDuration(command, "--ttl", config.ttl, text("Messages live no longer than this; 0 = for ever", "0"),
+              {kNoTime, kTtlMax});
   AddNumber(command, "--messages-max", config.messages_max, {0, kAnyNumber},
-            "Most messages; 0 = no limit (default 0)");
+            text("Most messages; 0 = no limit", "0"));
   AddByteSize(command, "--bytes-max", config.bytes_max,
-              "Most bytes of bodies and headers; 0 = no limit (default 0)");
+              text("Most bytes of bodies and headers; 0 = no limit", "0"));
   AddNumber(command, "--in-flight-max", config.in_flight_max, {0, kAnyNumber},
-            "Most messages leased at a time; 0 = no limit (default 0)");
+            text("Most messages leased at a time; 0 = no limit", "0"));
   AddWord(command, "--overflow", config.overflow,
           Words<OverflowPolicy>{{"reject", OverflowPolicy::kReject},
                                 {"drop-oldest", OverflowPolicy::kDropOldest},
                                 {"dead-letter-oldest", OverflowPolicy::kDeadLetterOldest}},
-          "What a publish over a limit meets (default reject)");
+          text("What a publish over a limit meets", "reject"));
+}
+
+bool HasAny(const QueueConfig& config) {
+  return config.durability || config.delivery || config.lease || config.attempts_max || config.backoff ||
+         config.backoff_max || config.exhausted || config.expired || config.dead_letter_queue || config.ttl ||
+         config.messages_max || config.bytes_max || config.in_flight_max || config.overflow;
 }
 
 void AppendConfig(const QueueConfig& config, std::vector<std::pair<std::string, std::string>>& out) {
@@ -195,6 +210,10 @@ int Show(const GlobalOptions& global, const QueueOptions& options) {
 }
 
 int Set(const GlobalOptions& global, const QueueOptions& options) {
+  if (!HasAny(options.config)) {
+    Say("nothing to change: name what is to be different (`baton queue set --help`)");
+    return kUsage;
+  }
   return WithClient(global, options.name, [&](Client& client) {
     return QueueResult(client.UpdateQueue(options.name, options.config), "changed");
   });
@@ -254,7 +273,7 @@ void AddQueueCommands(CLI::App& app, Invocation& invocation) {
   };
 
   CLI::App* create = add_named("create", "Create a queue", Create);
-  AddConfigOptions(*create, options->config);
+  AddConfigOptions(*create, options->config, Defaults::kApply);
   create->add_flag("--if-not-exists", options->if_not_exists,
                    "One that is there already is no error, and stays as it is");
   create->footer(
@@ -267,7 +286,7 @@ void AddQueueCommands(CLI::App& app, Invocation& invocation) {
   add_named("show", "Show a queue: its counts and its configuration", Show);
   CLI::App* set =
       add_named("set", "Change the configuration of a queue; what is not named stays as it is", Set);
-  AddConfigOptions(*set, options->config);
+  AddConfigOptions(*set, options->config, Defaults::kUnchanged);
   set->footer("Example:\n  baton queue set mail --attempts-max 20 --ttl 7d");
   add_named("delete", "Delete a queue that is empty", Delete)
       ->add_flag("--force", options->force, "Delete it with the messages that are in it");

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "client/cli/exit_code.h"
+#include "client/cli/output.h"
 
 namespace baton::cli {
 
@@ -32,7 +33,8 @@ int ExitCodeOf(const absl::Status& status) {
 }
 
 void Say(std::string_view message) {
-  const std::string line = fmt::format("baton: {}\n", message);
+  // On a terminal a line of progress may stand there.
+  const std::string line = fmt::format("{}baton: {}\n", StderrIsTerminal() ? "\r\x1b[K" : "", message);
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
@@ -40,9 +42,12 @@ int Report(const absl::Status& status, std::string_view queue) {
   const std::string reason = ReasonOf(status);
   const std::string message(status.message());
   Say(message);
-  if (message.find("`baton ") != std::string::npos) return ExitCodeOf(status);  // it says already what to do
-  if (reason == reason::kQueueNotFound && !queue.empty()) {
-    Say(fmt::format("create it with: baton queue create {}", queue));
+  if (reason == reason::kQueueNotFound) {
+    const bool says_how = message.find("baton queue create") != std::string::npos;
+    if (!says_how && !queue.empty()) Say(fmt::format("create it with: baton queue create {}", queue));
+    Say("list the queues that there are with: baton queue list");
+  } else if (message.find("`baton ") != std::string::npos) {  // it says already what to do
+    return ExitCodeOf(status);
   } else if (reason == reason::kQueueNotEmpty && !queue.empty()) {
     Say(fmt::format("delete it with its messages: baton queue delete --force {}", queue));
   } else if (reason == reason::kDiskFull) {

@@ -164,13 +164,15 @@ class Produce(CliTest):
     def test_of_a_file_that_is_not_there_fails(self):
         self.assertIn("/nonexistent/file", self.fails(FAILURE, "produce", self.queue, "/nonexistent/file"))
 
-    def test_ends_quietly_at_an_interrupt_with_what_it_had_stored(self):
+    def test_tells_at_an_interrupt_what_it_had_stored(self):
         with self.spawn("produce", self.queue, "--ids") as producer:
             producer.stdin.write(b"one\n")
             producer.stdin.flush()
             producer.stdout.readline()
             producer.send_signal(signal.SIGINT)
-            self.assertEqual(producer.wait(PATIENCE), INTERRUPTED)
+            errors = producer.communicate(timeout=PATIENCE)[1].decode()
+            self.assertEqual(producer.returncode, INTERRUPTED)
+        self.assertIn("1 message stored", errors)
         self.assertEqual(self.counts()["ready"], 1)
 
     def test_shows_its_progress_on_a_terminal(self):
@@ -416,7 +418,8 @@ class Messages(CliTest):
         self.assertIn("body", text)
         self.baton("message", "delete", message_id)
         self.fails(NOT_FOUND, "message", "show", message_id)
-        self.fails(NOT_FOUND, "message", "delete", message_id)
+        errors = self.fails(NOT_FOUND, "message", "delete", message_id)
+        self.assertEqual(errors.count(message_id), 1)
 
 
 class Usage(CliTest):
@@ -442,7 +445,18 @@ class Usage(CliTest):
                 (("queue", "create", "x", "--bytes-max", "10"), "KiB"),
                 (("queue", "create", "x", "--overflow", "panic"), "reject, drop-oldest or dead-letter-oldest"),
                 (("queue", "create", "no spaces"), "A-Z a-z 0-9"),
-                (("queue", "set", self.queue, "--lease", "1ms"), "100"),
+                (("queue", "set", self.queue, "--lease", "1ms"), "--lease: 1ms is not from 100ms to 12h"),
+                (("consume", self.queue, "--lease", "0s"), "--lease: 0s is not from 100ms to 12h"),
+                (("produce", self.queue, "--delay", "4000d"), "--delay: 4000d is not from"),
+                (("produce", self.queue, "--ttl", "1s", "--delay", "5s"), "never be delivered"),
+                (("queue", "set", self.queue), "nothing to change"),
+                (("queue", "set", self.queue, "--frob"), "baton queue set --help"),
+                (("consume", self.queue, "--exec", "true", "--json"), "--json"),
+                (("consume", self.queue, "--exec", "true", "--no-ack"), "--no-ack"),
+                (("status", "--url", "http://localhost:1"), "grpc://localhost:1"),
+                (("status", "--url", "grpc://localhost:1", "--tls-ca", "x"),
+                 "--tls-ca is for grpcs:// addresses; the address is grpc://localhost:1"),
+                (("status", "--tls-server-name", "x"), "--tls-server-name is for grpcs://"),
                 (("consume", self.queue, "--jobs", "4"), "--exec"),
                 (("status", "--url", "localhost:1"), "grpc://HOST:PORT"),
                 (("frobnicate",), "frobnicate"),
@@ -450,6 +464,40 @@ class Usage(CliTest):
                 (("message", "show", "abc"), "39 characters")):
             with self.subTest(arguments=arguments):
                 self.assertIn(words, self.fails(USAGE, *arguments))
+
+    def test_a_queue_that_is_not_there_is_named_and_how_to_see_those_that_are(self):
+        for arguments in (("delete",), ("purge",), ("show",), ("set", "--ttl", "1h"), ("pause",)):
+            errors = self.fails(NOT_FOUND, "queue", arguments[0], "nosuch", *arguments[1:])
+            self.assertIn("queue nosuch does not exist", errors)
+            self.assertIn("baton queue list", errors)
+        for command in ("set", "create"):
+            name = self.queue if command == "set" else "x"
+            errors = self.run_baton("queue", command, name, "--dead-letter-queue", "nosuch")[2]
+            self.assertIn("baton queue create nosuch", errors)
+            self.assertNotIn(f"baton queue create {name}\n", errors)
+
+    def test_the_help_of_set_names_no_defaults_and_that_of_create_does(self):
+        self.assertIn("(default durable)", self.baton("queue", "create", "--help").decode())
+        self.assertNotIn("(default", self.baton("queue", "set", "--help").decode())
+
+    def test_the_help_of_a_command_names_the_options_of_every_command(self):
+        for command in (("produce",), ("consume",), ("queue",), ("queue", "set"), ("status",)):
+            text = self.baton(*command, "--help").decode()
+            self.assertIn("--url", text)
+            self.assertNotIn("Needs:", text)
+            self.assertNotIn("{false}", text)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can be somebody else")
+    def test_a_socket_that_one_may_not_use_says_so(self):
+        socket = self.broker.url.removeprefix("grpc+unix:")
+        os.chmod(self.directory, 0o755)
+        os.chmod(pathlib.Path(socket).parent, 0o755)
+        os.chmod(socket, 0o660)
+        baton = shutil.copy(BIN / "baton", self.directory)  # where everybody may run it
+        done = subprocess.run([baton, "status"], capture_output=True, env=self.environment(), user=65534, group=65534,
+                              extra_groups=[], timeout=PATIENCE)
+        self.assertEqual(done.returncode, UNREACHABLE)
+        self.assertIn("join the group", done.stderr.decode())
 
     def test_help_and_version_are_no_errors(self):
         self.assertRegex(self.baton("--version").decode(), r"^baton \d+\.\d+\.\d+\n$")
@@ -464,10 +512,15 @@ complete_line baton pro
 complete_line baton queue cre
 complete_line baton queue create x --dura
 complete_line baton consume """ + self.queue[:8] + """
+complete_line baton queue set x --durability ""
+complete_line baton queue set x --dead-letter-queue """ + self.queue[:8] + """
+complete_line baton queue set x --lease ""
+complete_line baton --wait 1s queue cre
 """
         environment = {**self.environment(), "PATH": f"{BIN.resolve()}:{os.environ['PATH']}"}
         done = subprocess.run(["bash", "-c", check], capture_output=True, text=True, env=environment, timeout=PATIENCE)
-        self.assertEqual(done.stdout.splitlines(), ["produce ", "create ", "--durability ", self.queue + " "], done.stderr)
+        self.assertEqual(done.stdout.splitlines(), ["produce ", "create ", "--durability ", self.queue + " ", "durable relaxed ",
+                                                    self.queue + " ", " ", "create "], done.stderr)
 
 
 if __name__ == "__main__":
