@@ -47,6 +47,37 @@ std::string_view InnerText(std::string_view message) {
   return message.substr(open + 2, close - open - 2);
 }
 
+absl::Status Explained(const absl::Status& status, std::string_view text) {
+  return MakeError(status.code(), ReasonOf(status), text);
+}
+
+// By the words of gRPC and OpenSSL, since there is nothing else; what is not recognised stays as it is.
+absl::Status ExplainTlsError(const absl::Status& status, std::string_view url, std::string_view inner) {
+  if (Contains(inner, "certificate verify failed") || Contains(inner, "CERTIFICATE_VERIFY_FAILED")) {
+    return Explained(status,
+                     fmt::format("the certificate of the broker at {} is not signed by an authority that "
+                                 "is trusted here ({}): name the right one's with --tls-ca",
+                                 url, inner));
+  }
+  if (Contains(inner, "Peer name")) {
+    return Explained(status,
+                     fmt::format("the certificate of the broker at {} is for another name ({}): use a name "
+                                 "that is in it as the address, or name that with --tls-server-name",
+                                 url, inner));
+  }
+  if (Contains(inner, "empty address list")) {
+    return Explained(status,
+                     "TLS cannot be set up: --tls-ca, --tls-cert or --tls-key is not the PEM file that it "
+                     "should be, or the key is not that of the certificate");
+  }
+  if (Contains(inner, "Socket closed") || Contains(inner, "alert")) {
+    return Explained(status, fmt::format("the broker at {} refused the connection ({}): it may want a client "
+                                         "certificate, signed by its tls_ca (--tls-cert, --tls-key)",
+                                         url, inner));
+  }
+  return status;
+}
+
 // Runs on the client's thread.
 class ConnectionNotice {
  public:
@@ -86,31 +117,23 @@ absl::Status CheckTlsOptions(const TlsOptions& tls, std::string_view url) {
 }
 
 absl::Status ExplainConnectError(const absl::Status& status, std::string_view url) {
+  if (ReasonOf(status) != reason::kBrokerUnreachable) return status;
   const std::string message(status.message());
   const std::string_view inner = InnerText(message);
-  const auto explained = [&](std::string_view text) {
-    return MakeError(status.code(), ReasonOf(status), text);
-  };
   if (Contains(inner, "Permission denied")) {
-    return explained(
-        fmt::format("you may not use the broker's socket{}{} ({}): join the group that it belongs to "
-                    "(ls -l shows it), or run this as its owner",
-                    url.empty() ? "" : " ", url, inner));
+    return Explained(
+        status, fmt::format("you may not use the broker's socket{}{} ({}): join the group that it belongs to "
+                            "(ls -l shows it), or run this as its owner",
+                            url.empty() ? "" : " ", url, inner));
   }
-  if (!StartsWith(url, "grpcs://")) return status;
-  if (Contains(inner, "CERTIFICATE_VERIFY_FAILED") || Contains(inner, "certificate verify failed")) {
-    return explained(
-        fmt::format("the certificate of the broker at {} is not signed by an authority that is trusted here "
-                    "({}): name the "
-                    "certificate of the right one with --tls-ca",
-                    url, inner));
+  if (StartsWith(url, "grpc://") && Contains(inner, "Socket closed")) {
+    return Explained(
+        status,
+        fmt::format(
+            "what answers at {} ended the connection ({}): if it wants TLS, its address is grpcs://{}", url,
+            inner, url.substr(url.find("//") + 2)));
   }
-  if (Contains(inner, "Peer name")) {
-    return explained(
-        fmt::format("the certificate of the broker at {} is for another name ({}): use a name that is "
-                    "in it as the address, or name that with --tls-server-name",
-                    url, inner));
-  }
+  if (StartsWith(url, "grpcs://")) return ExplainTlsError(status, url, inner);
   return status;
 }
 

@@ -3,6 +3,7 @@
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <memory>
 #include <string>
 #include <vector>
@@ -56,6 +57,8 @@ std::string DescribeUsageError(const CLI::App* app, const CLI::Error& error) {
 int main(int argc, char** argv) {
   // A reader that goes away is an error to be met where it is written, not the end of the process.
   std::signal(SIGPIPE, SIG_IGN);
+  // Our messages say what was wrong; gRPC's own lines would stand before them.
+  ::setenv("GRPC_VERBOSITY", "NONE", /*replace=*/0);
 
   baton::cli::Invocation invocation;
   CLI::App app("Publish and consume messages, and look after the queues of a Baton broker.", "baton");

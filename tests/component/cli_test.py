@@ -22,15 +22,15 @@ OK, FAILURE, USAGE, NOT_FOUND, UNREACHABLE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 4
 class Broker:
     """batond in directories of its own."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, *options):
         self.directory = pathlib.Path(directory)
         self.url = f"grpc+unix:{self.directory}/run/grpc.sock"
-        self.start()
+        self.start(*options)
 
-    def start(self):
+    def start(self, *options):
         self.log = open(self.directory / "log", "a")
         self.process = subprocess.Popen(
-            [BIN / "batond", "--data-dir", self.directory / "data", "--runtime-dir", self.directory / "run"],
+            [BIN / "batond", "--data-dir", self.directory / "data", "--runtime-dir", self.directory / "run", *options],
             stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
         assert line.strip() == "ready", f"batond said {line!r}: {(self.directory / 'log').read_text()}"
@@ -521,6 +521,63 @@ complete_line baton --wait 1s queue cre
         done = subprocess.run(["bash", "-c", check], capture_output=True, text=True, env=environment, timeout=PATIENCE)
         self.assertEqual(done.stdout.splitlines(), ["produce ", "create ", "--durability ", self.queue + " ", "durable relaxed ",
                                                     self.queue + " ", " ", "create "], done.stderr)
+
+
+@unittest.skipUnless(shutil.which("openssl"), "makes its certificates with openssl")
+class Tls(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = pathlib.Path(tempfile.mkdtemp(prefix="baton-cli-tls-"))
+        cls.make_certificate("ca", "-x509", "-subj", "/CN=Test CA")
+        for name, alternatives in (("broker", "DNS:localhost,IP:127.0.0.1"), ("client", "DNS:client")):
+            cls.make_certificate(name, "-x509", "-subj", f"/CN={name}", "-CA", cls.directory / "ca.pem", "-CAkey",
+                                 cls.directory / "ca.key", "-addext", f"subjectAltName={alternatives}",
+                                 "-addext", "basicConstraints=critical,CA:FALSE")
+        cls.broker = Broker(cls.directory, "--listen", "127.0.0.1:0", "--tls-cert", cls.directory / "broker.pem",
+                            "--tls-key", cls.directory / "broker.key", "--tls-ca", cls.directory / "ca.pem")
+        status = subprocess.run([BIN / "baton", "--url", cls.broker.url, "status", "--json"], capture_output=True,
+                                timeout=PATIENCE, check=True)
+        addresses = [text for text in json.loads(status.stdout)["listening"] if text.startswith("grpcs://")]
+        cls.port = addresses[0].rpartition(":")[2]
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.broker.stop()
+        shutil.rmtree(cls.directory)
+
+    @classmethod
+    def make_certificate(cls, name, *options):
+        subprocess.run(["openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-keyout",
+                        cls.directory / f"{name}.key", "-out", cls.directory / f"{name}.pem", *options],
+                       check=True, capture_output=True, timeout=PATIENCE)
+
+    def status(self, *options, host="127.0.0.1", scheme="grpcs"):
+        files = [self.directory / option if option.endswith((".pem", ".key")) else option for option in options]
+        return subprocess.run([BIN / "baton", "status", "--url", f"{scheme}://{host}:{self.port}", *files],
+                              capture_output=True, text=True, timeout=PATIENCE)
+
+    def test_with_both_certificates_works(self):
+        done = self.status("--tls-ca", "ca.pem", "--tls-cert", "client.pem", "--tls-key", "client.key")
+        self.assertEqual(done.returncode, OK, done.stderr)
+
+    def test_that_fails_names_the_option_that_helps(self):
+        client = ("--tls-cert", "client.pem", "--tls-key", "client.key")
+        for options, words in (
+                (client, "is not signed by an authority that is trusted here"),
+                (("--tls-ca", "ca.pem"), "it may want a client certificate"),
+                (("--tls-ca", "ca.pem", *client, "--tls-server-name", "elsewhere.example"), "is for another name"),
+                (("--tls-ca", "ca.key", *client), "is not the PEM file"),
+                (("--tls-ca", "ca.pem", "--tls-cert", "client.pem", "--tls-key", "ca.key"), "the key is not that of")):
+            with self.subTest(options=options):
+                done = self.status(*options)
+                self.assertEqual(done.returncode, UNREACHABLE)
+                self.assertIn(words, done.stderr)
+                self.assertEqual(done.stderr.count("\n"), 1, done.stderr)  # gRPC adds no lines of its own
+
+    def test_that_is_missing_in_the_address_is_suggested(self):
+        done = self.status(scheme="grpc")
+        self.assertEqual(done.returncode, UNREACHABLE)
+        self.assertIn(f"grpcs://127.0.0.1:{self.port}", done.stderr)
 
 
 if __name__ == "__main__":
