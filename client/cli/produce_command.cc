@@ -181,7 +181,7 @@ int ReportOutcome(const GlobalOptions& global, const ProduceOptions& options, An
 int Produce(const GlobalOptions& global, ProduceOptions options) {
   const Message& like = options.message;
   if (like.ttl.count() > 0 && like.delay >= like.ttl) {
-    Say(fmt::format("--ttl {} is over before --delay {}: these messages could never be delivered",
+    Say(fmt::format("--ttl {} is not longer than --delay {}: these messages could never be delivered",
                     FormatDuration(like.ttl), FormatDuration(like.delay)));
     return kUsage;
   }
