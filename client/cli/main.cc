@@ -23,7 +23,7 @@ namespace {
 class HelpFormatter : public CLI::Formatter {
  public:
   std::string make_footer(const CLI::App* app) const override {
-    const std::string footer = CLI::Formatter::make_footer(app);
+    std::string footer = CLI::Formatter::make_footer(app);
     if (app->get_parent() == nullptr) return footer;
     return footer + (footer.empty() ? "" : "\n") +
            "Every command takes --url, --json, --wait and --tls-… too: see baton --help\n";
