@@ -31,6 +31,9 @@ class StrongId {
 
 // A queue's number: given once, never reused; a queue deleted and created again is another queue.
 using QueueId = StrongId<struct QueueIdTag, uint32_t>;
+// Those of memory queues have the highest bit: a row's key alone tells which store holds it.
+inline constexpr uint32_t kMemoryQueueBit = 0x8000'0000;
+constexpr bool IsMemoryQueue(QueueId queue) { return (queue.value() & kMemoryQueueBit) != 0; }
 // One connection's session, or one of the broker's own; unique while the process lives.
 using SessionId = StrongId<struct SessionIdTag, uint64_t>;
 // Chosen by the client, unique within its session.

@@ -95,15 +95,15 @@ int OpenLoop(const ScenarioOptions& options) {
     Carrier carrier;
   };
   const Case cases[] = {
-      {"durable, rings", "durable", Carrier::kRings},
-      {"relaxed, rings", "relaxed", Carrier::kRings},
-      {"durable, gRPC", "durable", Carrier::kGrpc},
-      {"relaxed, gRPC", "relaxed", Carrier::kGrpc},
+      {"memory, rings", "memory", Carrier::kRings},   {"durable, rings", "durable", Carrier::kRings},
+      {"relaxed, rings", "relaxed", Carrier::kRings}, {"memory, gRPC", "memory", Carrier::kGrpc},
+      {"durable, gRPC", "durable", Carrier::kGrpc},   {"relaxed, gRPC", "relaxed", Carrier::kGrpc},
   };
   BrokerProcess broker = NewBroker(options);
   broker.Start();
   CreateQueue(broker, "durable");
   CreateQueue(broker, "relaxed", {.durability = Durability::kRelaxed});
+  CreateQueue(broker, "memory", {.durability = Durability::kMemory});
   for (const uint64_t rate : {uint64_t{1'000}, uint64_t{10'000}}) {
     const uint64_t messages = Messages(options, 10 * rate);
     std::printf("open loop, %llu messages/s of 1 KiB, 10 s, from the intended time:\n",

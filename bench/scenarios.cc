@@ -59,8 +59,9 @@ int Throughput(const ScenarioOptions& options) {
     broker.Start();
     CreateQueue(broker, "durable");
     CreateQueue(broker, "relaxed", {.durability = Durability::kRelaxed});
+    CreateQueue(broker, "memory", {.durability = Durability::kMemory});
     for (const Carrier carrier : {Carrier::kRings, Carrier::kGrpc}) {
-      for (const std::string queue : {"durable", "relaxed"}) {
+      for (const std::string queue : {"memory", "durable", "relaxed"}) {
         const Role role{.queue = queue, .messages = messages, .body_bytes = options.body_bytes};
         rates[{queue, carrier}].push_back(RunPair(options, broker, role, carrier));
       }

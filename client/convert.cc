@@ -93,6 +93,8 @@ Durability FromProto(v1::Durability durability) {
       return Durability::kDurable;
     case v1::RELAXED:
       return Durability::kRelaxed;
+    case v1::MEMORY:
+      return Durability::kMemory;
     default:
       return Durability::kUnspecified;
   }

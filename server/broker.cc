@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <atomic>
+#include <fstream>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -13,6 +15,7 @@
 #include "base/runtime_dir.h"
 #include "server/broker_facts.h"
 #include "server/engine/engine.h"
+#include "server/engine/queue_record.h"
 #include "server/engine_thread.h"
 #include "server/http_server.h"
 #include "server/inspector.h"
@@ -24,10 +27,12 @@
 #include "server/unix_socket.h"
 #include "storage/format/keys.h"
 #include "storage/rocks_store.h"
+#include "storage/tiered_store.h"
 
 namespace baton {
 namespace {
 
+constexpr uint32_t kMemorySlotsInHand = 4;
 constexpr std::chrono::milliseconds kGoAwayGrace{2'000};  // for clients to hear that the broker stops
 
 absl::Status StoppingError() {
@@ -41,6 +46,13 @@ absl::Status StoreFailedError(const absl::Status& why) {
       fmt::format(
           "the broker's disk has failed, and it ends ({}); what is not confirmed was perhaps not stored",
           std::string(why.message())));
+}
+
+// Of this life of the kernel: what was in shared memory before is not there any more.
+std::string BootId() {
+  std::string id;
+  std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
+  return id;
 }
 
 // The queues, their ledgers and the producers, in this order.
@@ -67,6 +79,7 @@ struct Broker::Parts {
   void OnStoreFailure(const absl::Status& why);
   EngineThread::Options ThreadOptions();
   absl::Status OpenStore();
+  absl::Status OpenMemoryQueues();
   absl::Status StartTransports();
   absl::Status StartLocal();
   absl::Status StartHttp();
@@ -81,7 +94,8 @@ struct Broker::Parts {
   BrokerTime time;
   BrokerFacts facts;
   std::optional<RuntimeDirLock> runtime_dir_lock;
-  std::unique_ptr<RocksStore> store;
+  std::unique_ptr<RocksStore> disk;
+  std::unique_ptr<TieredStore> store;
   Parking parking;
   std::optional<Inbox> inbox;
   OutputRouter router;
@@ -146,11 +160,12 @@ absl::Status Broker::Parts::OpenStore() {
     return absl::DataLossError(opened.status().message());
   }
   if (!opened.ok()) return opened.status();
-  store = *std::move(opened);
+  disk = *std::move(opened);
+  if (absl::Status status = OpenMemoryQueues(); !status.ok()) return status;
 
   inbox.emplace(Inbox::Options{.bytes_max = budget.inbox}, &parking);
   facts.version = options.version;
-  facts.epoch = store->epoch();
+  facts.epoch = disk->epoch();
   facts.limits = {.body_bytes_max = config.body_bytes_max, .header_bytes_max = config.header_bytes_max};
   facts.sessions_max = config.sessions_max;
   facts.calls_max = config.sessions_max;
@@ -162,7 +177,7 @@ absl::Status Broker::Parts::OpenStore() {
   facts.inbox = &*inbox;
 
   EngineOptions engine_options;
-  engine_options.epoch = store->epoch();
+  engine_options.epoch = disk->epoch();
   engine_options.window_bytes = budget.windows;
   engine_options.leased_bytes_max = budget.leased;
   engine_options.uncommitted_bytes_max = budget.uncommitted;
@@ -170,6 +185,41 @@ absl::Status Broker::Parts::OpenStore() {
   if (absl::Status loaded = LoadEngine(*store, *engine); !loaded.ok()) return loaded;
   engine->Start(time.Now());
   thread.emplace(ThreadOptions(), &*engine, &router, store.get(), &time, &*inbox, &parking);
+  return absl::OkStatus();
+}
+
+// Those that a killed broker, or the one before an upgrade, left in shared memory.
+absl::Status Broker::Parts::OpenMemoryQueues() {
+  std::set<QueueId> queues;
+  const KeyRange range = AllOf(RowKind::kQueue);
+  const absl::Status scanned =
+      disk->ScanNow(range.begin, range.end, [&](std::string_view /*key*/, std::string_view value) {
+        const auto record = DecodeQueue(value);  // one that cannot be read is met again by the engine
+        if (record.has_value() && IsMemoryQueue(record->number)) queues.insert(record->number);
+        return absl::OkStatus();
+      });
+  if (!scanned.ok()) return scanned;
+  const uint64_t bytes_max = options.config.memory_queue_bytes;
+  auto opened =
+      TieredStore::Open(disk.get(),
+                        {.path = fmt::format("{}/baton-{}", options.config.memory_queue_dir, disk->uuid()),
+                         .identity = disk->uuid(),
+                         .boot_id = BootId(),
+                         .bytes_max = bytes_max,
+                         .slot_bytes = MemoryRegion::SlotBytesFor(bytes_max),
+                         .slots_in_hand = kMemorySlotsInHand},
+                        queues);
+  if (!opened.ok()) return opened.status();
+  store = *std::move(opened);
+  const MemoryStore::Adopted& adopted = store->adopted();
+  if (!adopted.set_aside.empty()) {
+    options.log->Warning("memory queues begin empty: what was in shared memory cannot be used",
+                         {{"set_aside", adopted.set_aside}});
+  }
+  if (adopted.adopted) {
+    options.log->Info("memory queues are taken over from shared memory",
+                      {{"rows", std::to_string(adopted.rows)}});
+  }
   return absl::OkStatus();
 }
 

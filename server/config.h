@@ -28,7 +28,9 @@ struct Config {
   std::string http;         // HOST:PORT of /metrics and /healthz; "" = none
   uint64_t memory_budget = 256u << 20;
   uint64_t wal_bytes_max = 64u << 20;
-  uint64_t disk_free_min = 0;  // 0 = what the store may need at once (docs/storage-format.md)
+  uint64_t memory_queue_bytes = 256u << 20;   // shared memory of all memory queues
+  std::string memory_queue_dir = "/dev/shm";  // where it lies
+  uint64_t disk_free_min = 0;                 // 0 = what the store may need at once (docs/storage-format.md)
   uint64_t body_bytes_max = kBodyBytesDefaultMax;
   uint64_t header_bytes_max = kHeaderBytesDefaultMax;
   uint64_t sessions_max = kSessionsDefaultMax;

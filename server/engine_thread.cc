@@ -59,6 +59,7 @@ void EngineThread::Run() {
       engine_->OnDiskState(*state);
       if (options_.on_disk_state) options_.on_disk_state(*state);
     }
+    if (const auto state = std::exchange(batch_.memory_state, std::nullopt)) engine_->OnMemoryState(*state);
     for (ReadResult& read : batch_.reads) engine_->OnRead(std::move(read), now);
     batch_.reads.clear();
     HandleShare(now);
@@ -124,14 +125,15 @@ void EngineThread::Handle(Post post, Instant now) {
 void EngineThread::FinishTurn(Instant now) {
   Engine::Turn turn = engine_->EndTurn(now);
   if (!turn.failure.ok()) NoteFailure(turn.failure);
-  // Deliveries first: handing over a commit wakes the committer, and they need not wait for that.
-  router_->Flush();
-  if (carrier_ != nullptr) carrier_->Write();
+  // Deliveries first: handing a commit to the disk wakes the committer, and they need not wait for that.
+  if (turn.promise != Promise::kApplied) Flush();
   if (turn.number && !store_failed_) {
     pending_commits_.push_back({.number = turn.number, .promise = turn.promise, .submitted = now});
     store_->Submit(turn.number, std::move(turn.commit), turn.promise);
+    engine_->OnHandedOver(turn.number);
     ++stats_.commits;
   }
+  Flush();
   if (!store_failed_) {
     for (ReadRequest& read : turn.reads) store_->Read(std::move(read));
   }
@@ -151,6 +153,11 @@ void EngineThread::FinishTurn(Instant now) {
       if (options_.on_wall_clock_jump) options_.on_wall_clock_jump(*moved);
     }
   }
+}
+
+void EngineThread::Flush() {
+  router_->Flush();
+  if (carrier_ != nullptr) carrier_->Write();
 }
 
 // From here on nothing reaches the store, so nothing more is confirmed.

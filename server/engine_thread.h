@@ -84,6 +84,7 @@ class EngineThread final : public Store::Listener {
   }
   void OnRead(ReadResult result) override { inbox_->PostRead(std::move(result)); }
   void OnDiskState(DiskState state) override { inbox_->PostDiskState(state); }
+  void OnMemoryState(DiskState state) override { inbox_->PostMemoryState(state); }
   void OnFailed(absl::Status status) override { inbox_->PostStoreFailure(std::move(status)); }
 
  private:
@@ -100,6 +101,7 @@ class EngineThread final : public Store::Listener {
   void HandleShare(Instant now);
   void Handle(Post post, Instant now);
   void FinishTurn(Instant now);
+  void Flush();
   void NoteFailure(const absl::Status& why);
   void NoteProgress(CommitNumber written, CommitNumber synced, Instant now);
   bool MayEnd() const;

@@ -173,6 +173,7 @@ void AddMemory(const BrokerReport& report, uint64_t budget, uint64_t resident, F
       {"leased", report.engine.leased_bytes},
       {"uncommitted", report.engine.uncommitted_bytes},
       {"store", report.store.memory_bytes},
+      {"memory_queues", report.store.shared_memory_bytes},
       {"inbox", report.inbox.bytes},
       {"outboxes", report.outbox_bytes}};
   for (const auto& [part, bytes] : parts) {

@@ -119,7 +119,7 @@ void FillMessage(MessageInfo& info, v1::Message* wire) {
 absl::StatusOr<QueueConfigPatch> ReadQueueConfig(const v1::QueueConfig& wire) {
   QueueConfigPatch patch;
   absl::Status status;
-  if (wire.has_durability()) status.Update(ReadEnum("durability", wire.durability(), 2, patch.durability));
+  if (wire.has_durability()) status.Update(ReadEnum("durability", wire.durability(), 3, patch.durability));
   if (wire.has_delivery()) status.Update(ReadEnum("delivery", wire.delivery(), 2, patch.delivery));
   if (wire.has_exhausted()) status.Update(ReadEnum("exhausted", wire.exhausted(), 3, patch.exhausted));
   if (wire.has_expired()) status.Update(ReadEnum("expired", wire.expired(), 3, patch.expired));

@@ -43,6 +43,11 @@ std::string_view TextOf(const char (&text)[64]) { return {text, strnlen(text, si
 
 }  // namespace
 
+size_t MemoryRegion::SlotBytesFor(size_t bytes_max) {
+  constexpr size_t kMiB = 1u << 20;
+  return std::max(kMiB, (bytes_max / kSlotsMax + kMiB) / kMiB * kMiB);
+}
+
 MemoryRegion::MemoryRegion(const Options& options, int fd) : options_(options), fd_(fd) {}
 MemoryRegion::~MemoryRegion() { close(fd_); }
 

@@ -30,6 +30,9 @@ class MemoryRegion {
     uint32_t slots_in_hand = 8;    // free ones that keep their memory
   };
 
+  // Of a region of so many bytes: as many slots as there may be, and small.
+  static size_t SlotBytesFor(size_t bytes_max);
+
   // A new one. ERRORS: ALREADY_EXISTS; RESOURCE_EXHAUSTED when there is no room for its header.
   static absl::StatusOr<std::unique_ptr<MemoryRegion>> Create(const Options& options);
   // The one that is there. Its slots count as used until Free. ERRORS: NOT_FOUND; DATA_LOSS: it is not ours,

@@ -37,27 +37,36 @@ void MemoryStore::Remove(const std::string& path) { unlink(path.c_str()); }
 
 // ---- Opening.
 
-absl::StatusOr<std::unique_ptr<MemoryStore>> MemoryStore::Open(const MemoryRegion::Options& options) {
-  Adopted adopted;
+absl::StatusOr<MemoryStore::Adoption> MemoryStore::Adopt(const MemoryRegion::Options& options) {
+  Adoption adoption;
   auto region = MemoryRegion::Open(options);
   absl::Status trusted = region.status();
   if (region.ok()) {
     std::unique_ptr<MemoryStore> store(new MemoryStore(*std::move(region), options.slots_in_hand));
-    trusted = store->Adopt();
-    if (trusted.ok()) return store;
-  }
-  if (!absl::IsNotFound(trusted)) {
-    const std::string aside = fmt::format("{}.aside-{}", options.path, UnixSeconds());
-    adopted.set_aside = fmt::format("{} ({})", aside, std::string(trusted.message()));
-    if (std::rename(options.path.c_str(), aside.c_str()) != 0) {
-      return absl::InternalError(
-          fmt::format("{} cannot be set aside: {}", options.path, std::strerror(errno)));
+    trusted = store->AdoptRuns();
+    if (trusted.ok()) {
+      adoption.adopted = store->adopted_;
+      adoption.store = std::move(store);
+      return adoption;
     }
   }
+  if (absl::IsNotFound(trusted)) return adoption;
+  const std::string aside = fmt::format("{}.aside-{}", options.path, UnixSeconds());
+  adoption.adopted.set_aside = fmt::format("{} ({})", aside, std::string(trusted.message()));
+  if (std::rename(options.path.c_str(), aside.c_str()) != 0) {
+    return absl::InternalError(fmt::format("{} cannot be set aside: {}", options.path, std::strerror(errno)));
+  }
+  return adoption;
+}
+
+absl::StatusOr<std::unique_ptr<MemoryStore>> MemoryStore::Open(const MemoryRegion::Options& options) {
+  auto adoption = Adopt(options);
+  if (!adoption.ok()) return adoption.status();
+  if (adoption->store != nullptr) return std::move(adoption->store);
   auto created = MemoryRegion::Create(options);
   if (!created.ok()) return created.status();
   std::unique_ptr<MemoryStore> store(new MemoryStore(*std::move(created), options.slots_in_hand));
-  store->adopted_ = std::move(adopted);
+  store->adopted_ = std::move(adoption->adopted);
   if (absl::Status reserve = store->log_.region().KeepInHand(options.slots_in_hand); !reserve.ok()) {
     Remove(options.path);
     return reserve;
@@ -65,7 +74,7 @@ absl::StatusOr<std::unique_ptr<MemoryStore>> MemoryStore::Open(const MemoryRegio
   return store;
 }
 
-absl::Status MemoryStore::Adopt() {
+absl::Status MemoryStore::AdoptRuns() {
   std::vector<MemoryLog::Run> runs;
   if (absl::Status read = log_.Load(runs); !read.ok()) return read;
   // The newest commit may have only removed rows, and be gone with its segment.
@@ -219,6 +228,12 @@ ReadResult MemoryStore::Read(const ReadRequest& request) const {
   }
   result.end_reached = true;
   return result;
+}
+
+bool MemoryStore::HasRowsOutside(char first_byte) const {
+  if (index_.empty()) return false;
+  return index_.begin()->first.bytes[0] != first_byte ||
+         std::prev(index_.end())->first.bytes[0] != first_byte;
 }
 
 absl::Status MemoryStore::Scan(

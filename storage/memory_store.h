@@ -34,8 +34,14 @@ class MemoryStore {
     std::string set_aside;  // a region was there that cannot be used: where it lies now, and why
   };
 
-  // Uses the region that is there, or makes a new one. One that cannot be trusted is set aside under another
-  // name, never used. ERRORS: RESOURCE_EXHAUSTED.
+  // Uses the region that is there, if there is one. One that cannot be trusted is set aside under another
+  // name, never used. ERRORS: INTERNAL when that cannot be done.
+  struct Adoption {
+    std::unique_ptr<MemoryStore> store;  // null: there was none, or it was set aside
+    Adopted adopted;
+  };
+  static absl::StatusOr<Adoption> Adopt(const MemoryRegion::Options& options);
+  // The same, and makes a new one where there is none. ERRORS: RESOURCE_EXHAUSTED too.
   static absl::StatusOr<std::unique_ptr<MemoryStore>> Open(const MemoryRegion::Options& options);
   MemoryStore(const MemoryStore&) = delete;
   MemoryStore& operator=(const MemoryStore&) = delete;
@@ -52,6 +58,9 @@ class MemoryStore {
   absl::Status Apply(const Commit& commit);
 
   ReadResult Read(const ReadRequest& request) const;
+  bool Contains(std::string_view key) const { return index_.contains(Key(key)); }
+  // Any row whose key begins with another byte.
+  bool HasRowsOutside(char first_byte) const;
   // Visits the rows of [begin, end) in order, until one visit fails.
   absl::Status Scan(
       std::string_view begin, std::string_view end,
@@ -81,7 +90,7 @@ class MemoryStore {
   MemoryStore(std::unique_ptr<MemoryRegion> region, uint32_t slots_in_hand)
       : log_(std::move(region)), slots_in_hand_(slots_in_hand) {}
 
-  absl::Status Adopt();
+  absl::Status AdoptRuns();
   bool IndexIfLive(Place place);
   absl::Status Write(const Commit& commit);
   void CarryOut(const MemoryLog::Run& run);

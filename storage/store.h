@@ -23,6 +23,7 @@ namespace baton {
 
 // What must hold before a commit counts as done.
 enum class Promise : uint8_t {
+  kApplied,  // of what concerns only rows in shared memory: holds when Submit returns, survives kill -9
   kWritten,  // in the log: survives kill -9; synced within one second
   kSynced,   // survives power loss
 };
@@ -59,6 +60,7 @@ struct ReadResult {
   bool end_reached = false;  // of a range: there was nothing more before `end` (reverse: before `begin`)
 };
 
+// Of a disk, or of shared memory.
 enum class DiskState : uint8_t {
   kOk,
   kLow,  // only the reserve is left: refuse what grows, go on with what shrinks
@@ -74,6 +76,8 @@ class Store {
     virtual void OnProgress(CommitNumber written, CommitNumber synced) = 0;
     virtual void OnRead(ReadResult result) = 0;
     virtual void OnDiskState(DiskState state) = 0;
+    // The same of shared memory, for rows of memory queues.
+    virtual void OnMemoryState(DiskState /*state*/) {}
     // Once. Nothing submitted after the last progress can be confirmed.
     virtual void OnFailed(absl::Status status) = 0;
   };
@@ -89,6 +93,7 @@ class Store {
     uint64_t memory_bytes = 0;  // memtables, block cache, table readers
     uint64_t disk_bytes = 0;
     uint64_t disk_free_bytes = 0;
+    uint64_t shared_memory_bytes = 0;  // of the region that holds memory queues
   };
 
   virtual ~Store() = default;

@@ -43,7 +43,9 @@ void AddConfigOptions(CLI::App& command, QueueConfig& config, Defaults defaults)
     return defaults == Defaults::kApply ? fmt::format("{} (default {})", what, value) : what;
   };
   AddWord(command, "--durability", config.durability,
-          Words<Durability>{{"durable", Durability::kDurable}, {"relaxed", Durability::kRelaxed}},
+          Words<Durability>{{"durable", Durability::kDurable},
+                            {"relaxed", Durability::kRelaxed},
+                            {"memory", Durability::kMemory}},
           text("What a confirm promises", "durable"));
   AddWord(command, "--delivery", config.delivery,
           Words<DeliveryMode>{{"eager", DeliveryMode::kEager}, {"committed", DeliveryMode::kCommitted}},
@@ -274,6 +276,10 @@ void AddQueueCommands(CLI::App& app, Invocation& invocation) {
 
   CLI::App* create = add_named("create", "Create a queue", Create);
   AddConfigOptions(*create, options->config, Defaults::kApply);
+  create->add_flag_callback(
+      "--memory", [options] { options->config.durability = Durability::kMemory; },
+      "In shared memory: survives a kill or an upgrade of the broker, not a restart of the machine; the same "
+      "as --durability memory");
   create->add_flag("--if-not-exists", options->if_not_exists,
                    "One that is there already is no error, and stays as it is");
   create->footer(

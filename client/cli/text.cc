@@ -54,6 +54,8 @@ std::string_view WordOf(Durability durability) {
       return "durable";
     case Durability::kRelaxed:
       return "relaxed";
+    case Durability::kMemory:
+      return "memory";
     case Durability::kUnspecified:
       break;
   }

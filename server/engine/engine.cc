@@ -120,6 +120,11 @@ void Engine::OnProgress(CommitNumber written, CommitNumber synced, Instant) {
   parts_->dispatcher.OnProgress();
 }
 
+void Engine::OnHandedOver(CommitNumber number) {
+  parts_->state.confirmations.OnHandedOver(number);
+  parts_->settler.Flush();
+}
+
 void Engine::OnRead(ReadResult result, Instant now) {
   if (!result.status.ok()) {
     parts_->state.failure.Update(result.status);
@@ -130,6 +135,7 @@ void Engine::OnRead(ReadResult result, Instant now) {
 }
 
 void Engine::OnDiskState(DiskState disk) { parts_->state.disk_low = disk == DiskState::kLow; }
+void Engine::OnMemoryState(DiskState memory) { parts_->state.memory_low = memory == DiskState::kLow; }
 
 // Not while the store is behind: its progress brings the next turn.
 bool Engine::Parts::MayTakePutOff() const {

@@ -53,14 +53,17 @@ class Engine {
   void Start(Instant now);
 
   void Handle(Command command, Instant now);
+  // The turn's commit was submitted: what it promises by that (Promise::kApplied) is answered.
+  void OnHandedOver(CommitNumber number);
   void OnProgress(CommitNumber written, CommitNumber synced, Instant now);
   void OnRead(ReadResult result, Instant now);
   void OnDiskState(DiskState state);
+  void OnMemoryState(DiskState state);
 
   struct Turn {
     CommitNumber number;  // none = nothing to commit
     Commit commit;
-    Promise promise = Promise::kWritten;
+    Promise promise = Promise::kApplied;
     std::vector<ReadRequest> reads;
     // Publishes that wait until the store has caught up: the owner lets in no more of sessions when there are
     // too many.

@@ -16,6 +16,14 @@ constexpr size_t kForgottenAtOnce = kProducersMax / 100;
 
 }  // namespace
 
+// Each store may have a row of the producer, of what it knew: accepted is what either says.
+void Producers::Merge(ProducerRecord from, ProducerRecord& into) {
+  if (from.highest > into.highest) std::swap(from, into);
+  const uint64_t behind = into.highest - from.highest;
+  if (behind < kProducerWindow) into.accepted |= from.accepted << behind;
+  into.last_use = std::max(into.last_use, from.last_use);
+}
+
 absl::Status Producers::Load(std::string_view key, std::string_view value) {
   ByteReader reader(key);
   reader.Byte();
@@ -24,7 +32,7 @@ absl::Status Producers::Load(std::string_view key, std::string_view value) {
   if (!reader.AtEnd() || !record.has_value()) {
     return absl::DataLossError("a producer row cannot be read: the store is damaged or of a newer version");
   }
-  producers_[producer].record = *record;
+  Merge(*record, producers_[producer].record);
   return absl::OkStatus();
 }
 

@@ -43,6 +43,8 @@ class Producers {
   size_t size() const { return producers_.size(); }
 
  private:
+  static void Merge(ProducerRecord from, ProducerRecord& into);
+
   struct Producer {
     ProducerRecord record;
     bool dirty = false;

@@ -116,6 +116,13 @@ PublishResult Publisher::PublishOne(Queue& queue, NewMessage message, ProducerId
         return result;
     }
   }
+  if (queue.is_memory() && state_.memory_low) {
+    result.status = MakeError(
+        absl::StatusCode::kResourceExhausted, reason::kQueueFull,
+        "shared memory is full (option memory_queue_bytes, or the size of /dev/shm): consume from the "
+        "memory queues, or raise it");
+    return result;
+  }
   result.status = overflow_.MakeRoom(queue, message.headers.size() + message.body.size(), now);
   if (!result.status.ok()) return result;
   if (producer) state_.producers.Accept(producer, sequence, now);
@@ -129,7 +136,7 @@ void Publisher::Answer(const Publish& command, const Queue* queue, std::vector<P
   const Durability durability = queue != nullptr ? queue->config.durability : Durability::kDurable;
   // A duplicate's first publish may still be on its way: it is in an earlier commit, or in this one. Refusals
   // wait for nothing.
-  const Promise promise = queue != nullptr ? queue->promise() : Promise::kWritten;
+  const Promise promise = queue != nullptr ? queue->promise() : Promise::kApplied;
   const CommitNumber commit = stored ? state_.turn.latest(promise) : CommitNumber();
   if (command.session) {
     Confirm(command.session, command, durability, commit, promise, results);

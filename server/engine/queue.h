@@ -31,6 +31,7 @@ struct Queue {
 
   QueueConfig config;
   bool paused = false;
+  bool stored = false;  // its definition is synced
 
   // Stored with the next commit when dirty. `head` and `next_due` are filled in then.
   LedgerRecord ledger;
@@ -69,8 +70,11 @@ struct Queue {
   // Takers have to wait for a read. It ends: with a message in the window, or with the whole queue in it.
   bool head_is_coming() const { return !paused && ready.empty() && !ready.all_resident() && has_takers(); }
   bool has_takers() const { return !subscriptions.empty(); }
+  bool is_memory() const { return IsMemoryQueue(number); }
   Promise promise() const {
-    return config.durability == Durability::kDurable ? Promise::kSynced : Promise::kWritten;
+    if (config.durability == Durability::kRelaxed) return Promise::kWritten;
+    // Until its definition is on disk, what a new memory queue holds could be lost with it.
+    return is_memory() && stored ? Promise::kApplied : Promise::kSynced;
   }
 };
 

@@ -22,16 +22,26 @@ Queue& QueueAdmin::Add(std::string name, QueueId number) {
   return added;
 }
 
-absl::Status QueueAdmin::CheckDeadLetterQueue(std::string_view queue, std::string_view target) const {
+absl::Status QueueAdmin::CheckDeadLetterQueue(std::string_view queue, const QueueConfig& config) const {
+  const std::string_view target = config.dead_letter_queue;
   if (target == queue) {
     return MakeError(absl::StatusCode::kInvalidArgument, reason::kQueueConfigInvalid,
                      fmt::format("queue {} cannot be its own dead-letter queue: name another one", queue));
   }
-  if (!target.empty() && state_.queues.find(target) == state_.queues.end()) {
+  const auto found = state_.queues.find(target);
+  if (!target.empty() && found == state_.queues.end()) {
     return MakeError(
         absl::StatusCode::kFailedPrecondition, reason::kQueueNotFound,
         fmt::format("the dead-letter queue {} does not exist: create it first (baton queue create {})",
                     target, target));
+  }
+  if (!target.empty() && found->second->is_memory() != (config.durability == Durability::kMemory)) {
+    return MakeError(
+        absl::StatusCode::kInvalidArgument, reason::kQueueConfigInvalid,
+        fmt::format("the dead-letter queue {} is {} memory queue, and queue {} is {}: dead letters "
+                    "stay where their queue is, so both must be memory queues, or neither",
+                    target, found->second->is_memory() ? "a" : "no", queue,
+                    config.durability == Durability::kMemory ? "one" : "not"));
   }
   return absl::OkStatus();
 }
@@ -58,22 +68,26 @@ void QueueAdmin::Handle(const CreateQueue& command, Instant now) {
                             fmt::format("queue {} exists already: change it with `baton queue set {}`",
                                         command.name, command.name)));
   }
-  if (state_.queues.size() >= kQueuesMax || state_.last_queue_number >= UINT32_MAX - 2) {
+  if (state_.queues.size() >= kQueuesMax || state_.last_queue_number >= kMemoryQueueBit - 2) {
     return refuse(MakeError(
         absl::StatusCode::kResourceExhausted, reason::kQueueLimit,
         fmt::format("there are {} queues, which is the limit: delete some first", state_.queues.size())));
   }
   const QueueConfig config = command.config.ApplyTo(QueueConfig());
   if (auto status = CheckQueueConfig(config); !status.ok()) return refuse(status);
-  if (auto status = CheckDeadLetterQueue(command.name, config.dead_letter_queue); !status.ok())
-    return refuse(status);
-  Queue& queue = Add(command.name, QueueId(++state_.last_queue_number));
+  if (auto status = CheckDeadLetterQueue(command.name, config); !status.ok()) return refuse(status);
+  ++state_.last_queue_number;
+  const uint32_t memory_bit = config.durability == Durability::kMemory ? kMemoryQueueBit : 0;
+  Queue& queue = Add(command.name, QueueId(state_.last_queue_number | memory_bit));
   queue.config = config;
   queue.created = now;
   Store(queue);
   state_.TouchLedger(queue);
   // Numbers are never used twice, even when the newest queue is deleted.
   state_.turn.commit().Put(LedgerKey(QueueId()), EncodeLastQueueNumber(QueueId(state_.last_queue_number)));
+  state_.confirmations.When(state_.turn.latest(), Promise::kSynced, [this, number = queue.number] {
+    if (Queue* stored = state_.FindQueue(number)) stored->stored = true;
+  });
   AnswerWhenSynced(command.call, Describe(queue, now));
 }
 
@@ -83,10 +97,16 @@ void QueueAdmin::Handle(const UpdateQueue& command, Instant now) {
   if (queue == nullptr) return refuse(QueueNotFound(command.name));
   const QueueConfig config = command.config.ApplyTo(queue->config);
   if (auto status = CheckQueueConfig(config); !status.ok()) return refuse(status);
+  if (queue->is_memory() != (config.durability == Durability::kMemory)) {
+    return refuse(
+        MakeError(absl::StatusCode::kInvalidArgument, reason::kQueueConfigInvalid,
+                  fmt::format("queue {} cannot become or cease to be a memory queue: create another "
+                              "queue and move its messages there",
+                              queue->name)));
+  }
   // One that was deleted since is no reason to refuse another change.
   if (command.config.dead_letter_queue.has_value()) {
-    if (auto status = CheckDeadLetterQueue(command.name, config.dead_letter_queue); !status.ok())
-      return refuse(status);
+    if (auto status = CheckDeadLetterQueue(command.name, config); !status.ok()) return refuse(status);
   }
   queue->config = config;
   if (command.paused.has_value()) queue->paused = *command.paused;
@@ -187,7 +207,8 @@ absl::Status QueueAdmin::Load(std::string_view key, std::string_view value) {
   queue.created = record->created;
   queue.paused = record->paused;
   queue.config = record->config;
-  state_.last_queue_number = std::max(state_.last_queue_number, record->number.value());
+  queue.stored = true;
+  state_.last_queue_number = std::max(state_.last_queue_number, record->number.value() & ~kMemoryQueueBit);
   return absl::OkStatus();
 }
 

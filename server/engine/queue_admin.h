@@ -25,7 +25,7 @@ class QueueAdmin {
  private:
   Queue& Add(std::string name, QueueId number);
   // `target`: "" = none.
-  absl::Status CheckDeadLetterQueue(std::string_view queue, std::string_view target) const;
+  absl::Status CheckDeadLetterQueue(std::string_view queue, const QueueConfig& config) const;
   void Store(const Queue& queue);
   QueueInfo Describe(const Queue& queue, Instant now) const;
   // Answers when the change is synced, whatever the queue's durability: administration is rare and must last.

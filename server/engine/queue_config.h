@@ -12,7 +12,7 @@
 namespace baton {
 
 // The numbers of these enums are stored (storage/format/records.h): never renumber.
-enum class Durability : uint8_t { kDurable = 1, kRelaxed = 2 };
+enum class Durability : uint8_t { kDurable = 1, kRelaxed = 2, kMemory = 3 };
 enum class DeliveryMode : uint8_t { kEager = 1, kCommitted = 2 };
 enum class OverflowPolicy : uint8_t { kReject = 1, kDropOldest = 2, kDeadLetterOldest = 3 };
 enum class Disposal : uint8_t { kDrop = 1, kDeadLetter = 2, kPark = 3 };

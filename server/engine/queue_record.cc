@@ -54,7 +54,7 @@ bool ReadEnum(ByteReader& reader, uint64_t max, Enum& out) {
 bool ReadProperty(ByteReader& reader, uint64_t tag, QueueConfig& config) {
   switch (tag) {
     case kDurability:
-      return ReadEnum(reader, 2, config.durability);
+      return ReadEnum(reader, 3, config.durability);
     case kDelivery:
       return ReadEnum(reader, 2, config.delivery);
     case kLease:

@@ -33,7 +33,7 @@ struct PendingSettlement {
   size_t undecided = 0;  // tags that wait for a read
   bool decided_all = false;
   bool wrote = false;  // its answer waits for the commit, with the strongest promise of the queues it touched
-  Promise promise = Promise::kWritten;
+  Promise promise = Promise::kApplied;
   bool ready = false;  // decided, and its promise holds
   std::vector<SettleFailure> failures;
 };

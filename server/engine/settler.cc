@@ -1,5 +1,7 @@
 #include "server/engine/settler.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/check.h"
@@ -32,7 +34,7 @@ struct Settler::TokenBatch {
   SettleReply reply;
   size_t undecided = 1;  // the last one is Handle itself, which is done when every token was looked up
   bool wrote = false;
-  Promise promise = Promise::kWritten;
+  Promise promise = Promise::kApplied;
 };
 
 Settler::Standing Settler::Judge(const Message& message, const LeaseToken& token) const {
@@ -195,7 +197,7 @@ void Settler::Record(SessionId session_id, uint64_t number, uint64_t tag, Outcom
   }
   if (!outcome.wrote) return;
   pending.wrote = true;
-  if (outcome.promise == Promise::kSynced) pending.promise = outcome.promise;
+  pending.promise = std::max(pending.promise, outcome.promise);
 }
 
 void Settler::Conclude(Session& session, uint64_t number) {
@@ -302,10 +304,10 @@ void Settler::SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index
       // A client whose connection broke after its ack takes "gone" for the ack's answer: by then what took
       // the message away must be as durable as an ack's answer promises.
       outcome.wrote = true;
-      outcome.promise = Promise::kSynced;
+      outcome.promise = IsMemoryQueue(token.id.queue) ? Promise::kApplied : Promise::kSynced;
     }
     batch->wrote |= outcome.wrote;
-    if (outcome.wrote && outcome.promise == Promise::kSynced) batch->promise = Promise::kSynced;
+    if (outcome.wrote) batch->promise = std::max(batch->promise, outcome.promise);
     if (--batch->undecided == 0) Finish(batch);
   });
 }

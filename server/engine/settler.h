@@ -27,7 +27,7 @@ class Settler {
   struct Outcome {
     absl::Status status;
     bool wrote = false;  // the answer has to wait for the commit
-    Promise promise = Promise::kWritten;
+    Promise promise = Promise::kApplied;
   };
 
   // A token is good until the message is delivered again, moved, expired or gone.

@@ -13,7 +13,7 @@ Turn::Finished Turn::Finish() {
   Finished finished{.number = submitted_, .commit = std::move(commit_), .promise = promise_};
   commit_ = Commit();
   dirty_ = false;
-  promise_ = Promise::kWritten;
+  promise_ = Promise::kApplied;
   return finished;
 }
 
@@ -22,9 +22,16 @@ void Confirmations::When(CommitNumber commit, Promise promise, Send send) {
     send();
     return;
   }
-  auto& queue = promise == Promise::kSynced ? for_synced_ : for_written_;
+  auto& queue = promise == Promise::kSynced    ? for_synced_
+                : promise == Promise::kWritten ? for_written_
+                                               : for_applied_;
   if (!queue.empty()) commit = std::max(commit, queue.back().commit);  // in order
   queue.push_back({.commit = commit, .send = std::move(send)});
+}
+
+void Confirmations::OnHandedOver(CommitNumber handed_over) {
+  handed_over_ = handed_over;
+  Release(for_applied_, handed_over_);
 }
 
 void Confirmations::OnProgress(CommitNumber written, CommitNumber synced) {

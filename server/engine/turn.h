@@ -2,6 +2,7 @@
 // an answer is held back until its promise holds.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <functional>
 #include <utility>
@@ -22,7 +23,7 @@ class Turn {
   // Something was (or, at the end of the turn, will be) written for a queue with this promise.
   void Require(Promise promise) {
     dirty_ = true;
-    if (promise == Promise::kSynced) promise_ = promise;
+    promise_ = std::max(promise_, promise);
   }
   bool dirty() const { return dirty_; }
 
@@ -34,7 +35,7 @@ class Turn {
   // The same for what is about one queue: the last commit with its promise (or a stronger one). Behind a
   // relaxed commit nobody hurries to sync, so an answer about a durable queue must not wait for that one.
   CommitNumber latest(Promise promise) const {
-    if (promise == Promise::kWritten) return latest();
+    if (promise != Promise::kSynced) return latest();
     return dirty_ && promise_ == Promise::kSynced ? current() : submitted_to_sync_;
   }
 
@@ -49,7 +50,7 @@ class Turn {
  private:
   Commit commit_;
   bool dirty_ = false;
-  Promise promise_ = Promise::kWritten;
+  Promise promise_ = Promise::kApplied;
   CommitNumber submitted_;
   CommitNumber submitted_to_sync_;  // the last one with Promise::kSynced
 };
@@ -60,13 +61,15 @@ class Confirmations {
   using Send = absl::AnyInvocable<void()>;
 
   void When(CommitNumber commit, Promise promise, Send send);
-  // Sends what may be sent now.
+  // Send what may be sent now.
+  void OnHandedOver(CommitNumber handed_over);
   void OnProgress(CommitNumber written, CommitNumber synced);
 
   bool Holds(CommitNumber commit, Promise promise) const {
-    return commit <= (promise == Promise::kSynced ? synced_ : written_);
+    return commit <= (promise == Promise::kSynced    ? synced_
+                      : promise == Promise::kWritten ? written_
+                                                     : handed_over_);
   }
-  CommitNumber written() const { return written_; }
 
  private:
   struct Waiting {
@@ -75,8 +78,10 @@ class Confirmations {
   };
   static void Release(std::deque<Waiting>& queue, CommitNumber through);
 
+  std::deque<Waiting> for_applied_;
   std::deque<Waiting> for_written_;
   std::deque<Waiting> for_synced_;
+  CommitNumber handed_over_;
   CommitNumber written_;
   CommitNumber synced_;
 };

@@ -73,6 +73,7 @@ void CrashBroker::FinishTurn() {
     submitted_ = turn.number;
     if (turn.promise == Promise::kSynced) to_be_synced_ = turn.number;
     store_->Submit(turn.number, std::move(turn.commit), turn.promise);
+    engine_->OnHandedOver(turn.number);
   }
   reads_in_flight_ += turn.reads.size();
   for (ReadRequest& read : turn.reads) store_->Read(std::move(read));

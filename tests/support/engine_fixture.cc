@@ -127,7 +127,10 @@ void EngineFixture::ComeToRest() {
     Engine::Turn turn = engine_->EndTurn(now_);
     BATON_CHECK(turn.failure.ok()) << turn.failure;
     largest_commit_ = std::max(largest_commit_, turn.commit.bytes());
-    if (turn.number) store_.Submit(turn.number, std::move(turn.commit), turn.promise);
+    if (turn.number) {
+      store_.Submit(turn.number, std::move(turn.commit), turn.promise);
+      engine_->OnHandedOver(turn.number);
+    }
     reads_started_ += turn.reads.size();
     for (ReadRequest& read : turn.reads) store_.Read(std::move(read));
     next_due_ = turn.next_due;

@@ -354,6 +354,7 @@ void EngineSimulation::Turn() {
   if (turn.number) {
     model_.Committed(turn.number);
     store_.Submit(turn.number, std::move(turn.commit), turn.promise);
+    engine_->OnHandedOver(turn.number);
   }
   model_.next_commit = CommitNumber(store_.submitted().value() + 1);
   for (ReadRequest& read : turn.reads) store_.Read(std::move(read));

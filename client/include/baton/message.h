@@ -38,6 +38,7 @@ enum class Durability : uint8_t {
   kUnspecified = 0,
   kDurable = 1,  // synced to disk: survives power loss
   kRelaxed = 2,  // written to the log: survives a kill of the broker; synced within 1 s
+  kMemory = 3,  // in shared memory: survives a kill or an upgrade of the broker, not a restart of the machine
 };
 
 // The broker has stored a message.

@@ -1,0 +1,304 @@
+#include "storage/tiered_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "base/check.h"
+#include "base/coding.h"
+#include "storage/format/keys.h"
+#include "storage/format/records.h"
+
+namespace baton {
+namespace {
+
+// What a turn may add before the engine hears that memory is low.
+constexpr size_t kHeadroomBytes = 8u << 20;
+
+// The queue in a row's key; none where there is none.
+QueueId QueueOfKey(std::string_view key) {
+  if (key.empty()) return {};
+  ByteReader reader(key.substr(1));
+  switch (static_cast<RowKind>(key[0])) {
+    case RowKind::kReady:
+    case RowKind::kDelayed:
+    case RowKind::kParked:
+    case RowKind::kAttempts:
+    case RowKind::kLedger:
+      return QueueId(reader.Fixed32());
+    case RowKind::kExpiry:
+      reader.Fixed64();
+      return QueueId(reader.Fixed32());
+    case RowKind::kLocator:
+    case RowKind::kQueue:
+    case RowKind::kProducer:
+    case RowKind::kMeta:
+      break;
+  }
+  return {};
+}
+
+bool IsKind(std::string_view key, RowKind kind) { return !key.empty() && key[0] == static_cast<char>(kind); }
+
+// Over all queues: both stores have some.
+bool IsOverAllQueues(const ReadRequest& request) {
+  return request.keys.empty() && IsKind(request.begin, RowKind::kExpiry);
+}
+
+}  // namespace
+
+// ---- Opening.
+
+absl::StatusOr<std::unique_ptr<TieredStore>> TieredStore::Open(Store* disk,
+                                                               const MemoryRegion::Options& region,
+                                                               const std::set<QueueId>& queues) {
+  std::unique_ptr<TieredStore> store(new TieredStore(disk, region));
+  auto memory = MemoryStore::Adopt(region);
+  if (!memory.ok()) return memory.status();
+  store->adopted_ = std::move(memory->adopted);
+  store->memory_ = std::move(memory->store);
+  if (store->memory_ != nullptr) {
+    store->DropOrphans(queues);
+    store->adopted_.rows = store->memory_->rows();
+    store->CloseMemoryIfEmpty();
+  }
+  return store;
+}
+
+// Rows of queues whose creation, or whose deletion, was cut off.
+void TieredStore::DropOrphans(const std::set<QueueId>& queues) {
+  Commit orphans;
+  const absl::Status scanned = memory_->Scan("", "\xff", [&](std::string_view key, std::string_view value) {
+    QueueId queue = QueueOfKey(key);
+    if (IsKind(key, RowKind::kLocator)) {
+      const auto row = DecodeLocator(value);
+      queue = row.has_value() ? QueueOfKey(*row) : QueueId();
+    }
+    const bool kept = IsKind(key, RowKind::kProducer) || queues.contains(queue);
+    if (!kept) orphans.Delete(key);
+    return absl::OkStatus();
+  });
+  BATON_CHECK(scanned.ok()) << scanned;
+  if (!orphans.empty()) ApplyToMemory(orphans);
+}
+
+absl::Status TieredStore::OpenMemory() {
+  auto opened = MemoryStore::Open(region_);
+  if (!opened.ok()) return opened.status();
+  memory_ = *std::move(opened);
+  return absl::OkStatus();
+}
+
+// Only what producers have published is left: the disk will know of the rest when there is more.
+void TieredStore::CloseMemoryIfEmpty() {
+  if (memory_ == nullptr || memory_->HasRowsOutside(static_cast<char>(RowKind::kProducer))) return;
+  memory_.reset();
+  shared_bytes_.store(0, std::memory_order_relaxed);
+  MemoryStore::Remove(region_.path);
+  TellMemoryState(DiskState::kOk);
+}
+
+void TieredStore::Start(Store::Listener* listener) {
+  listener_ = listener;
+  disk_->Start(this);
+}
+
+absl::Status TieredStore::ScanNow(
+    const std::string& begin, const std::string& end,
+    const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) {
+  absl::Status status = disk_->ScanNow(begin, end, visit);
+  if (status.ok() && memory_ != nullptr) status = memory_->Scan(begin, end, visit);
+  return status;
+}
+
+// ---- Commits.
+
+TieredStore::Part TieredStore::PartOf(const Commit::Op& op) {
+  if (IsKind(op.key, RowKind::kProducer)) return Part::kEither;
+  if (!IsKind(op.key, RowKind::kLocator)) {
+    return IsMemoryQueue(QueueOfKey(op.key)) ? Part::kMemory : Part::kDisk;
+  }
+  if (op.kind == Commit::Kind::kPut) {
+    const auto row = DecodeLocator(op.value);
+    const bool in_memory = row.has_value() && IsMemoryQueue(QueueOfKey(*row));
+    if (in_memory) fresh_locators_.emplace(op.key);
+    return in_memory ? Part::kMemory : Part::kDisk;
+  }
+  const bool in_memory =
+      fresh_locators_.contains(std::string(op.key)) || (memory_ != nullptr && memory_->Contains(op.key));
+  return in_memory ? Part::kMemory : Part::kDisk;
+}
+
+void TieredStore::Divide(const Commit& commit, Commit& disk, Commit& memory) {
+  const auto add = [](const Commit::Op& op, Commit& to) {
+    switch (op.kind) {
+      case Commit::Kind::kPut:
+        return to.Put(op.key, op.value);
+      case Commit::Kind::kDelete:
+        return to.Delete(op.key);
+      case Commit::Kind::kSingleDelete:
+        return to.SingleDelete(op.key);
+      case Commit::Kind::kDeleteRange:
+        return to.DeleteRange(op.key, op.value);
+    }
+  };
+  commit.ForEach([&](const Commit::Op& op) {
+    const Part part = PartOf(op);
+    if (part == Part::kDisk) add(op, disk);
+    if (part == Part::kMemory) add(op, memory);
+  });
+  commit.ForEach([&](const Commit::Op& op) {
+    if (!IsKind(op.key, RowKind::kProducer)) return;
+    // A producer that is forgotten is forgotten by both.
+    const bool forgotten = op.kind != Commit::Kind::kPut;
+    const bool to_disk = forgotten || !disk.empty() || memory.empty();
+    if (to_disk) add(op, disk);
+    if (forgotten ? memory_ != nullptr && memory_->Contains(op.key) : !to_disk) add(op, memory);
+  });
+}
+
+// Whole when it belongs to one of the two, which is nearly always.
+void TieredStore::Split(Commit commit, Commit& disk, Commit& memory) {
+  bool to_disk = false;
+  bool to_memory = false;
+  bool forgets = false;  // a producer: both must
+  fresh_locators_.clear();
+  commit.ForEach([&](const Commit::Op& op) {
+    const Part part = PartOf(op);
+    to_disk = to_disk || part == Part::kDisk;
+    to_memory = to_memory || part == Part::kMemory;
+    forgets = forgets || (part == Part::kEither && op.kind != Commit::Kind::kPut);
+  });
+  if (!to_memory && !(forgets && memory_ != nullptr)) {
+    disk = std::move(commit);
+  } else if (to_memory && !to_disk && !forgets) {
+    memory = std::move(commit);
+  } else {
+    Divide(commit, disk, memory);
+  }
+}
+
+void TieredStore::Submit(CommitNumber number, Commit commit, Promise promise) {
+  Commit disk;
+  Commit memory;
+  Split(std::move(commit), disk, memory);
+  if (!memory.empty()) ApplyToMemory(memory);
+  const bool to_disk = !disk.empty();
+  if (to_disk) disk_submitted_ = CommitNumber(disk_submitted_.value() + 1);
+  {
+    const std::lock_guard lock(progress_mutex_);
+    submitted_.emplace_back(number, disk_submitted_);
+    if (!to_disk) TellProgress();
+  }
+  if (to_disk) disk_->Submit(disk_submitted_, std::move(disk), std::max(promise, Promise::kWritten));
+}
+
+void TieredStore::ApplyToMemory(const Commit& commit) {
+  if (memory_ == nullptr) {
+    // Without a region there are no messages, only the ledger of a new queue, which can be done without.
+    // Publishers are refused until the next commit for memory finds room.
+    const absl::Status opened = OpenMemory();
+    TellMemoryState(opened.ok() ? DiskState::kOk : DiskState::kLow);
+    if (!opened.ok()) return;
+  }
+  const absl::Status applied = memory_->Apply(commit);
+  if (!applied.ok()) {
+    // Publishers were refused long before; what is left could not be carried out.
+    if (listener_ != nullptr) listener_->OnFailed(applied);
+    return;
+  }
+  TellMemoryState(memory_->MakeRoom(kHeadroomBytes).ok() ? DiskState::kOk : DiskState::kLow);
+  shared_bytes_.store(memory_->bytes_used(), std::memory_order_relaxed);  // a figure, orders nothing
+  CloseMemoryIfEmpty();
+}
+
+void TieredStore::TellMemoryState(DiskState state) {
+  if (std::exchange(memory_state_, state) == state || listener_ == nullptr) return;
+  listener_->OnMemoryState(state);
+}
+
+// ---- Progress.
+
+void TieredStore::OnProgress(CommitNumber written, CommitNumber synced) {
+  const std::lock_guard lock(progress_mutex_);
+  disk_written_ = written;
+  disk_synced_ = synced;
+  TellProgress();
+}
+
+void TieredStore::TellProgress() {
+  const CommitNumber written_before = written_;
+  const CommitNumber synced_before = synced_;
+  for (const auto& [number, disk] : submitted_) {
+    if (disk > disk_written_) break;
+    written_ = std::max(written_, number);
+  }
+  while (!submitted_.empty() && submitted_.front().second <= disk_synced_) {
+    synced_ = submitted_.front().first;
+    submitted_.pop_front();
+  }
+  if (written_ != written_before || synced_ != synced_before) listener_->OnProgress(written_, synced_);
+}
+
+Store::Stats TieredStore::stats() const {
+  Stats stats = disk_->stats();
+  stats.shared_memory_bytes = shared_bytes_.load(std::memory_order_relaxed);
+  return stats;
+}
+
+// ---- Reads.
+
+void TieredStore::Read(ReadRequest request) {
+  if (memory_ != nullptr && IsOverAllQueues(request)) return ReadBoth(std::move(request));
+  const std::string& first = request.keys.empty() ? request.begin : request.keys.front();
+  if (!IsMemoryQueue(QueueOfKey(first))) return disk_->Read(std::move(request));
+  if (memory_ != nullptr) return listener_->OnRead(memory_->Read(request));
+  // Of a queue that has no rows yet, or none any more.
+  ReadResult nothing{
+      .id = request.id, .status = absl::OkStatus(), .rows = {}, .end_reached = request.keys.empty()};
+  for (const std::string& key : request.keys)
+    nothing.rows.push_back({.key = key, .value = {}, .companion = {}});
+  listener_->OnRead(std::move(nothing));
+}
+
+void TieredStore::ReadBoth(ReadRequest request) {
+  {
+    const std::lock_guard lock(reads_mutex_);
+    half_read_.emplace(request.id, std::pair(memory_->Read(request), request.rows_max));
+  }
+  disk_->Read(std::move(request));
+}
+
+void TieredStore::OnRead(ReadResult result) {
+  std::optional<std::pair<ReadResult, size_t>> half;
+  {
+    const std::lock_guard lock(reads_mutex_);
+    auto found = half_read_.extract(result.id);
+    if (!found.empty()) half = std::move(found.mapped());
+  }
+  if (half.has_value()) result = Merge(std::move(result), std::move(half->first), half->second);
+  listener_->OnRead(std::move(result));
+}
+
+// In key order, as far as both can tell: past the last row of a half that did not reach its end there may be
+// more.
+ReadResult TieredStore::Merge(ReadResult disk, ReadResult memory, size_t rows_max) {
+  if (!disk.status.ok()) return disk;
+  std::optional<std::string> limit;
+  for (const ReadResult* half : {&disk, &memory}) {
+    if (half->end_reached || half->rows.empty()) continue;
+    const std::string& last = half->rows.back().key;
+    if (!limit.has_value() || last < *limit) limit = last;
+  }
+  ReadResult merged{.id = disk.id, .status = absl::OkStatus(), .rows = {}, .end_reached = !limit.has_value()};
+  std::merge(std::make_move_iterator(disk.rows.begin()), std::make_move_iterator(disk.rows.end()),
+             std::make_move_iterator(memory.rows.begin()), std::make_move_iterator(memory.rows.end()),
+             std::back_inserter(merged.rows), [](const Row& a, const Row& b) { return a.key < b.key; });
+  std::erase_if(merged.rows, [&](const Row& row) { return limit.has_value() && *limit < row.key; });
+  if (merged.rows.size() > rows_max) {
+    merged.rows.resize(rows_max);
+    merged.end_reached = false;
+  }
+  return merged;
+}
+
+}  // namespace baton

@@ -1,0 +1,97 @@
+// Two stores as one: the rows of memory queues are kept in shared memory (MemoryStore), all others by a store
+// below, on disk. Which, is told by the queue's number in the row's key; of rows without one:
+//
+//   locator   with the message's row that it names
+//   producer  with the commit: in memory when all else of it is there, else on disk. At the start both are
+//             visited; what was accepted is what either says.
+//
+// A commit is split; its part in memory is done when Submit returns (Promise::kApplied), and is not undone
+// when the part on disk is lost. Reads of memory are answered at once, through the listener; a range over all
+// queues is merged from both.
+//
+// The region is made with the first row, and goes with the last one. THREADS: as Store.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/status/statusor.h"
+#include "storage/memory_store.h"
+#include "storage/store.h"
+
+namespace baton {
+
+class TieredStore final : public Store, private Store::Listener {
+ public:
+  // Looks for a region that is there, and keeps of it what belongs to `queues`: memory queues whose
+  // definitions are on disk. `disk` outlives this object. ERRORS: INTERNAL when what cannot be used cannot be
+  // set aside either.
+  static absl::StatusOr<std::unique_ptr<TieredStore>> Open(Store* disk, const MemoryRegion::Options& region,
+                                                           const std::set<QueueId>& queues);
+
+  // Of the region that was there: nothing when there was none.
+  const MemoryStore::Adopted& adopted() const { return adopted_; }
+
+  void Start(Store::Listener* listener) override;
+  void Stop() override { disk_->Stop(); }
+  void Submit(CommitNumber number, Commit commit, Promise promise) override;
+  void Read(ReadRequest request) override;
+  absl::Status ScanNow(
+      const std::string& begin, const std::string& end,
+      const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) override;
+  Stats stats() const override;
+
+ private:
+  TieredStore(Store* disk, const MemoryRegion::Options& region) : disk_(disk), region_(region) {}
+
+  // Where an operation belongs.
+  enum class Part { kDisk, kMemory, kEither };
+  Part PartOf(const Commit::Op& op);
+  void Split(Commit commit, Commit& disk, Commit& memory);
+  void Divide(const Commit& commit, Commit& disk, Commit& memory);
+  void ApplyToMemory(const Commit& commit);
+  absl::Status OpenMemory();
+  void CloseMemoryIfEmpty();
+  void DropOrphans(const std::set<QueueId>& queues);
+  void TellMemoryState(DiskState state);
+  void ReadBoth(ReadRequest request);
+  static ReadResult Merge(ReadResult disk, ReadResult memory, size_t rows_max);
+
+  void OnProgress(CommitNumber written, CommitNumber synced) override;
+  void OnRead(ReadResult result) override;
+  void OnDiskState(DiskState state) override { listener_->OnDiskState(state); }
+  void OnFailed(absl::Status status) override { listener_->OnFailed(std::move(status)); }
+  void TellProgress() /* with progress_mutex_ held */;
+
+  // Constant after Start.
+  Store* const disk_;
+  const MemoryRegion::Options region_;
+  Store::Listener* listener_ = nullptr;
+
+  // Owner thread.
+  std::unique_ptr<MemoryStore> memory_;  // null: there are no rows
+  MemoryStore::Adopted adopted_;
+  std::set<std::string> fresh_locators_;  // put in memory by the commit at hand
+  DiskState memory_state_ = DiskState::kOk;
+  CommitNumber disk_submitted_;
+
+  // Any thread.
+  std::atomic<uint64_t> shared_bytes_{0};
+  std::mutex progress_mutex_;  // also held while the listener, which only posts, is told of progress
+  // Commits not known to be synced: ours, and the last one the disk was given by then.
+  std::deque<std::pair<CommitNumber, CommitNumber>> submitted_;
+  CommitNumber disk_written_;
+  CommitNumber disk_synced_;
+  CommitNumber written_;
+  CommitNumber synced_;
+  std::mutex reads_mutex_;
+  absl::flat_hash_map<ReadId, std::pair<ReadResult, size_t>> half_read_;  // memory's half, rows_max
+};
+
+}  // namespace baton
