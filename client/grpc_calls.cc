@@ -37,6 +37,11 @@ bool GrpcCalls::WaitForConnection(std::chrono::milliseconds timeout) {
   return channel_->WaitForConnected(After(timeout));
 }
 
+bool GrpcCalls::WasNotSent(const grpc::Status& status) {
+  return status.error_code() == grpc::StatusCode::UNAVAILABLE &&
+         status.error_message().find("Broken pipe") != std::string::npos;
+}
+
 void GrpcCalls::Recover() {
   if (channel_->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
     WaitForConnection(std::chrono::seconds(1));

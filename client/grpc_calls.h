@@ -54,15 +54,24 @@ class GrpcCalls {
     return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(timeout.count(), GPR_TIMESPAN));
   }
 
+  // It was given to a connection that had ended, so that the broker has not got it.
+  static bool WasNotSent(const grpc::Status& status);
+
   template <class Stub, class Request, class Response>
-  static absl::StatusOr<Response> Call(Stub& stub,
-                                       grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&,
-                                                                    Response*),
-                                       const Request& request, std::chrono::milliseconds timeout) {
-    grpc::ClientContext context;
-    context.set_deadline(After(timeout));
+  absl::StatusOr<Response> Call(Stub& stub,
+                                grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
+                                const Request& request, std::chrono::milliseconds timeout) {
+    const gpr_timespec deadline = After(timeout);
     Response response;
-    const grpc::Status status = (stub.*method)(&context, request, &response);
+    grpc::Status status;
+    for (int attempt = 1; attempt <= 2; ++attempt) {
+      grpc::ClientContext context;
+      context.set_deadline(deadline);
+      status = (stub.*method)(&context, request, &response);
+      // While nothing was called nobody looked at the socket, and a broker that was started again meanwhile
+      // is met by another connection.
+      if (attempt > 1 || !WasNotSent(status) || !WaitForConnection(std::chrono::seconds(1))) break;
+    }
     if (!status.ok()) return FromGrpc(status);
     return response;
   }

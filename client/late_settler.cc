@@ -10,6 +10,9 @@
 namespace baton::client {
 namespace {
 
+// After a call that did not get through, unless the session is lost and comes back before.
+constexpr std::chrono::milliseconds kRetryPause{200};
+
 std::vector<Settlements::Answer> AnswerAll(SettleGroup& group, const absl::Status& status) {
   std::vector<Settlements::Answer> answers;
   answers.reserve(group.entries.size());
@@ -57,14 +60,23 @@ bool LateSettler::idle() {
   return waiting_.empty() && !sending_;
 }
 
+bool LateSettler::MayTry() const {
+  return !waiting_.empty() && connection_ != 0 &&
+         (connection_ != failed_connection_ || std::chrono::steady_clock::now() >= retry_at_);
+}
+
 void LateSettler::Run() {
   while (true) {
     SettleGroup group;
     uint64_t connection = 0;
     {
       MutexLock lock(mutex_);
-      while (stopped_.ok() && (waiting_.empty() || connection_ == 0 || connection_ == failed_connection_)) {
-        changed_.Wait(mutex_);
+      while (stopped_.ok() && !MayTry()) {
+        if (waiting_.empty() || connection_ == 0) {
+          changed_.Wait(mutex_);
+        } else {
+          changed_.WaitUntil(mutex_, retry_at_);
+        }
       }
       if (!stopped_.ok()) return;
       group = std::move(waiting_.front());
@@ -79,6 +91,7 @@ void LateSettler::Run() {
       if (!group.entries.empty()) {
         waiting_.push_front(std::move(group));
         failed_connection_ = connection;
+        retry_at_ = std::chrono::steady_clock::now() + kRetryPause;
       }
     }
     answered_(std::move(answers));

@@ -41,6 +41,7 @@ class LateSettler {
   void Stop(const absl::Status& error);
 
  private:
+  bool MayTry() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Run();
   // Moves the entries that were answered out of `group`; what is left could not be asked, because the broker
   // is gone.
@@ -57,6 +58,7 @@ class LateSettler {
   uint64_t connection_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_connection_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t failed_connection_ ABSL_GUARDED_BY(mutex_) = 0;
+  SteadyTime retry_at_ ABSL_GUARDED_BY(mutex_){};  // on that connection
   absl::Status stopped_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_ ABSL_GUARDED_BY(mutex_);
 };

@@ -66,6 +66,7 @@ absl::Status LoadEngine(Store& store, Engine& engine) {
   absl::Status status = load(RowKind::kQueue, &Engine::LoadQueue);
   if (status.ok()) status = load(RowKind::kLedger, &Engine::LoadLedger);
   if (status.ok()) status = load(RowKind::kProducer, &Engine::LoadProducer);
+  if (status.ok()) status = load(RowKind::kMemoryProducer, &Engine::LoadProducer);
   return status;
 }
 

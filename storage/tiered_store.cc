@@ -31,6 +31,7 @@ QueueId QueueOfKey(std::string_view key) {
     case RowKind::kLocator:
     case RowKind::kQueue:
     case RowKind::kProducer:
+    case RowKind::kMemoryProducer:
     case RowKind::kMeta:
       break;
   }
@@ -58,7 +59,7 @@ absl::StatusOr<std::unique_ptr<TieredStore>> TieredStore::Open(Store* disk,
   store->memory_ = std::move(memory->store);
   if (store->memory_ != nullptr) {
     store->DropOrphans(queues);
-    store->adopted_.rows = store->memory_->rows();
+    if (store->memory_ != nullptr) store->adopted_.rows = store->memory_->rows();
     store->CloseMemoryIfEmpty();
   }
   return store;
@@ -73,7 +74,7 @@ void TieredStore::DropOrphans(const std::set<QueueId>& queues) {
       const auto row = DecodeLocator(value);
       queue = row.has_value() ? QueueOfKey(*row) : QueueId();
     }
-    const bool kept = IsKind(key, RowKind::kProducer) || queues.contains(queue);
+    const bool kept = IsKind(key, RowKind::kMemoryProducer) || queues.contains(queue);
     if (!kept) orphans.Delete(key);
     return absl::OkStatus();
   });
@@ -90,7 +91,7 @@ absl::Status TieredStore::OpenMemory() {
 
 // Only what producers have published is left: the disk will know of the rest when there is more.
 void TieredStore::CloseMemoryIfEmpty() {
-  if (memory_ == nullptr || memory_->HasRowsOutside(static_cast<char>(RowKind::kProducer))) return;
+  if (memory_ == nullptr || memory_->HasRowsOutside(static_cast<char>(RowKind::kMemoryProducer))) return;
   memory_.reset();
   shared_bytes_.store(0, std::memory_order_relaxed);
   MemoryStore::Remove(region_.path);
@@ -113,7 +114,7 @@ absl::Status TieredStore::ScanNow(
 // ---- Commits.
 
 TieredStore::Part TieredStore::PartOf(const Commit::Op& op) {
-  if (IsKind(op.key, RowKind::kProducer)) return Part::kEither;
+  if (IsKind(op.key, RowKind::kMemoryProducer)) return Part::kMemory;
   if (!IsKind(op.key, RowKind::kLocator)) {
     return IsMemoryQueue(QueueOfKey(op.key)) ? Part::kMemory : Part::kDisk;
   }
@@ -141,36 +142,18 @@ void TieredStore::Divide(const Commit& commit, Commit& disk, Commit& memory) {
         return to.DeleteRange(op.key, op.value);
     }
   };
-  commit.ForEach([&](const Commit::Op& op) {
-    const Part part = PartOf(op);
-    if (part == Part::kDisk) add(op, disk);
-    if (part == Part::kMemory) add(op, memory);
-  });
-  commit.ForEach([&](const Commit::Op& op) {
-    if (!IsKind(op.key, RowKind::kProducer)) return;
-    // A producer that is forgotten is forgotten by both.
-    const bool forgotten = op.kind != Commit::Kind::kPut;
-    const bool to_disk = forgotten || !disk.empty() || memory.empty();
-    if (to_disk) add(op, disk);
-    if (forgotten ? memory_ != nullptr && memory_->Contains(op.key) : !to_disk) add(op, memory);
-  });
+  commit.ForEach([&](const Commit::Op& op) { add(op, PartOf(op) == Part::kDisk ? disk : memory); });
 }
 
 // Whole when it belongs to one of the two, which is nearly always.
 void TieredStore::Split(Commit commit, Commit& disk, Commit& memory) {
   bool to_disk = false;
   bool to_memory = false;
-  bool forgets = false;  // a producer: both must
   fresh_locators_.clear();
-  commit.ForEach([&](const Commit::Op& op) {
-    const Part part = PartOf(op);
-    to_disk = to_disk || part == Part::kDisk;
-    to_memory = to_memory || part == Part::kMemory;
-    forgets = forgets || (part == Part::kEither && op.kind != Commit::Kind::kPut);
-  });
-  if (!to_memory && !(forgets && memory_ != nullptr)) {
+  commit.ForEach([&](const Commit::Op& op) { (PartOf(op) == Part::kDisk ? to_disk : to_memory) = true; });
+  if (!to_memory) {
     disk = std::move(commit);
-  } else if (to_memory && !to_disk && !forgets) {
+  } else if (!to_disk) {
     memory = std::move(commit);
   } else {
     Divide(commit, disk, memory);

@@ -1,9 +1,6 @@
 // Two stores as one: the rows of memory queues are kept in shared memory (MemoryStore), all others by a store
-// below, on disk. Which, is told by the queue's number in the row's key; of rows without one:
-//
-//   locator   with the message's row that it names
-//   producer  with the commit: in memory when all else of it is there, else on disk. At the start both are
-//             visited; what was accepted is what either says.
+// below, on disk. Which, is told by the queue's number in the row's key; a locator is where the row is that
+// it names; producers have rows of their own kind in memory.
 //
 // A commit is split; its part in memory is done when Submit returns (Promise::kApplied), and is not undone
 // when the part on disk is lost. Reads of memory are answered at once, through the listener; a range over all
@@ -51,7 +48,7 @@ class TieredStore final : public Store, private Store::Listener {
   TieredStore(Store* disk, const MemoryRegion::Options& region) : disk_(disk), region_(region) {}
 
   // Where an operation belongs.
-  enum class Part { kDisk, kMemory, kEither };
+  enum class Part { kDisk, kMemory };
   Part PartOf(const Commit::Op& op);
   void Split(Commit commit, Commit& disk, Commit& memory);
   void Divide(const Commit& commit, Commit& disk, Commit& memory);

@@ -16,15 +16,8 @@ constexpr size_t kForgottenAtOnce = kProducersMax / 100;
 
 }  // namespace
 
-// Each store may have a row of the producer, of what it knew: accepted is what either says.
-void Producers::Merge(ProducerRecord from, ProducerRecord& into) {
-  if (from.highest > into.highest) std::swap(from, into);
-  const uint64_t behind = into.highest - from.highest;
-  if (behind < kProducerWindow) into.accepted |= from.accepted << behind;
-  into.last_use = std::max(into.last_use, from.last_use);
-}
-
 absl::Status Producers::Load(std::string_view key, std::string_view value) {
+  const bool in_memory = key.substr(0, 1) == MemoryProducerKey({}).substr(0, 1);
   ByteReader reader(key);
   reader.Byte();
   const ProducerId producer(reader.Fixed64());
@@ -32,22 +25,33 @@ absl::Status Producers::Load(std::string_view key, std::string_view value) {
   if (!reader.AtEnd() || !record.has_value()) {
     return absl::DataLossError("a producer row cannot be read: the store is damaged or of a newer version");
   }
-  Merge(*record, producers_[producer].record);
+  producers_[producer].accepted[in_memory].record = *record;
   return absl::OkStatus();
+}
+
+uint64_t Producers::Producer::highest() const {
+  return std::max(accepted[0].record.highest, accepted[1].record.highest);
+}
+
+Instant Producers::Producer::last_use() const {
+  return std::max(accepted[0].record.last_use, accepted[1].record.last_use);
 }
 
 Producers::Verdict Producers::Check(ProducerId producer, uint64_t sequence) const {
   const auto found = producers_.find(producer);
   if (found == producers_.end()) return producers_.size() < kProducersMax ? Verdict::kNew : Verdict::kTooMany;
-  const ProducerRecord& record = found->second.record;
-  if (sequence > record.highest) return Verdict::kNew;
-  const uint64_t behind = record.highest - sequence;
-  if (behind >= kProducerWindow) return Verdict::kTooOld;
-  return record.accepted[behind] ? Verdict::kDuplicate : Verdict::kNew;
+  const uint64_t highest = found->second.highest();
+  if (sequence > highest) return Verdict::kNew;
+  if (highest - sequence >= kProducerWindow) return Verdict::kTooOld;
+  for (const Accepted& accepted : found->second.accepted) {
+    const ProducerRecord& record = accepted.record;
+    if (sequence <= record.highest && record.accepted[record.highest - sequence]) return Verdict::kDuplicate;
+  }
+  return Verdict::kNew;
 }
 
-void Producers::Accept(ProducerId producer, uint64_t sequence, Instant now) {
-  Producer& entry = producers_[producer];
+void Producers::Accept(ProducerId producer, uint64_t sequence, bool in_memory, Instant now) {
+  Accepted& entry = producers_[producer].accepted[in_memory];
   ProducerRecord& record = entry.record;
   if (sequence > record.highest) {
     const uint64_t shift = sequence - record.highest;
@@ -60,31 +64,37 @@ void Producers::Accept(ProducerId producer, uint64_t sequence, Instant now) {
   record.last_use = now;
   if (!entry.dirty) {
     entry.dirty = true;
-    dirty_.push_back(producer);
+    dirty_.emplace_back(producer, in_memory);
   }
 }
 
 uint64_t Producers::Highest(ProducerId producer) const {
   const auto found = producers_.find(producer);
-  return found == producers_.end() ? 0 : found->second.record.highest;
+  return found == producers_.end() ? 0 : found->second.highest();
 }
 
 void Producers::AppendTo(Commit& commit) {
-  for (const ProducerId producer : dirty_) {
-    Producer& entry = producers_.at(producer);
-    commit.Put(ProducerKey(producer), EncodeProducer(entry.record));
+  for (const auto& [producer, in_memory] : dirty_) {
+    Accepted& entry = producers_.at(producer).accepted[in_memory];
+    commit.Put(in_memory ? MemoryProducerKey(producer) : ProducerKey(producer), EncodeProducer(entry.record));
     entry.dirty = false;
   }
   dirty_.clear();
+}
+
+void Producers::Forget(ProducerId producer, Commit& commit) {
+  const auto found = producers_.find(producer);
+  if (found->second.accepted[0].record.highest > 0) commit.Delete(ProducerKey(producer));
+  if (found->second.accepted[1].record.highest > 0) commit.Delete(MemoryProducerKey(producer));
+  producers_.erase(found);
 }
 
 bool Producers::ForgetIdle(Instant now, Commit& commit) {
   bool any = false;
   for (auto at = producers_.begin(); at != producers_.end();) {
     const auto current = at++;
-    if (current->second.dirty || now - current->second.record.last_use < kProducerIdle) continue;
-    commit.Delete(ProducerKey(current->first));
-    producers_.erase(current);
+    if (current->second.dirty() || now - current->second.last_use() < kProducerIdle) continue;
+    Forget(ProducerId(current->first), commit);
     any = true;
   }
   return any;
@@ -94,8 +104,8 @@ bool Producers::MakeRoom(Instant now, const InUse& in_use, Commit& commit) {
   if (now < next_look_) return false;
   std::vector<std::pair<Instant, ProducerId>> idle;
   for (const auto& [producer, entry] : producers_) {
-    const Instant last_use = entry.record.last_use;
-    if (entry.dirty || now - last_use < kProducerIdleMin || in_use(producer)) continue;
+    const Instant last_use = entry.last_use();
+    if (entry.dirty() || now - last_use < kProducerIdleMin || in_use(producer)) continue;
     idle.emplace_back(last_use, producer);
   }
   if (idle.empty()) {
@@ -105,10 +115,7 @@ bool Producers::MakeRoom(Instant now, const InUse& in_use, Commit& commit) {
   // Some at once, so that the next ones find room without a look at all of them.
   const auto end = idle.begin() + static_cast<std::ptrdiff_t>(std::min(idle.size(), kForgottenAtOnce));
   std::partial_sort(idle.begin(), end, idle.end());
-  for (auto at = idle.begin(); at != end; ++at) {
-    commit.Delete(ProducerKey(at->second));
-    producers_.erase(at->second);
-  }
+  for (auto at = idle.begin(); at != end; ++at) Forget(at->second, commit);
   return true;
 }
 

@@ -1,9 +1,13 @@
 // Idempotent publish: which sequences of each producer were accepted. The highest, a bitmap of the 1,024
 // behind it, and the last use, in memory and in N rows; a producer that was idle for 7 days is forgotten.
+//
+// What memory queues accepted is kept apart, in rows of its own (n): a row says only what is as safe as
+// itself, for a crash may lose commits on disk and keep later ones in memory.
 #pragma once
 
 #include <functional>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -26,7 +30,7 @@ class Producers {
   // for another producer. REQUIRES: producer, sequence > 0.
   Verdict Check(ProducerId producer, uint64_t sequence) const;
   // REQUIRES: Check said kNew.
-  void Accept(ProducerId producer, uint64_t sequence, Instant now);
+  void Accept(ProducerId producer, uint64_t sequence, bool in_memory, Instant now);
   uint64_t Highest(ProducerId producer) const;
 
   bool dirty() const { return !dirty_.empty(); }
@@ -43,15 +47,22 @@ class Producers {
   size_t size() const { return producers_.size(); }
 
  private:
-  static void Merge(ProducerRecord from, ProducerRecord& into);
-
-  struct Producer {
+  struct Accepted {
     ProducerRecord record;
     bool dirty = false;
   };
+  struct Producer {
+    Accepted accepted[2];  // by queues on disk, by memory queues
+
+    uint64_t highest() const;
+    Instant last_use() const;
+    bool dirty() const { return accepted[0].dirty || accepted[1].dirty; }
+  };
+  void Forget(ProducerId producer, Commit& commit);
+
   absl::flat_hash_map<ProducerId, Producer> producers_;
-  std::vector<ProducerId> dirty_;
-  Instant next_look_;  // of MakeRoom
+  std::vector<std::pair<ProducerId, bool>> dirty_;  // and whether it is what memory queues accepted
+  Instant next_look_;                               // of MakeRoom
 };
 
 }  // namespace baton

@@ -125,7 +125,7 @@ PublishResult Publisher::PublishOne(Queue& queue, NewMessage message, ProducerId
   }
   result.status = overflow_.MakeRoom(queue, message.headers.size() + message.body.size(), now);
   if (!result.status.ok()) return result;
-  if (producer) state_.producers.Accept(producer, sequence, now);
+  if (producer) state_.producers.Accept(producer, sequence, queue.is_memory(), now);
   result.id = life_cycle_.Publish(queue, std::move(message), producer, sequence, now);
   return result;
 }

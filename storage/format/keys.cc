@@ -87,6 +87,12 @@ std::string ProducerKey(ProducerId producer) {
   return key;
 }
 
+std::string MemoryProducerKey(ProducerId producer) {
+  std::string key = Start(RowKind::kMemoryProducer);
+  AppendFixed64(key, producer.value());
+  return key;
+}
+
 std::optional<ReadyKeyParts> ParseReadyKey(std::string_view key) {
   ByteReader reader(key);
   if (!HasKind(reader, RowKind::kReady)) return std::nullopt;

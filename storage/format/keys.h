@@ -9,6 +9,7 @@
 //   L queue:4                          ledger     Put / Delete
 //   Q name                             queue      Put / Delete
 //   N producer:8                       producer   Put / Delete
+//   n producer:8                       the same, of what memory queues accepted
 //   M name                             the store's own (format, identity, epoch); written by the store only
 //   U                                  reserved for dedup keys
 //
@@ -37,6 +38,7 @@ enum class RowKind : char {
   kLedger = 'L',
   kQueue = 'Q',
   kProducer = 'N',
+  kMemoryProducer = 'n',
   kMeta = 'M',
 };
 
@@ -89,6 +91,7 @@ std::string LocatorKey(Seq seq);
 std::string LedgerKey(QueueId queue);
 std::string QueueKey(std::string_view name);
 std::string ProducerKey(ProducerId producer);
+std::string MemoryProducerKey(ProducerId producer);
 
 // The parts of a key of that kind; nullopt when the bytes are not such a key.
 struct ReadyKeyParts {

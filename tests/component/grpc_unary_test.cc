@@ -248,7 +248,7 @@ TEST(GrpcAdmin, QueuesAreCreatedChangedListedAndDeleted) {
   const grpc::Status exists = broker.admin().CreateQueue(PatientContext().get(), create, &queue);
   EXPECT_EQ(exists.error_code(), grpc::StatusCode::ALREADY_EXISTS);
   create.set_name("d");
-  create.mutable_config()->set_durability(v1::MEMORY);
+  create.mutable_config()->set_durability(static_cast<v1::Durability>(4));
   EXPECT_EQ(ReasonOfRpc(broker.admin().CreateQueue(PatientContext().get(), create, &queue)),
             "QUEUE_CONFIG_INVALID");
 }

@@ -43,6 +43,8 @@ const std::vector<BusyQueue>& Queues() {
       {.name = "durable", .durability = Durability::kDurable, .delivery = DeliveryMode::kEager},
       {.name = "committed", .durability = Durability::kDurable, .delivery = DeliveryMode::kCommitted},
       {.name = "relaxed", .durability = Durability::kRelaxed, .delivery = DeliveryMode::kEager},
+      {.name = "memory", .durability = Durability::kMemory, .delivery = DeliveryMode::kEager},
+      {.name = "memory-committed", .durability = Durability::kMemory, .delivery = DeliveryMode::kCommitted},
   };
   return queues;
 }

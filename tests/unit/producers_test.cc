@@ -49,14 +49,14 @@ TEST(Producers, AgreeWithASetOfEverything) {
       ASSERT_EQ(verdict, Verdict::kDuplicate) << sequence << " of " << highest;
     } else {
       ASSERT_EQ(verdict, Verdict::kNew) << sequence << " of " << highest;
-      producers.Accept(producer, sequence, kStart);
+      producers.Accept(producer, sequence, false, kStart);
       accepted.insert(sequence);
       highest = std::max(highest, sequence);
     }
     ASSERT_EQ(producers.Highest(producer), highest);
     if (random() % 1'000 == 0) highest += random() % 3'000;  // skips ahead
     if (highest > producers.Highest(producer)) {
-      producers.Accept(producer, highest, kStart);
+      producers.Accept(producer, highest, false, kStart);
       accepted.insert(highest);
     }
     if (random() % 500 == 0) {  // another life
@@ -72,9 +72,9 @@ TEST(Producers, AgreeWithASetOfEverything) {
 TEST(Producers, AreWrittenWhenTheyChangedAndOnce) {
   Producers producers;
   EXPECT_FALSE(producers.dirty());
-  producers.Accept(ProducerId(1), 1, kStart);
-  producers.Accept(ProducerId(1), 2, kStart);
-  producers.Accept(ProducerId(2), 1, kStart);
+  producers.Accept(ProducerId(1), 1, false, kStart);
+  producers.Accept(ProducerId(1), 2, false, kStart);
+  producers.Accept(ProducerId(2), 1, false, kStart);
   EXPECT_TRUE(producers.dirty());
 
   Commit commit;
@@ -86,8 +86,8 @@ TEST(Producers, AreWrittenWhenTheyChangedAndOnce) {
 
 TEST(Producers, AreForgottenAfterTheirIdleTime) {
   Producers producers;
-  producers.Accept(ProducerId(1), 1, kStart);
-  producers.Accept(ProducerId(2), 1, kStart + 1h);
+  producers.Accept(ProducerId(1), 1, false, kStart);
+  producers.Accept(ProducerId(2), 1, false, kStart + 1h);
   Commit written;
   producers.AppendTo(written);
   const auto rows = Apply(written);
@@ -107,7 +107,7 @@ TEST(Producers, AreForgottenAfterTheirIdleTime) {
 
 TEST(Producers, WithAChangeNotYetWrittenAreNotForgotten) {
   Producers producers;
-  producers.Accept(ProducerId(1), 1, kStart);
+  producers.Accept(ProducerId(1), 1, false, kStart);
   Commit commit;
 
   EXPECT_FALSE(producers.ForgetIdle(kStart + 2 * kProducerIdle, commit));
@@ -117,7 +117,7 @@ TEST(Producers, WithAChangeNotYetWrittenAreNotForgotten) {
 
 TEST(Producers, AreLimitedInNumber) {
   Producers producers;
-  for (uint64_t id = 1; id <= kProducersMax; ++id) producers.Accept(ProducerId(id), 1, kStart);
+  for (uint64_t id = 1; id <= kProducersMax; ++id) producers.Accept(ProducerId(id), 1, false, kStart);
 
   EXPECT_EQ(producers.Check(ProducerId(kProducersMax + 1), 1), Verdict::kTooMany);
   EXPECT_EQ(producers.Check(ProducerId(1), 2), Verdict::kNew);
@@ -126,7 +126,7 @@ TEST(Producers, AreLimitedInNumber) {
 TEST(Producers, AtTheLimitTheLongestIdleMakeRoomUnlessInUse) {
   Producers producers;
   for (uint64_t id = 1; id <= kProducersMax; ++id)
-    producers.Accept(ProducerId(id), 1, kStart + std::chrono::microseconds(id));
+    producers.Accept(ProducerId(id), 1, false, kStart + std::chrono::microseconds(id));
   Commit written;
   producers.AppendTo(written);
   const auto in_use = [](ProducerId id) { return id == ProducerId(1); };
@@ -150,7 +150,7 @@ TEST(Producers, AtTheLimitTheLongestIdleMakeRoomUnlessInUse) {
 
 TEST(Producers, RowsThatMakeNoSenseAreRefused) {
   Producers producers;
-  producers.Accept(ProducerId(1), 1, kStart);
+  producers.Accept(ProducerId(1), 1, false, kStart);
   Commit commit;
   producers.AppendTo(commit);
   const auto [key, value] = *Apply(commit).begin();

@@ -1,0 +1,229 @@
+// Which store has which rows, when a commit is done, and what of a region a new broker keeps.
+#include "storage/tiered_store.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <map>
+
+#include "storage/format/keys.h"
+#include "storage/format/records.h"
+#include "tests/support/temporary_directory.h"
+
+namespace baton {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Pair;
+
+constexpr QueueId kOnDisk(7);
+constexpr QueueId kInMemory(8 | kMemoryQueueBit);
+
+// Keeps what it is given, and does nothing by itself.
+class Disk final : public Store {
+ public:
+  void Start(Listener* listener) override { this->listener = listener; }
+  void Stop() override {}
+  void Submit(CommitNumber number, Commit commit, Promise promise) override {
+    EXPECT_EQ(number.value(), commits.size() + 1);
+    EXPECT_NE(promise, Promise::kApplied);
+    commits.push_back(std::move(commit));
+  }
+  void Read(ReadRequest request) override { reads.push_back(std::move(request)); }
+  absl::Status ScanNow(
+      const std::string& begin, const std::string& end,
+      const std::function<absl::Status(std::string_view, std::string_view)>& visit) override {
+    for (auto at = rows.lower_bound(begin); at != rows.end() && at->first < end; ++at) {
+      if (absl::Status status = visit(at->first, at->second); !status.ok()) return status;
+    }
+    return absl::OkStatus();
+  }
+  Stats stats() const override { return {}; }
+
+  Listener* listener = nullptr;
+  std::vector<Commit> commits;
+  std::vector<ReadRequest> reads;
+  std::map<std::string, std::string> rows;
+};
+
+class Heard final : public Store::Listener {
+ public:
+  void OnProgress(CommitNumber now_written, CommitNumber now_synced) override {
+    written = now_written.value();
+    synced = now_synced.value();
+  }
+  void OnRead(ReadResult result) override { reads.push_back(std::move(result)); }
+  void OnDiskState(DiskState /*state*/) override {}
+  void OnFailed(absl::Status status) override { failure = std::move(status); }
+
+  uint64_t written = 0;
+  uint64_t synced = 0;
+  std::vector<ReadResult> reads;
+  absl::Status failure;
+};
+
+class Tiered : public testing::Test {
+ protected:
+  Tiered() { Open({kInMemory}); }
+
+  void Open(const std::set<QueueId>& queues) {
+    store.reset();
+    auto opened = TieredStore::Open(&disk,
+                                    {.path = directory.path() + "/region",
+                                     .identity = "id",
+                                     .boot_id = "boot",
+                                     .bytes_max = 64u << 20,
+                                     .slots_in_hand = 2},
+                                    queues);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    store = *std::move(opened);
+    store->Start(&heard);
+  }
+  void Submit(Commit commit, Promise promise = Promise::kApplied) {
+    store->Submit(CommitNumber(++last), std::move(commit), promise);
+  }
+  static std::string Ready(QueueId queue, uint64_t seq) {
+    return ReadyKey(queue, {.rank = 1, .seq = Seq(seq)});
+  }
+  static Commit Put(const std::string& key, const std::string& value = "value") {
+    Commit commit;
+    commit.Put(key, value);
+    return commit;
+  }
+  std::vector<std::string> MemoryKeys() {
+    std::vector<std::string> keys;
+    disk.rows.clear();
+    EXPECT_TRUE(store
+                    ->ScanNow("", "\xff",
+                              [&](std::string_view key, std::string_view) {
+                                keys.emplace_back(key);
+                                return absl::OkStatus();
+                              })
+                    .ok());
+    return keys;
+  }
+  bool RegionIsThere() const { return std::filesystem::exists(directory.path() + "/region"); }
+
+  TemporaryDirectory directory{TemporaryDirectory::InMemory()};
+  Disk disk;
+  Heard heard;
+  std::unique_ptr<TieredStore> store;
+  uint64_t last = 0;
+};
+
+TEST_F(Tiered, RowsGoWhereTheirQueueIs) {
+  Submit(Put(Ready(kInMemory, 1)));
+  EXPECT_THAT(disk.commits, IsEmpty());
+  Submit(Put(Ready(kOnDisk, 2)), Promise::kSynced);
+  EXPECT_EQ(disk.commits.size(), 1u);
+  EXPECT_THAT(MemoryKeys(), ElementsAre(Ready(kInMemory, 1)));
+}
+
+TEST_F(Tiered, ACommitForBothIsDivided) {
+  Commit commit = Put(Ready(kInMemory, 1));
+  commit.Put(Ready(kOnDisk, 2), "value");
+  Submit(std::move(commit), Promise::kSynced);
+  ASSERT_EQ(disk.commits.size(), 1u);
+  EXPECT_EQ(disk.commits[0].count(), 1u);
+  EXPECT_THAT(MemoryKeys(), ElementsAre(Ready(kInMemory, 1)));
+}
+
+TEST_F(Tiered, WhatMemoryQueuesAcceptedIsKeptInMemory) {
+  Commit commit;
+  commit.Put(ProducerKey(ProducerId(5)), "on disk");
+  commit.Put(MemoryProducerKey(ProducerId(5)), "in memory");
+  commit.Put(LedgerKey(kInMemory), "ledger");
+  Submit(std::move(commit), Promise::kSynced);
+  ASSERT_EQ(disk.commits.size(), 1u);
+  EXPECT_EQ(disk.commits[0].count(), 1u);
+  EXPECT_THAT(MemoryKeys(), ElementsAre(LedgerKey(kInMemory), MemoryProducerKey(ProducerId(5))));
+}
+
+TEST_F(Tiered, ALocatorIsWhereTheRowIsThatItNames) {
+  Submit(Put(LocatorKey(Seq(1)), EncodeLocator(Ready(kInMemory, 1))));
+  Submit(Put(LocatorKey(Seq(2)), EncodeLocator(Ready(kOnDisk, 2))), Promise::kWritten);
+  EXPECT_THAT(MemoryKeys(), ElementsAre(LocatorKey(Seq(1))));
+  for (const uint64_t seq : {1u, 2u}) {
+    Commit commit;
+    commit.Delete(LocatorKey(Seq(seq)));
+    Submit(std::move(commit), Promise::kWritten);
+  }
+  EXPECT_THAT(MemoryKeys(), IsEmpty());
+  EXPECT_EQ(disk.commits.size(), 2u);
+  Commit at_once = Put(LocatorKey(Seq(3)), EncodeLocator(Ready(kInMemory, 3)));
+  at_once.Delete(LocatorKey(Seq(3)));
+  Submit(std::move(at_once));
+  EXPECT_THAT(MemoryKeys(), IsEmpty());
+}
+
+TEST_F(Tiered, CommitsInMemoryAreDoneInTheirOrderWithThoseOnDisk) {
+  Submit(Put(Ready(kInMemory, 1)));
+  EXPECT_EQ(heard.synced, 1u) << "nothing on disk to wait for";
+  Submit(Put(Ready(kOnDisk, 2)), Promise::kSynced);
+  Submit(Put(Ready(kInMemory, 3)));
+  EXPECT_EQ(heard.written, 1u);
+  disk.listener->OnProgress(CommitNumber(1), CommitNumber());
+  EXPECT_EQ(heard.written, 3u);
+  EXPECT_EQ(heard.synced, 1u);
+  disk.listener->OnProgress(CommitNumber(1), CommitNumber(1));
+  EXPECT_EQ(heard.synced, 3u);
+}
+
+TEST_F(Tiered, ReadsOfMemoryAreAnsweredAtOnce) {
+  Submit(Put(Ready(kInMemory, 1), "one"));
+  store->Read({.id = ReadId(1), .keys = {Ready(kInMemory, 1), LocatorKey(Seq(1))}});
+  ASSERT_EQ(heard.reads.size(), 1u);
+  EXPECT_EQ(heard.reads[0].rows[0].value, "one");
+  EXPECT_EQ(heard.reads[0].rows[1].value, std::nullopt);
+  store->Read({.id = ReadId(2), .keys = {Ready(kOnDisk, 1)}});
+  EXPECT_EQ(disk.reads.size(), 1u);
+}
+
+TEST_F(Tiered, ARangeOverAllQueuesIsMergedAsFarAsBothCanTell) {
+  const auto hint = [](int64_t second, QueueId queue) {
+    return ExpiryKey({InstantFromMicros(second * 1'000'000), queue, Seq(1)});
+  };
+  for (const int64_t second : {1, 3, 5}) Submit(Put(hint(second, kInMemory)));
+  store->Read({.id = ReadId(1),
+               .begin = hint(0, QueueId()),
+               .end = AllOf(RowKind::kExpiry).end,
+               .rows_max = 3,
+               .bytes_max = 1u << 20});
+  ASSERT_EQ(disk.reads.size(), 1u);
+  ReadResult half{.id = ReadId(1), .status = absl::OkStatus(), .rows = {}, .end_reached = false};
+  for (const int64_t second : {2, 4})
+    half.rows.push_back({.key = hint(second, kOnDisk), .value = "v", .companion = {}});
+  disk.listener->OnRead(std::move(half));
+  ASSERT_EQ(heard.reads.size(), 1u);
+  std::vector<std::string> keys;
+  for (const Row& row : heard.reads[0].rows) keys.push_back(row.key);
+  EXPECT_THAT(keys, ElementsAre(hint(1, kInMemory), hint(2, kOnDisk), hint(3, kInMemory)));
+  EXPECT_FALSE(heard.reads[0].end_reached);
+}
+
+TEST_F(Tiered, TheRegionGoesWithItsLastRow) {
+  EXPECT_FALSE(RegionIsThere());
+  Submit(Put(LedgerKey(kInMemory)));
+  EXPECT_TRUE(RegionIsThere());
+  Commit gone;
+  gone.Delete(LedgerKey(kInMemory));
+  Submit(std::move(gone));
+  EXPECT_FALSE(RegionIsThere());
+}
+
+TEST_F(Tiered, ANewBrokerKeepsOnlyRowsOfQueuesThatItKnows) {
+  constexpr QueueId kUnknown(9 | kMemoryQueueBit);
+  Submit(Put(Ready(kInMemory, 1)));
+  Submit(Put(Ready(kUnknown, 2)));
+  Submit(Put(LocatorKey(Seq(2)), EncodeLocator(Ready(kUnknown, 2))));
+  Open({kInMemory});
+  EXPECT_TRUE(store->adopted().adopted);
+  EXPECT_THAT(MemoryKeys(), ElementsAre(Ready(kInMemory, 1)));
+  Open({});
+  EXPECT_FALSE(RegionIsThere());
+}
+
+}  // namespace
+}  // namespace baton
