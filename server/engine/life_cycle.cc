@@ -1,5 +1,7 @@
 #include "server/engine/life_cycle.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "base/check.h"
@@ -13,6 +15,15 @@ namespace {
 Instant DeadlineOf(Duration ttl, const QueueConfig& config, Instant now) {
   if (config.ttl > Duration(0)) ttl = ttl > Duration(0) ? std::min(ttl, config.ttl) : config.ttl;
   return ttl > Duration(0) ? now + ttl : kNever;
+}
+
+// A parked message has no headers that tell its story: its row's reason tells why it was given up, and what
+// was said of its last return. Bounded by kReasonBytesMax and the longest of our own words.
+std::string ParkedReason(std::string_view given_up, const Message& message) {
+  const std::string_view last = message.last_reason;
+  if (last.empty() || given_up.ends_with(last)) return std::string(given_up);
+  const bool by_last_return = given_up != kReasonExpired && given_up != kReasonQueueFull;
+  return fmt::format("{}{}{}", given_up, by_last_return ? ": " : "; last return: ", last);
 }
 
 }  // namespace
@@ -283,14 +294,14 @@ void LifeCycle::Reject(Message& message, std::string_view reason, Instant now) {
   message.last_reason = reason;
   rows_.PutAttempts(message);
   Note(Arrow::kReturned, message, now);
-  Dispose(message, Disposal::kDeadLetter, "rejected by the consumer", now);
+  Dispose(message, Disposal::kDeadLetter, kReasonRejected, now);
 }
 
 void LifeCycle::Expire(Message& message, Instant now) {
   BATON_CHECK(message.state != Message::State::kLeased && message.deadline <= now);
   ++message.queue->counters.expired;
   Note(Arrow::kExpired, message, now);
-  Dispose(message, message.queue->config.expired, "expired", now);
+  Dispose(message, message.queue->config.expired, kReasonExpired, now);
 }
 
 void LifeCycle::Dispose(Message& message, Disposal disposal, std::string_view reason, Instant now) {
@@ -343,7 +354,8 @@ void LifeCycle::DeadLetter(Message& message, Queue& target, std::string_view rea
   PlaceReady(message);
 }
 
-void LifeCycle::Park(Message& message, std::string_view reason, Instant now) {
+void LifeCycle::Park(Message& message, std::string_view given_up, Instant now) {
+  const std::string reason = ParkedReason(given_up, message);
   Changed(message);
   TakeOut(message);
   if (message.deadline <= now) {

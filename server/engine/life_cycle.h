@@ -20,6 +20,11 @@ class Locator;
 
 enum class ReturnCause { kNack, kLeaseEnded, kConsumerGone };
 
+// Why a message is given up, for Dispose; attempts used up have words of their own.
+inline constexpr std::string_view kReasonRejected = "rejected by the consumer";
+inline constexpr std::string_view kReasonExpired = "expired";
+inline constexpr std::string_view kReasonQueueFull = "queue full";
+
 class LifeCycle {
  public:
   explicit LifeCycle(BrokerState* state) : state_(*state), rows_(state) {}

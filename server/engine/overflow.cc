@@ -65,10 +65,10 @@ absl::Status Overflow::MakeRoom(Queue& queue, uint64_t bytes, Instant now) {
 void Overflow::Evict(Message& victim, Instant now) {
   Queue& queue = *victim.queue;
   if (queue.config.overflow == OverflowPolicy::kDeadLetterOldest) {
-    life_cycle_.Dispose(victim, Disposal::kDeadLetter, "queue full", now);
+    life_cycle_.Dispose(victim, Disposal::kDeadLetter, kReasonQueueFull, now);
   } else {
     ++queue.counters.dropped;
-    life_cycle_.Dispose(victim, Disposal::kDrop, "queue full", now);
+    life_cycle_.Dispose(victim, Disposal::kDrop, kReasonQueueFull, now);
   }
 }
 

@@ -88,7 +88,8 @@ Settler::Outcome Settler::Decide(Message* found, const LeaseToken& token, const 
       return {};
     case SettleKind::kDeadLetter:
       if (counted) {
-        life_cycle_.Dispose(message, Disposal::kDeadLetter, "rejected by the consumer", now);
+        if (!settlement.reason.empty()) message.last_reason = settlement.reason;
+        life_cycle_.Dispose(message, Disposal::kDeadLetter, kReasonRejected, now);
       } else {
         life_cycle_.Reject(message, settlement.reason, now);
       }

@@ -176,7 +176,7 @@ TEST_F(EndToEnd, AMessageRejectedByItsConsumerIsDeadLetteredAtOnceAndParkedWitho
   broker.Restart();
   ASSERT_THAT(List("orders", v1::STATE_PARKED), SizeIs(1));
   EXPECT_EQ(List("orders", v1::STATE_PARKED)[0].message_id(), id);
-  EXPECT_EQ(List("orders", v1::STATE_PARKED)[0].last_reason(), "rejected by the consumer");
+  EXPECT_EQ(List("orders", v1::STATE_PARKED)[0].last_reason(), "rejected by the consumer: broken");
   EXPECT_THAT(broker.Receive("orders", 1), IsEmpty());
 
   v1::DeleteMessageRequest remove;

@@ -97,7 +97,7 @@ TEST(Attempts, UsedUpParkTheMessageWithoutADeadLetterQueue) {
   EXPECT_EQ(broker.Queue("orders").parked, 1u);
   EXPECT_EQ(broker.Get(id)->state, MessageState::kParked);
   EXPECT_EQ(broker.Get(id)->attempts, 3u);
-  EXPECT_EQ(broker.Get(id)->last_reason, "attempts used up; last: nack");
+  EXPECT_EQ(broker.Get(id)->last_reason, "attempts used up; last: nack: no");
 }
 
 TEST(Attempts, UsedUpDropTheMessageWhenTheQueueSaysSo) {

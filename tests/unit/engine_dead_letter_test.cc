@@ -205,7 +205,7 @@ TEST_F(DeadLetter, WithTheTargetGoneParks) {
   Fail("orders", "why");
 
   EXPECT_EQ(broker.Queue("orders").parked, 1u);
-  EXPECT_EQ(broker.Get(id)->last_reason, "attempts used up; last: nack");
+  EXPECT_EQ(broker.Get(id)->last_reason, "attempts used up; last: nack: why");
 }
 
 TEST_F(DeadLetter, GoesToTheQueueOfThatNameThoughItWasMadeAgain) {
@@ -248,6 +248,52 @@ TEST(Parked, MessagesStayUntilSomeoneDecides) {
   EXPECT_EQ(broker.Queue("orders").parked, 0u);
   EXPECT_EQ(broker.store().CountOf(RowKind::kAttempts), 0u);
   EXPECT_EQ(broker.store().CountOf(RowKind::kLocator), 0u);
+}
+
+TEST(Parked, MessagesKeepTheReasonOfTheirLastReturnOverARestart) {
+  EngineFixture broker({.attempts_max = 2, .expired = Disposal::kPark});
+  const std::string longest(kReasonBytesMax, 'x');
+  const MessageId failed = broker.Publish("orders", "a");
+  const MessageId silent = broker.Publish("orders", "b");
+  const MessageId expired = broker.Publish("orders", "c", {.ttl = 10s});
+  const MessageId rejected = broker.Publish("orders", "d");
+  std::vector<Delivery> held = broker.ReceiveMany("orders", {.messages_max = 4});
+  EXPECT_TRUE(broker.Nack(held.at(0), std::nullopt, "exit status 6").ok());
+  EXPECT_TRUE(broker.Nack(held.at(1), std::nullopt, "exit status 6").ok());
+  EXPECT_TRUE(broker.Nack(held.at(2), 1h, "busy").ok());
+  EXPECT_TRUE(broker.DeadLetter(held.at(3), "malformed").ok());
+  held = broker.ReceiveMany("orders", {.messages_max = 2});
+  EXPECT_TRUE(broker.Nack(held.at(0), std::nullopt, longest).ok());
+  EXPECT_TRUE(broker.Nack(held.at(1)).ok());
+  broker.Advance(10s);
+
+  broker.Restart();
+
+  EXPECT_EQ(broker.Get(failed)->last_reason, "attempts used up; last: nack: " + longest);
+  EXPECT_EQ(broker.Get(silent)->last_reason, "attempts used up; last: nack");
+  EXPECT_EQ(broker.Get(expired)->last_reason, "expired; last return: busy");
+  EXPECT_EQ(broker.Get(rejected)->last_reason, "rejected by the consumer: malformed");
+}
+
+TEST(Parked, MessagesWhoseLeaseEndedSaySoOnce) {
+  EngineFixture broker({.lease = 30s, .attempts_max = 1});
+  const MessageId id = broker.Publish("orders", "a");
+  broker.Receive("orders");
+
+  broker.Advance(30s);
+
+  EXPECT_EQ(broker.Get(id)->last_reason, "attempts used up; last: lease ended");
+}
+
+TEST(Parked, MessagesRejectedAfterTheirLeaseKeepTheReasonToo) {
+  EngineFixture broker({.lease = 30s});
+  const MessageId id = broker.Publish("orders", "a");
+  const Delivery lapsed = broker.Receive("orders").value();
+  broker.Advance(30s);
+
+  EXPECT_TRUE(broker.DeadLetter(lapsed, "malformed").ok());
+
+  EXPECT_EQ(broker.Get(id)->last_reason, "rejected by the consumer: malformed");
 }
 
 TEST(Parked, MessagesDoNotCountForTheQueuesLimit) {
