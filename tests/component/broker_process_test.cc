@@ -1,5 +1,4 @@
-// batond as its operator meets it: configuration, exit codes, what it says when it does not start, ports,
-// signals.
+// batond as its operator meets it: exit codes, what it says when it does not start, ports, disks, signals.
 #include <fmt/format.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -25,6 +24,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/exit_code.h"
+#include "tests/support/batond_fixture.h"
 #include "tests/support/broker_process.h"
 #include "tests/support/http_get.h"
 #include "tests/support/temporary_directory.h"
@@ -37,120 +37,6 @@ using testing::AllOf;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
-using testing::StartsWith;
-
-constexpr seconds kStopMax{5};  // promised in docs/operations.md
-
-// One that does not serve, for this reason and with these words.
-template <class... Words>
-auto Refuses(int exit_code, const Words&... words) {
-  return AllOf(testing::Field("exit_code", &BrokerProcess::Outcome::exit_code, testing::Optional(exit_code)),
-               testing::Field("output", &BrokerProcess::Outcome::output, IsEmpty()),
-               testing::Field("errors", &BrokerProcess::Outcome::errors,
-                              AllOf(StartsWith("batond: "), HasSubstr(words)...)));
-}
-auto Prints(const testing::Matcher<const std::string&>& output) {
-  return AllOf(testing::Field("exit_code", &BrokerProcess::Outcome::exit_code, testing::Optional(0)),
-               testing::Field("output", &BrokerProcess::Outcome::output, output),
-               testing::Field("errors", &BrokerProcess::Outcome::errors, IsEmpty()));
-}
-
-class BatondTest : public testing::Test {
- protected:
-  std::string WriteFile(const std::string& name, const std::string& text) const {
-    const std::string path = directory_.path() + "/" + name;
-    std::filesystem::create_directories(std::filesystem::path(path).parent_path());
-    std::ofstream(path) << text;
-    return path;
-  }
-  static BrokerProcess::Outcome Run(const BrokerProcess::Options& options) {
-    return BrokerProcess(options).Run();
-  }
-  static Client Connect(const BrokerProcess& broker) {
-    auto client = Client::Connect({.url = broker.url()});
-    BATON_CHECK(client.ok()) << client.status();
-    return *std::move(client);
-  }
-  // The address in `baton status` that starts like this.
-  static std::string Listening(Client& client, const std::string& scheme) {
-    const auto status = client.Status();
-    BATON_CHECK(status.ok()) << status.status();
-    for (const std::string& address : status->listening) {
-      if (address.starts_with(scheme)) return address;
-    }
-    return "";
-  }
-
-  TemporaryDirectory directory_;
-};
-
-TEST_F(BatondTest, NamesFileLineAndNearestKeyForAnUnknownKey) {
-  const std::string file = WriteFile("baton.toml", "log_level = \"info\"\nmemory_budgte = \"1GiB\"\n");
-  EXPECT_THAT(
-      Run({.flags = {"--config", file}}),
-      Refuses(kExitConfigInvalid, file + ":2", "\"memory_budgte\"", "did you mean \"memory_budget\"?"));
-}
-
-TEST_F(BatondTest, AsksForTheUnitThatIsMissing) {
-  const std::string file = WriteFile("baton.toml", "memory_budget = 268435456\n");
-  EXPECT_THAT(Run({.flags = {"--config", file}}),
-              Refuses(kExitConfigInvalid, file + ":1", "memory_budget", "the unit is missing", "256MiB"));
-  EXPECT_THAT(Run({.flags = {"--wal-bytes-max", "64"}}),
-              Refuses(kExitConfigInvalid, "flag", "wal_bytes_max", "the unit is missing"));
-  EXPECT_THAT(Run({.environment = {"BATON_BODY_BYTES_MAX=4"}}),
-              Refuses(kExitConfigInvalid, "BATON_BODY_BYTES_MAX", "the unit is missing"));
-}
-
-TEST_F(BatondTest, RefusesFlagsAndFilesItDoesNotKnow) {
-  EXPECT_THAT(Run({.flags = {"--memory-budgt", "1GiB"}}),
-              Refuses(kExitConfigInvalid, "--memory-budgt", "did you mean --memory-budget?"));
-  EXPECT_THAT(Run({.flags = {"--config", directory_.path() + "/none.toml"}}),
-              Refuses(kExitConfigInvalid, directory_.path() + "/none.toml"));
-  EXPECT_THAT(Run({.flags = {"--config", WriteFile("bad.toml", "data_dir = \n")}}),
-              Refuses(kExitConfigInvalid, "bad.toml:1"));
-}
-
-TEST_F(BatondTest, DoesNotListenToOtherMachinesWithoutTls) {
-  EXPECT_THAT(Run({.flags = {"--listen", "0.0.0.0:0"}}),
-              Refuses(kExitConfigInvalid, "0.0.0.0:0", "tls_cert", "127.0.0.1"));
-  EXPECT_THAT(Run({.flags = {"--http", "0.0.0.0:0"}}), Refuses(kExitConfigInvalid, "0.0.0.0:0", "loopback"));
-}
-
-TEST_F(BatondTest, ChecksAConfigurationWithoutTouchingAnything) {
-  const std::string good = WriteFile("good.toml", "memory_budget = \"1GiB\"\n");
-  BrokerProcess broker({.flags = {"--check-config", "--config", good}});
-  EXPECT_THAT(broker.Run(), Prints("the configuration is good\n"));
-  EXPECT_FALSE(std::filesystem::exists(broker.data_dir()));
-  EXPECT_FALSE(std::filesystem::exists(broker.runtime_dir()));
-  const std::string bad = WriteFile("bad.toml", "memory_budget = \"1GB\"\nlog_level = \"loud\"\n");
-  EXPECT_THAT(Run({.flags = {"--check-config", "--config", bad}}),
-              Refuses(kExitConfigInvalid, bad + ":2", "log_level", "\"loud\"", "warning"));
-}
-
-TEST_F(BatondTest, PrintsWhatIsInForceAndWhereItComesFromAsAFileItReads) {
-  const std::string file = WriteFile("baton.toml", "memory_budget = \"1GiB\"\nsessions_max = 7\n");
-  const BrokerProcess::Outcome printed =
-      Run({.flags = {"--print-config", "--config", file, "--log-format", "json"},
-           .environment = {"BATON_SESSIONS_MAX=8"}});
-  EXPECT_THAT(printed, Prints(AllOf(HasSubstr("memory_budget = '1GiB'  # " + file + ":1\n"),
-                                    HasSubstr("sessions_max = 8  # environment BATON_SESSIONS_MAX\n"),
-                                    HasSubstr("log_format = 'json'  # flag\n"),
-                                    HasSubstr("wal_bytes_max = '64MiB'  # default\n"))));
-  const std::string copy = WriteFile("copy.toml", printed.output);
-  EXPECT_THAT(Run({.flags = {"--check-config", "--config", copy}}), Prints("the configuration is good\n"));
-}
-
-TEST_F(BatondTest, TellsHelpAndVersionOnStandardOutput) {
-  EXPECT_THAT(Run({.flags = {"--help"}}), Prints(AllOf(HasSubstr("--data-dir"), HasSubstr("examples:"))));
-  EXPECT_THAT(Run({.flags = {"--version"}}),
-              Prints(testing::MatchesRegex("batond [0-9]+\\.[0-9]+\\.[0-9]+\n")));
-}
-
-TEST_F(BatondTest, WarnsOfAVariableThatIsNearlyOneOfOursAndServes) {
-  BrokerProcess broker({.environment = {"BATON_MEMORY_BUDGT=1GiB"}});
-  ASSERT_EQ(broker.Start(), "");
-  EXPECT_THAT(broker.errors(), AllOf(HasSubstr("BATON_MEMORY_BUDGT"), HasSubstr("BATON_MEMORY_BUDGET")));
-}
 
 TEST_F(BatondTest, LeavesADataDirectoryInUseToItsBroker) {
   BrokerProcess first;
