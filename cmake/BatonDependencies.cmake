@@ -1,6 +1,6 @@
 # Everything comes from Debian 12 packages (scripts/install_deps.sh); nothing is downloaded at configure time.
 # Targets the rest of the tree links: protobuf::libprotobuf, absl::*, Boost::headers, baton::rocksdb, spdlog::spdlog, fmt::fmt,
-# CLI11::CLI11, tomlplusplus::tomlplusplus, nlohmann_json::nlohmann_json, prometheus-cpp::pull, gRPC::grpc++,
+# CLI11::CLI11, OpenSSL::SSL, tomlplusplus::tomlplusplus, nlohmann_json::nlohmann_json, prometheus-cpp::pull, gRPC::grpc++,
 # GTest::gtest, GTest::gmock_main, benchmark::benchmark.
 set(THREADS_PREFER_PTHREAD_FLAG ON)
 find_package(Threads REQUIRED)
@@ -13,6 +13,7 @@ find_package(spdlog CONFIG REQUIRED)
 find_package(tomlplusplus CONFIG REQUIRED)
 find_package(nlohmann_json CONFIG REQUIRED)
 find_package(CLI11 CONFIG REQUIRED)
+find_package(OpenSSL 3.0 REQUIRED)
 find_package(prometheus-cpp CONFIG REQUIRED)
 if(BATON_WITH_GRPC)
   find_package(gRPC 1.51 CONFIG REQUIRED)

@@ -229,9 +229,7 @@ absl::Status Broker::Parts::StartTransports() {
   auto started =
       GrpcServer::Start({.socket_path = config.runtime_dir.empty() ? "" : GrpcSocketPath(config.runtime_dir),
                          .tcp_address = config.listen,
-                         .tls_cert_path = config.tls_cert,
-                         .tls_key_path = config.tls_key,
-                         .tls_ca_path = config.tls_ca},
+                         .tls = {.cert = config.tls_cert, .key = config.tls_key, .ca = config.tls_ca}},
                         &facts);
   if (!started.ok()) return started.status();
   grpc = *std::move(started);

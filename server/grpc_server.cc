@@ -6,9 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <future>
-#include <sstream>
 #include <utility>
 
 #include "base/error.h"
@@ -27,29 +25,14 @@ absl::Status Refused(std::string_view message) {
   return MakeError(absl::StatusCode::kFailedPrecondition, reason::kInvalidArgument, message);
 }
 
-absl::StatusOr<std::string> ReadPem(std::string_view option, const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();
-  if (!file || text.str().find("-----BEGIN") == std::string::npos) {
-    return MakeError(absl::StatusCode::kInvalidArgument, reason::kInvalidArgument,
-                     fmt::format("{}: {} cannot be read, or is no PEM file", option, path));
-  }
-  return text.str();
-}
-
-absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const GrpcServer::Options& options) {
-  if (options.tls_cert_path.empty()) return grpc::InsecureServerCredentials();
-  const auto cert = ReadPem("tls_cert", options.tls_cert_path);
-  if (!cert.ok()) return cert.status();
-  const auto key = ReadPem("tls_key", options.tls_key_path);
-  if (!key.ok()) return key.status();
+absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const TlsPaths& paths) {
+  if (paths.cert.empty()) return grpc::InsecureServerCredentials();
+  const auto files = ReadTlsFiles(paths);
+  if (!files.ok()) return files.status();
   grpc::SslServerCredentialsOptions ssl;
-  ssl.pem_key_cert_pairs.push_back({.private_key = *key, .cert_chain = *cert});
-  if (!options.tls_ca_path.empty()) {
-    const auto ca = ReadPem("tls_ca", options.tls_ca_path);
-    if (!ca.ok()) return ca.status();
-    ssl.pem_root_certs = *ca;
+  ssl.pem_key_cert_pairs.push_back({.private_key = files->key, .cert_chain = files->cert});
+  if (!files->ca.empty()) {
+    ssl.pem_root_certs = files->ca;
     ssl.client_certificate_request = GRPC_SSL_REQUEST_AND_REQUIRE_CLIENT_CERTIFICATE_AND_VERIFY;
   }
   return grpc::SslServerCredentials(ssl);
@@ -97,7 +80,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const Options& opt
     builder.AddListeningPort("unix:" + options.socket_path, grpc::InsecureServerCredentials());
   }
   if (!options.tcp_address.empty()) {
-    const auto credentials = Credentials(options);
+    const auto credentials = Credentials(options.tls);
     if (!credentials.ok()) return credentials.status();
     builder.AddListeningPort(options.tcp_address, *credentials, &parts->tcp_port);
   }
@@ -126,7 +109,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const Options& opt
   if (!options.tcp_address.empty()) {
     TcpAddress bound = *ParseTcpAddress(options.tcp_address);
     bound.port = static_cast<uint16_t>(parts->tcp_port);
-    facts->listening.push_back((options.tls_cert_path.empty() ? "grpc://" : "grpcs://") + bound.ToText());
+    facts->listening.push_back((options.tls.cert.empty() ? "grpc://" : "grpcs://") + bound.ToText());
   }
   parts->services = std::make_unique<GrpcServices>(facts, parts->queue.get(), &parts->registered);
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(parts)));

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "server/broker_facts.h"
 #include "server/engine_thread.h"
+#include "server/tls_files.h"
 
 namespace baton {
 
@@ -19,9 +20,7 @@ class GrpcServer {
   struct Options {
     std::string socket_path;  // "" = none
     std::string tcp_address;  // HOST:PORT; "" = none
-    std::string tls_cert_path;
-    std::string tls_key_path;
-    std::string tls_ca_path;
+    TlsPaths tls;             // for tcp_address
   };
 
   // Binds. The facts' `listening` is filled in; nothing is served before Serve.

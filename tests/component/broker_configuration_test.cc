@@ -9,6 +9,7 @@
 #include "gtest/gtest.h"
 #include "server/exit_code.h"
 #include "tests/support/batond_fixture.h"
+#include "tests/support/tls_pair.h"
 
 namespace baton {
 namespace {
@@ -48,6 +49,23 @@ TEST_F(BatondTest, DoesNotListenToOtherMachinesWithoutTls) {
   EXPECT_THAT(Run({.flags = {"--listen", "0.0.0.0:0"}}),
               Refuses(kExitConfigInvalid, "0.0.0.0:0", "tls_cert", "127.0.0.1"));
   EXPECT_THAT(Run({.flags = {"--http", "0.0.0.0:0"}}), Refuses(kExitConfigInvalid, "0.0.0.0:0", "loopback"));
+}
+
+TEST_F(BatondTest, ServesOverTlsAndTellsATlsPairThatDoesNotMatchFromAPortInUse) {
+  const TlsPair pair = MakeTlsPair();
+  const std::string cert = WriteFile("cert.pem", pair.cert);
+  const std::string key = WriteFile("key.pem", pair.key);
+  const std::string other = WriteFile("other.pem", MakeTlsPair().key);
+  const auto with = [](const std::string& tls_cert, const std::string& tls_key) {
+    return std::vector<std::string>{"--listen", "127.0.0.1:0", "--tls-cert", tls_cert, "--tls-key", tls_key};
+  };
+  EXPECT_THAT(Run({.flags = with(cert, other)}),
+              Refuses(kExitConfigInvalid, "tls_key: " + other + " is not the key of tls_cert " + cert));
+  EXPECT_THAT(Run({.flags = with(key, cert)}), Refuses(kExitConfigInvalid, "tls_cert: " + key));
+  BrokerProcess broker({.flags = with(cert, key)});
+  ASSERT_EQ(broker.Start(), "");
+  Client client = Connect(broker);
+  EXPECT_THAT(Listening(client, "grpcs://"), Not(IsEmpty()));
 }
 
 TEST_F(BatondTest, ChecksAConfigurationWithoutTouchingAnything) {

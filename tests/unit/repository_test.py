@@ -61,6 +61,7 @@ class Rule(unittest.TestCase):
         self.assert_faults(check, "storage/store.h", "#include <rocksdb/db.h>", '#include "rocksdb/db.h"')
         self.assert_faults(check, "server/session.cc", "#include <grpcpp/grpcpp.h>", '#include "baton/v1/broker.grpc.pb.h"')
         self.assert_faults(check, "server/main.cc", "#include <boost/interprocess/mapped_region.hpp>")
+        self.assert_faults(check, "server/config.cc", "#include <openssl/ssl.h>")
         self.assert_fine(check, "storage/rocks_store.cc", "#include <rocksdb/db.h>")
         self.assert_fine(check, "client/cli/grpc_admin.cc", "#include <grpcpp/grpcpp.h>")
         self.assert_fine(check, "storage/memory/segment.cc", "#include <boost/interprocess/mapped_region.hpp>")
