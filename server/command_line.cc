@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/runtime_dir.h"
 #include "server/config_option.h"
+#include "server/tls_files.h"
 
 namespace baton {
 namespace {
@@ -49,6 +50,13 @@ absl::Status FillDirectories(Config& config) {
   }
   if (config.runtime_dir.empty()) config.runtime_dir = DefaultRuntimeDir();
   return absl::OkStatus();
+}
+
+// The files that the configuration names: read at a start before anything is made or bound, and by
+// --check-config.
+absl::Status CheckFiles(const Config& config) {
+  if (config.tls_cert.empty()) return absl::OkStatus();
+  return ReadTlsFiles({.cert = config.tls_cert, .key = config.tls_key, .ca = config.tls_ca}).status();
 }
 
 }  // namespace
@@ -103,7 +111,11 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
   if (absl::Status status = FillDirectories(loaded->config); !status.ok()) return status;
   result.config = loaded->config;
   result.warnings = loaded->warnings;
-  if (print_config) result.answer = PrintConfig(*loaded);
+  if (print_config) {
+    result.answer = PrintConfig(*loaded);
+    return result;
+  }
+  if (absl::Status status = CheckFiles(result.config); !status.ok()) return status;
   if (check_config) result.answer = "the configuration is good\n";
   return result;
 }

@@ -79,6 +79,25 @@ TEST_F(BatondTest, ChecksAConfigurationWithoutTouchingAnything) {
               Refuses(kExitConfigInvalid, bad + ":2", "log_level", "\"loud\"", "warning"));
 }
 
+TEST_F(BatondTest, ChecksTheFilesThatAConfigurationNames) {
+  const TlsPair pair = MakeTlsPair();
+  const std::string cert = WriteFile("cert.pem", pair.cert);
+  const std::string key = WriteFile("key.pem", pair.key);
+  const std::string none = directory_.path() + "/none.pem";
+  const auto check = [](const std::string& tls_cert, const std::string& tls_key) {
+    return std::vector<std::string>{"--check-config", "--tls-cert", tls_cert, "--tls-key", tls_key};
+  };
+  EXPECT_THAT(Run({.flags = check(none, key)}),
+              Refuses(kExitConfigInvalid, "tls_cert: cannot read " + none, "No such file"));
+  EXPECT_THAT(Run({.flags = check(cert, WriteFile("other.pem", MakeTlsPair().key))}),
+              Refuses(kExitConfigInvalid, "is not the key of"));
+  EXPECT_THAT(Run({.flags = check(cert, key)}), Prints("the configuration is good\n"));
+
+  BrokerProcess broker({.flags = {"--tls-cert", none, "--tls-key", key}});
+  EXPECT_THAT(broker.Run(), Refuses(kExitConfigInvalid, none));
+  EXPECT_FALSE(std::filesystem::exists(broker.data_dir()));
+}
+
 TEST_F(BatondTest, PrintsWhatIsInForceAndWhereItComesFromAsAFileItReads) {
   const std::string file = WriteFile("baton.toml", "memory_budget = \"1GiB\"\nsessions_max = 7\n");
   const BrokerProcess::Outcome printed =
