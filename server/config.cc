@@ -4,7 +4,13 @@
 #include <toml++/toml.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <sstream>
+#include <system_error>
 
 #include "base/error.h"
 #include "server/config_option.h"
@@ -99,6 +105,9 @@ absl::StatusOr<std::string> TextOf(const toml::node& node) {
 }
 
 absl::Status LoadFile(const std::string& path, LoadedConfig& loaded) {
+  if (std::error_code error; std::filesystem::is_directory(path, error)) {  // it would read as an empty file
+    return Invalid(fmt::format("{} is a directory; --config wants the path of a TOML file", path));
+  }
   toml::table table;
   try {
     table = toml::parse_file(path);

@@ -41,6 +41,8 @@ TEST_F(BatondTest, RefusesFlagsAndFilesItDoesNotKnow) {
               Refuses(kExitConfigInvalid, "--memory-budgt", "did you mean --memory-budget?"));
   EXPECT_THAT(Run({.flags = {"--config", directory_.path() + "/none.toml"}}),
               Refuses(kExitConfigInvalid, directory_.path() + "/none.toml"));
+  EXPECT_THAT(Run({.flags = {"--config", directory_.path()}}),
+              Refuses(kExitConfigInvalid, directory_.path() + " is a directory", "TOML file"));
   EXPECT_THAT(Run({.flags = {"--config", WriteFile("bad.toml", "data_dir = \n")}}),
               Refuses(kExitConfigInvalid, "bad.toml:1"));
 }

@@ -79,6 +79,7 @@ TEST_F(ConfigFixture, BadValuesSayWhereTheyAreAndWhatIsAllowed) {
   EXPECT_THAT(ErrorOfFile("listen = \"7300\"\n"), HasSubstr("HOST:PORT"));
   EXPECT_THAT(ErrorOfFile("memory_budget = \n"), AllOf(HasSubstr("batond.toml:1:"), HasSubstr("rror")));
   EXPECT_THAT(ErrorOf({.file = "/nonexistent/batond.toml"}), HasSubstr("/nonexistent/batond.toml"));
+  EXPECT_THAT(ErrorOf({.file = "/tmp"}), HasSubstr("/tmp is a directory"));
   EXPECT_THAT(ErrorOf({.environment = {{"BATON_BODY_BYTES_MAX", "1GiB"}}}),
               AllOf(HasSubstr("BATON_BODY_BYTES_MAX"), HasSubstr("64MiB")));
 }
