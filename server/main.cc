@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -108,6 +109,7 @@ int Serve(const CommandLine& command_line) {
 }  // namespace baton
 
 int main(int argc, char** argv) {
+  umask(077);  // bodies are for this user alone, whatever the mode of a directory that was there before
   // What went wrong is said by us; and no client can fill the log with frames that do not parse.
   setenv("GRPC_VERBOSITY", "NONE", 0);
   google::protobuf::SetLogHandler(nullptr);

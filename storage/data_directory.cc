@@ -222,6 +222,11 @@ absl::Status DataDirectory::WriteIdentity() {
   return SyncDirectory(path_);
 }
 
+absl::Status DataDirectory::MakeStorePrivate() const {
+  if (chmod(store_path().c_str(), 0700) == 0) return absl::OkStatus();
+  return PosixError(fmt::format("cannot make {} private", store_path()), errno);
+}
+
 absl::Status DataDirectory::MarkStoreCreated() {
   if (identity_.store_created) return absl::OkStatus();
   identity_.store_created = true;

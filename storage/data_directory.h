@@ -57,6 +57,8 @@ class DataDirectory {
   std::string ballast_path() const { return path_ + "/ballast"; }
   const DataIdentity& identity() const { return identity_; }
 
+  // The store's folder, once it is there: 0700, whatever the umask or an earlier version made it.
+  absl::Status MakeStorePrivate() const;
   // From now on a folder without a store is damage, not a first start. Synced when it returns.
   absl::Status MarkStoreCreated();
 

@@ -117,6 +117,7 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const Options& opti
 
   absl::StatusOr<OpenedRocks> opened = OpenRocks(parts->rocks_options, *parts->directory);
   if (!opened.ok()) return opened.status();
+  if (absl::Status status = parts->directory->MakeStorePrivate(); !status.ok()) return status;
   parts->db = std::move(opened->db);
   parts->report = std::move(opened->report);
 

@@ -38,6 +38,17 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Not;
 
+// What becomes of a publish, asked again and again until it is this, or 10 s are over.
+absl::Status PublishUntil(Client& client, absl::StatusCode wanted) {
+  const auto deadline = std::chrono::steady_clock::now() + seconds(10);
+  while (true) {
+    const std::vector<Message> one(1, {.body = "more"});
+    const auto answers = client.Publish("orders", one);
+    const absl::Status status = answers.ok() ? answers->front().status() : answers.status();
+    if (status.code() == wanted || std::chrono::steady_clock::now() > deadline) return status;
+  }
+}
+
 TEST_F(BatondTest, LeavesADataDirectoryInUseToItsBroker) {
   BrokerProcess first;
   ASSERT_EQ(first.Start(), "");
@@ -93,6 +104,37 @@ TEST_F(BatondTest, LeavesADirectoryThatIsNotItsOwnAlone) {
               Refuses(kExitDataUnusable, directory_.path() + "/data is not a data directory", "--data-dir"));
   const std::filesystem::directory_iterator files(directory_.path() + "/data");
   EXPECT_EQ(std::distance(files, std::filesystem::directory_iterator()), 1);
+}
+
+TEST_F(BatondTest, KeepsWhatItStoresFromOtherUsers) {
+  const std::string data_dir = directory_.path() + "/data";
+  std::filesystem::create_directory(data_dir);
+  ASSERT_EQ(chmod(data_dir.c_str(), 0755), 0);
+  const mode_t before = umask(022);
+  BrokerProcess broker({.data_dir = data_dir});
+  const std::string started = broker.Start();
+  umask(before);
+  ASSERT_EQ(started, "");
+  Client client = Connect(broker);
+  ASSERT_TRUE(client.CreateQueue("orders").ok());
+  ASSERT_TRUE(PublishUntil(client, absl::StatusCode::kOk).ok());
+
+  constexpr auto kOthers = std::filesystem::perms::group_all | std::filesystem::perms::others_all;
+  int files = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(data_dir)) {
+    EXPECT_EQ(entry.status().permissions() & kOthers, std::filesystem::perms::none) << entry.path();
+    ++files;
+  }
+  EXPECT_GT(files, 5);
+  for (const char* name : {"/grpc.sock", "/baton.sock"}) {  // the directory around them decides
+    EXPECT_EQ(std::filesystem::status(broker.runtime_dir() + name).permissions(),
+              static_cast<std::filesystem::perms>(0660));
+  }
+
+  ASSERT_EQ(broker.Stop(SIGTERM, kStopMax), kExitStopped);  // of an earlier version
+  ASSERT_EQ(chmod((data_dir + "/store").c_str(), 0755), 0);
+  ASSERT_EQ(broker.Start(), "");
+  EXPECT_EQ(std::filesystem::status(data_dir + "/store").permissions(), std::filesystem::perms::owner_all);
 }
 
 TEST_F(BatondTest, RefusesADirectoryOfANewerFormat) {
@@ -156,17 +198,6 @@ class SmallDisk {
   const std::string path_;
   bool mounted_ = false;
 };
-
-// What becomes of a publish, asked again and again until it is this, or 10 s are over.
-absl::Status PublishUntil(Client& client, absl::StatusCode wanted) {
-  const auto deadline = std::chrono::steady_clock::now() + seconds(10);
-  while (true) {
-    const std::vector<Message> one(1, {.body = "more"});
-    const auto answers = client.Publish("orders", one);
-    const absl::Status status = answers.ok() ? answers->front().status() : answers.status();
-    if (status.code() == wanted || std::chrono::steady_clock::now() > deadline) return status;
-  }
-}
 
 TEST_F(BatondTest, RefusesPublishersOfAFullDiskServesConsumersAndRecoversByItself) {
   const SmallDisk disk(directory_.path() + "/disk");
