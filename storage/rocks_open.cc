@@ -44,7 +44,8 @@ absl::StatusOr<WriteMark> LastMark(rocksdb::DB* db, const DataDirectory& directo
 
 absl::Status CannotOpen(const rocksdb::Status& status, const DataDirectory& directory) {
   const std::string what = fmt::format("cannot open the store in {}", directory.store_path());
-  if (!status.IsCorruption()) return FromRocks(status, what);
+  // A file that CURRENT or the manifest names and that is not there: no start will find it either.
+  if (!status.IsCorruption() && !status.IsPathNotFound()) return FromRocks(status, what);
   return absl::DataLossError(
       fmt::format("{}: {}. Its files are damaged or missing; check the disk, and restore the whole data "
                   "directory from a copy",

@@ -350,9 +350,25 @@ TEST_F(DamagedStoreTest, InATableIsRefusedAndNamesTheFile) {
     SCOPED_TRACE(offset);
     FlipByte(table, offset);
     EXPECT_THAT(Run({.data_dir = broker_.data_dir()}),
-                Refuses(kExitDataUnusable, std::filesystem::path(table).filename().string(),
-                        broker_.data_dir(), "from a copy"));
+                AllOf(Refuses(kExitDataUnusable, std::filesystem::path(table).filename().string(),
+                              broker_.data_dir(), "from a copy"),
+                      testing::Field("errors", &BrokerProcess::Outcome::errors,
+                                     Not(HasSubstr("batond: cannot write")))));
     FlipByte(table, offset);
+  }
+  ExpectAllThere();
+}
+
+TEST_F(DamagedStoreTest, WithoutItsManifestOrTheFileThatNamesItIsRefused) {
+  const std::string store = broker_.data_dir() + "/store";
+  for (const auto& entry : std::filesystem::directory_iterator(store)) {
+    const std::string name = entry.path().filename();
+    if (name != "CURRENT" && !name.starts_with("MANIFEST")) continue;
+    SCOPED_TRACE(name);
+    std::filesystem::rename(entry.path(), directory_.path() + "/away");
+    EXPECT_THAT(Run({.data_dir = broker_.data_dir()}),
+                Refuses(kExitDataUnusable, name, broker_.data_dir(), "from a copy"));
+    std::filesystem::rename(directory_.path() + "/away", entry.path());
   }
   ExpectAllThere();
 }
