@@ -75,6 +75,7 @@ void QueueAdmin::Handle(const CreateQueue& command, Instant now) {
   }
   const QueueConfig config = command.config.ApplyTo(QueueConfig());
   if (auto status = CheckQueueConfig(config); !status.ok()) return refuse(status);
+  if (auto status = CheckOverflow(config); !status.ok()) return refuse(status);
   if (auto status = CheckDeadLetterQueue(command.name, config); !status.ok()) return refuse(status);
   ++state_.last_queue_number;
   const uint32_t memory_bit = config.durability == Durability::kMemory ? kMemoryQueueBit : 0;
@@ -104,7 +105,10 @@ void QueueAdmin::Handle(const UpdateQueue& command, Instant now) {
                               "queue and move its messages there",
                               queue->name)));
   }
-  // One that was deleted since is no reason to refuse another change.
+  // What an earlier version has stored is no reason to refuse another change.
+  if (command.config.ChangesOverflow()) {
+    if (auto status = CheckOverflow(config); !status.ok()) return refuse(status);
+  }
   if (command.config.dead_letter_queue.has_value()) {
     if (auto status = CheckDeadLetterQueue(command.name, config); !status.ok()) return refuse(status);
   }

@@ -64,4 +64,13 @@ absl::Status CheckQueueConfig(const QueueConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status CheckOverflow(const QueueConfig& config) {
+  if (config.overflow != OverflowPolicy::kDeadLetterOldest || !config.dead_letter_queue.empty()) {
+    return absl::OkStatus();
+  }
+  return Invalid(
+      "overflow = dead-letter-oldest needs a dead-letter queue: without one, what is over the limit would be "
+      "parked in the queue itself, without bound. Name a dead_letter_queue, or use reject or drop-oldest");
+}
+
 }  // namespace baton

@@ -54,10 +54,19 @@ struct QueueConfigPatch {
   std::optional<OverflowPolicy> overflow;
 
   QueueConfig ApplyTo(QueueConfig config) const;
+  // Does it change what a full queue does?
+  bool ChangesOverflow() const {
+    return overflow.has_value() || dead_letter_queue.has_value() || messages_max.has_value() ||
+           bytes_max.has_value();
+  }
 };
 
 // Ok, or INVALID_ARGUMENT (QUEUE_CONFIG_INVALID) naming the property, its value and its range. Whether the
 // dead-letter queue exists is the engine's to check.
 absl::Status CheckQueueConfig(const QueueConfig& config);
+
+// The same, for what the oldest messages of a full queue need. A check of its own: an earlier version stored
+// queues that fail it.
+absl::Status CheckOverflow(const QueueConfig& config);
 
 }  // namespace baton

@@ -86,6 +86,16 @@ void EngineFixture::Restart(Duration downtime) {
   StartEngine();
 }
 
+void EngineFixture::RestartWith(const std::function<void(Commit&)>& add_rows) {
+  engine_.reset();
+  store_.Crash(store_.unsynced());
+  Commit commit;
+  add_rows(commit);
+  store_.Submit(CommitNumber(1), std::move(commit), Promise::kSynced);
+  store_.WriteOne();
+  Restart();
+}
+
 void EngineFixture::LosePower() {
   engine_.reset();
   store_.Crash(0);

@@ -6,6 +6,7 @@
 // What a test does not expect is a failed CHECK: an answer that does not come, an engine that would spin.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -169,6 +170,8 @@ class EngineFixture : private Outputs {
   void SetDisk(DiskState disk);
   // The process is killed: what was not written is lost. Another begins, `downtime` later.
   void Restart(Duration downtime = Duration(0));
+  // As Restart, on a store with these rows too: those of an earlier version.
+  void RestartWith(const std::function<void(Commit&)>& add_rows);
   // As Restart, and what was not synced is lost too.
   void LosePower();
 

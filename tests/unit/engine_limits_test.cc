@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "server/engine/queue_record.h"
 #include "tests/support/engine_fixture.h"
 
 namespace baton {
@@ -218,9 +219,11 @@ TEST(DropOldest, IsOverTheLimitByABoundedNumberWhileVictimsAreRead) {
 }
 
 TEST(DeadLetterOldest, MovesTheOldestWithTheReason) {
-  EngineFixture broker({.messages_max = 2, .overflow = OverflowPolicy::kDeadLetterOldest});
+  EngineFixture broker({.messages_max = 2});
   ASSERT_TRUE(broker.Create("dead").ok());
-  ASSERT_TRUE(broker.Update("orders", {.dead_letter_queue = "dead"}).ok());
+  ASSERT_TRUE(
+      broker.Update("orders", {.dead_letter_queue = "dead", .overflow = OverflowPolicy::kDeadLetterOldest})
+          .ok());
   broker.PublishMany("orders", 3);
 
   EXPECT_THAT(broker.Drain("orders"), ElementsAre("1", "2"));
@@ -229,8 +232,33 @@ TEST(DeadLetterOldest, MovesTheOldestWithTheReason) {
   EXPECT_THAT(moved.headers, HasSubstr("queue full"));
 }
 
-TEST(DeadLetterOldest, ParksWithoutATarget) {
-  EngineFixture broker({.messages_max = 2, .overflow = OverflowPolicy::kDeadLetterOldest});
+TEST(DeadLetterOldest, NeedsADeadLetterQueueAndKeepsIt) {
+  EngineFixture broker({.messages_max = 2});
+  ASSERT_TRUE(broker.Create("dead").ok());
+  const QueueConfigPatch oldest{.overflow = OverflowPolicy::kDeadLetterOldest};
+
+  const absl::Status refused = broker.Update("orders", oldest);
+
+  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReasonOf(refused), reason::kQueueConfigInvalid);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("dead_letter_queue"));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("drop-oldest"));
+  EXPECT_EQ(ReasonOf(broker.Create("mail", oldest)), reason::kQueueConfigInvalid);
+  ASSERT_TRUE(broker.Update("orders", {.dead_letter_queue = "dead", .overflow = oldest.overflow}).ok());
+  EXPECT_EQ(ReasonOf(broker.Update("orders", {.dead_letter_queue = ""})), reason::kQueueConfigInvalid);
+  EXPECT_EQ(broker.Queue("orders").config.dead_letter_queue, "dead");
+  EXPECT_TRUE(
+      broker.Update("orders", {.dead_letter_queue = "", .overflow = OverflowPolicy::kDropOldest}).ok());
+}
+
+TEST(DeadLetterOldest, OfAnEarlierVersionParksWithoutATargetAndCanStillBeChanged) {
+  EngineFixture broker;
+  const QueueId number = broker.Queue("orders").number;
+  broker.RestartWith([&](Commit& commit) {
+    const QueueConfig config{.messages_max = 2, .overflow = OverflowPolicy::kDeadLetterOldest};
+    commit.Put(QueueKey("orders"),
+               EncodeQueue({.number = number, .created = broker.now(), .config = config}));
+  });
   broker.PublishMany("orders", 3);
 
   EXPECT_THAT(BodiesOf(broker.List("orders", MessageState::kParked)), ElementsAre("0"));
@@ -238,10 +266,11 @@ TEST(DeadLetterOldest, ParksWithoutATarget) {
 }
 
 TEST(DeadLetterOldest, FindsItsVictimsOnDisk) {
-  EngineFixture broker({.messages_max = 10, .overflow = OverflowPolicy::kDeadLetterOldest},
-                       {.window_messages = 3, .chunk_rows = 2});
+  EngineFixture broker({.messages_max = 10}, {.window_messages = 3, .chunk_rows = 2});
   ASSERT_TRUE(broker.Create("dead").ok());
-  ASSERT_TRUE(broker.Update("orders", {.dead_letter_queue = "dead"}).ok());
+  ASSERT_TRUE(
+      broker.Update("orders", {.dead_letter_queue = "dead", .overflow = OverflowPolicy::kDeadLetterOldest})
+          .ok());
 
   broker.PublishMany("orders", 30);
 
