@@ -15,6 +15,7 @@ namespace reason {
 inline constexpr std::string_view kQueueNotFound = "QUEUE_NOT_FOUND";
 inline constexpr std::string_view kQueueExists = "QUEUE_EXISTS";
 inline constexpr std::string_view kQueueNotEmpty = "QUEUE_NOT_EMPTY";
+inline constexpr std::string_view kQueueInUse = "QUEUE_IN_USE";
 inline constexpr std::string_view kQueueDeleted = "QUEUE_DELETED";
 inline constexpr std::string_view kQueueNameInvalid = "QUEUE_NAME_INVALID";
 inline constexpr std::string_view kQueueConfigInvalid = "QUEUE_CONFIG_INVALID";

@@ -11,6 +11,11 @@
 #include "server/engine/queue_record.h"
 
 namespace baton {
+namespace {
+
+constexpr size_t kUsersNamed = 5;  // of a dead-letter queue, in an error
+
+}  // namespace
 
 Queue& QueueAdmin::Add(std::string name, QueueId number) {
   auto queue = std::make_unique<Queue>();
@@ -44,6 +49,21 @@ absl::Status QueueAdmin::CheckDeadLetterQueue(std::string_view queue, const Queu
                     config.durability == Durability::kMemory ? "one" : "not"));
   }
   return absl::OkStatus();
+}
+
+absl::Status QueueAdmin::CheckNotInUse(std::string_view target) const {
+  std::string users;
+  size_t count = 0;
+  for (const auto& [name, queue] : state_.queues) {
+    if (queue->config.dead_letter_queue != target) continue;
+    if (++count <= kUsersNamed) users += (count == 1 ? "" : ", ") + name;
+  }
+  if (count == 0) return absl::OkStatus();
+  if (count > kUsersNamed) users += fmt::format(" and {} more", count - kUsersNamed);
+  return MakeError(absl::StatusCode::kFailedPrecondition, reason::kQueueInUse,
+                   fmt::format("queue {} is the dead-letter queue of {}: give {} another one first, or none "
+                               "(baton queue set --dead-letter-queue)",
+                               target, users, count == 1 ? "it" : "them"));
 }
 
 void QueueAdmin::Store(const Queue& queue) {
@@ -134,12 +154,13 @@ void QueueAdmin::Handle(const DeleteQueue& command) {
   Queue* queue = state_.FindQueue(command.name);
   const auto refuse = [&](absl::Status why) { state_.outputs->Answer(command.call, std::move(why)); };
   if (queue == nullptr) return refuse(QueueNotFound(command.name));
+  if (auto status = CheckNotInUse(command.name); !status.ok()) return refuse(status);
   const uint64_t held = queue->stored_count() + queue->ledger.parked.rows;
   if (command.only_if_empty && held > 0) {
     return refuse(
         MakeError(absl::StatusCode::kFailedPrecondition, reason::kQueueNotEmpty,
-                  fmt::format("queue {} holds {} messages: purge it first, or delete it with its messages",
-                              queue->name, held)));
+                  fmt::format("queue {} holds {} message{}: purge it first, or delete it with its messages",
+                              queue->name, held, held == 1 ? "" : "s")));
   }
   const uint64_t messages = life_cycle_.Purge(*queue);
   dispatcher_.EndAll(*queue, MakeError(absl::StatusCode::kNotFound, reason::kQueueDeleted,

@@ -26,6 +26,8 @@ class QueueAdmin {
   Queue& Add(std::string name, QueueId number);
   // `target`: "" = none.
   absl::Status CheckDeadLetterQueue(std::string_view queue, const QueueConfig& config) const;
+  // FAILED_PRECONDITION (QUEUE_IN_USE) when a queue names `target` as its dead-letter queue.
+  absl::Status CheckNotInUse(std::string_view target) const;
   void Store(const Queue& queue);
   QueueInfo Describe(const Queue& queue, Instant now) const;
   // Answers when the change is synced, whatever the queue's durability: administration is rare and must last.

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "baton/v1/session.pb.h"
+#include "server/engine/queue_record.h"
 #include "tests/support/engine_fixture.h"
 
 namespace baton {
@@ -44,6 +45,18 @@ class DeadLetter : public testing::Test {
   // Fails its next attempt.
   void Fail(const std::string& queue, const std::string& reason = "") {
     EXPECT_TRUE(broker.Nack(broker.Receive(queue).value(), std::nullopt, reason).ok());
+  }
+  // "orders" names "dead", which is gone: an earlier version let it go.
+  void LoseTheTarget() {
+    const QueueInfo orders = broker.Queue("orders");
+    ASSERT_TRUE(broker.Update("orders", {.dead_letter_queue = ""}).ok());
+    broker.Delete("dead");
+    broker.RestartWith([&](Commit& commit) {
+      commit.Put(QueueKey("orders"), EncodeQueue({.number = orders.number,
+                                                  .created = orders.created,
+                                                  .paused = orders.paused,
+                                                  .config = orders.config}));
+    });
   }
   EngineFixture broker;
 };
@@ -200,7 +213,7 @@ TEST_F(DeadLetter, HopsAreCountedOverARestart) {
 
 TEST_F(DeadLetter, WithTheTargetGoneParks) {
   const MessageId id = broker.Publish("orders", "a");
-  broker.Delete("dead");
+  LoseTheTarget();
 
   Fail("orders", "why");
 
@@ -210,7 +223,7 @@ TEST_F(DeadLetter, WithTheTargetGoneParks) {
 
 TEST_F(DeadLetter, GoesToTheQueueOfThatNameThoughItWasMadeAgain) {
   broker.Publish("orders", "a");
-  broker.Delete("dead");
+  LoseTheTarget();
   ASSERT_TRUE(broker.Create("dead").ok());
 
   Fail("orders");

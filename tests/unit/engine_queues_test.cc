@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "server/engine/queue_record.h"
 #include "tests/support/engine_fixture.h"
 
 namespace baton {
@@ -79,9 +80,12 @@ TEST(Queue, CannotBeItsOwnDeadLetterQueueAndTheOneItNamesMustExist) {
 
 TEST(Queue, CanStillBeChangedWhenItsDeadLetterQueueIsGone) {
   EngineFixture broker;
-  ASSERT_TRUE(broker.Create("dead").ok());
-  ASSERT_TRUE(broker.Update("orders", {.dead_letter_queue = "dead"}).ok());
-  broker.Delete("dead");
+  const QueueId number = broker.Queue("orders").number;
+  broker.RestartWith([&](Commit& commit) {
+    commit.Put(
+        QueueKey("orders"),
+        EncodeQueue({.number = number, .created = broker.now(), .config = {.dead_letter_queue = "dead"}}));
+  });
 
   EXPECT_TRUE(broker.Update("orders", {.lease = 1min}).ok());
   broker.Pause("orders");
@@ -370,6 +374,29 @@ TEST(DeleteQueue, OnlyIfEmptyIsRefusedForOneThatIsNot) {
 
   EXPECT_TRUE(
       broker.Ask<MessageCount>(DeleteQueue{.call = {}, .name = "orders", .only_if_empty = true}).ok());
+}
+
+TEST(DeleteQueue, IsRefusedWhileOthersNameItAsTheirDeadLetterQueue) {
+  EngineFixture broker;
+  ASSERT_TRUE(broker.Create("dead").ok());
+  ASSERT_TRUE(broker.Update("orders", {.dead_letter_queue = "dead"}).ok());
+  const auto message = [&] {
+    const absl::Status refused = broker.Ask<MessageCount>(DeleteQueue{.call = {}, .name = "dead"}).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_EQ(ReasonOf(refused), reason::kQueueInUse);
+    return std::string(refused.message());
+  };
+  EXPECT_THAT(message(), testing::HasSubstr("the dead-letter queue of orders: give it another one"));
+  for (int i = 1; i <= 6; ++i) {
+    ASSERT_TRUE(broker.Create("mail" + std::to_string(i), {.dead_letter_queue = "dead"}).ok());
+  }
+  EXPECT_THAT(message(), testing::HasSubstr("mail1, mail2, mail3, mail4, mail5 and 2 more: give them"));
+  EXPECT_EQ(broker.Queue("dead").ready, 0u);  // it is there
+
+  ASSERT_TRUE(broker.Update("orders", {.dead_letter_queue = ""}).ok());
+  for (int i = 1; i <= 6; ++i) broker.Delete("mail" + std::to_string(i));
+
+  EXPECT_EQ(broker.Delete("dead"), 0u);
 }
 
 TEST(DeleteQueue, WhileItsMessagesAreBeingReadHarmsNobody) {
