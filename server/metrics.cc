@@ -157,7 +157,8 @@ void AddStore(const Store::Stats& store, Families& families) {
   families.Counter("baton_store_written_bytes_total", "Bytes committed", store.written_bytes);
   families.Counter("baton_store_reads_total", "Reads", store.reads);
   families.Counter("baton_store_rows_read_total", "Rows read", store.rows_read);
-  families.Gauge("baton_store_disk_bytes", "Disk the store takes", static_cast<double>(store.disk_bytes));
+  families.Gauge("baton_store_disk_bytes", "Disk that the data directory takes: ballast, log, tables",
+                 static_cast<double>(store.disk_bytes));
   families.Gauge("baton_store_disk_free_bytes", "Disk that is free",
                  static_cast<double>(store.disk_free_bytes));
 }

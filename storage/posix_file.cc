@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <filesystem>
 #include <system_error>
 
 namespace baton {
@@ -90,6 +92,22 @@ absl::Status WriteFileSynced(const std::string& path, std::string_view bytes) {
   }
   if (fsync(file.get()) != 0) return PosixError(fmt::format("cannot sync {}", path), errno);
   return absl::OkStatus();
+}
+
+uint64_t DiskUsageOf(const std::string& path) {
+  constexpr uint64_t kStatBlockBytes = 512;  // of st_blocks, whatever the file system
+  const auto usage = [](const std::string& file) -> uint64_t {
+    struct stat info;
+    return lstat(file.c_str(), &info) == 0 ? static_cast<uint64_t>(info.st_blocks) * kStatBlockBytes : 0;
+  };
+  uint64_t bytes = usage(path);
+  std::error_code error;
+  std::filesystem::recursive_directory_iterator at(
+      path, std::filesystem::directory_options::skip_permission_denied, error);
+  for (; !error && at != std::filesystem::recursive_directory_iterator(); at.increment(error)) {
+    bytes += usage(at->path());
+  }
+  return bytes;
 }
 
 absl::Status SyncDirectory(const std::string& path) {

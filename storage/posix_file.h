@@ -2,6 +2,7 @@
 // BLOCKS: all of them. THREADS: any.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,9 @@ absl::Status PosixError(std::string_view what, int error);
 absl::StatusOr<std::string> ReadFile(const std::string& path);
 // Creates or replaces (0600); synced when it returns. Not atomic: write to a temporary name and rename.
 absl::Status WriteFileSynced(const std::string& path, std::string_view bytes);
+// What the folder and everything under it take on the disk, as `du` counts: blocks, not lengths. What
+// vanishes meanwhile, or may not be looked at, counts nothing.
+uint64_t DiskUsageOf(const std::string& path);
 // Makes creations, renames and removals in the folder survive power loss.
 absl::Status SyncDirectory(const std::string& path);
 

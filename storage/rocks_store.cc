@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <optional>
 #include <utility>
 
@@ -14,6 +16,7 @@
 #include "storage/ballast.h"
 #include "storage/data_directory.h"
 #include "storage/disk_watch.h"
+#include "storage/posix_file.h"
 #include "storage/rocks_committer.h"
 #include "storage/rocks_open.h"
 #include "storage/rocks_options.h"
@@ -60,12 +63,32 @@ absl::StatusOr<Epoch> RaiseEpoch(rocksdb::DB* db, RocksWriter* writer) {
   return Epoch(last + 1);
 }
 
+// What the data directory takes on the disk. Looking is a walk over all files, so with very many of them it
+// is done more seldom: it takes at most a twentieth of its thread's time.
+class DiskUsage {
+ public:
+  // The disk watch's thread, or the one that opens.
+  void LookAgain(const std::string& path) {
+    const SteadyTime begin = std::chrono::steady_clock::now();
+    if (begin < next_look_) return;
+    bytes_.store(DiskUsageOf(path), std::memory_order_relaxed);
+    const SteadyTime end = std::chrono::steady_clock::now();
+    next_look_ = end + 20 * (end - begin);
+  }
+  uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+
+ private:
+  SteadyTime next_look_;
+  std::atomic<uint64_t> bytes_{0};
+};
+
 }  // namespace
 
 // In the order of construction; destroyed backwards.
 struct RocksStore::Parts {
   std::unique_ptr<DataDirectory> directory;
   std::unique_ptr<Ballast> ballast;
+  DiskUsage disk_usage;
   std::unique_ptr<DiskWatch> disk_watch;
   std::unique_ptr<rocksdb::Env> env;
   rocksdb::Options rocks_options;
@@ -93,8 +116,9 @@ absl::Status RocksStore::WatchDisk(const Options& options, const RocksMemoryPlan
   limits.give_bytes = std::min(limits.give_bytes, limits.low_bytes / 8);
   limits.ok_bytes = limits.low_bytes + limits.low_bytes / 4;
   parts.ballast = std::make_unique<Ballast>(parts.directory->ballast_path(), limits.ballast_bytes);
-  parts.disk_watch =
-      std::make_unique<DiskWatch>(limits, parts.ballast.get(), [path]() -> std::optional<uint64_t> {
+  parts.disk_watch = std::make_unique<DiskWatch>(
+      limits, parts.ballast.get(), [path, usage = &parts.disk_usage]() -> std::optional<uint64_t> {
+        usage->LookAgain(path);
         const absl::StatusOr<DiskSpace> now = SpaceOf(path);
         return now.ok() ? std::optional(now->free_bytes) : std::nullopt;
       });
@@ -200,7 +224,7 @@ Store::Stats RocksStore::stats() const {
   uint64_t table_readers = 0;
   parts_->db->GetIntProperty(rocksdb::DB::Properties::kEstimateTableReadersMem, &table_readers);
   stats.memory_bytes = CacheUsage(parts_->rocks_options) + table_readers;
-  parts_->db->GetIntProperty(rocksdb::DB::Properties::kTotalSstFilesSize, &stats.disk_bytes);
+  stats.disk_bytes = parts_->disk_usage.bytes();
   stats.disk_free_bytes = parts_->disk_watch->free_bytes();
   return stats;
 }

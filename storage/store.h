@@ -91,7 +91,7 @@ class Store {
     uint64_t reads = 0;
     uint64_t rows_read = 0;
     uint64_t memory_bytes = 0;  // memtables, block cache, table readers
-    uint64_t disk_bytes = 0;
+    uint64_t disk_bytes = 0;    // all that the data directory takes, as of the last look (about now)
     uint64_t disk_free_bytes = 0;
     uint64_t shared_memory_bytes = 0;  // of the region that holds memory queues
   };

@@ -171,6 +171,25 @@ TEST_F(BatondTest, RefusesADirectoryOnAReadOnlyFileSystem) {
   EXPECT_THAT(outcome, Refuses(kExitDataUnusable, data_dir, "read-only"));
 }
 
+TEST_F(BatondTest, CountsAllThatItTakesOnTheDisk) {
+  BrokerProcess broker;
+  ASSERT_EQ(broker.Start(), "");
+  const auto status = Connect(broker).Status();
+  ASSERT_TRUE(status.ok()) << status.status();
+
+  uint64_t ballast = 0;
+  uint64_t all = 0;  // lengths; what is reserved for the log comes on top
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(broker.data_dir())) {
+    if (!entry.is_regular_file()) continue;
+    all += entry.file_size();
+    if (entry.path().filename() == "ballast") ballast = entry.file_size();
+  }
+  EXPECT_GT(ballast, 0u);
+  EXPECT_GT(status->disk_bytes, ballast);
+  EXPECT_GE(status->disk_bytes + (1 << 20), all);
+  EXPECT_LE(status->disk_bytes, all + (128 << 20));
+}
+
 // A small disk of its own, which somebody else can fill.
 class SmallDisk {
  public:

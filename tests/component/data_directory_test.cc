@@ -9,6 +9,7 @@
 
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -238,6 +239,19 @@ TEST_F(DiskWatchTest, IsLowWhenSomebodyElseGaveTheBallastUp) {
   EXPECT_FALSE(ballast.Release());
   free_ = 5 * kMiB;
   EXPECT_EQ(watch.Check(), DiskState::kLow);
+}
+
+TEST(DiskUsage, CountsBlocksOfFilesAndFoldersAtAnyDepth) {
+  const TemporaryDirectory directory;
+  const uint64_t empty = DiskUsageOf(directory.path());
+  std::filesystem::create_directories(directory.path() + "/a/b");
+  std::ofstream(directory.path() + "/a/b/file") << std::string(1 << 20, 'x');
+  { std::ofstream hole(directory.path() + "/hole"); }
+  std::filesystem::resize_file(directory.path() + "/hole", 64 << 20);  // a length without blocks
+
+  EXPECT_GE(DiskUsageOf(directory.path()), empty + (1 << 20));
+  EXPECT_LT(DiskUsageOf(directory.path()), empty + (2 << 20));
+  EXPECT_EQ(DiskUsageOf(directory.path() + "/nowhere"), 0u);
 }
 
 TEST(DiskLimits, KeepWhatIsNeededButNoMoreThanATenthOfTheDisk) {
