@@ -128,6 +128,10 @@ absl::Status LoadFile(const std::string& path, LoadedConfig& loaded) {
   return absl::OkStatus();
 }
 
+// Not options, and no mistake: the command line's, the clients', the tests'.
+constexpr std::string_view kOtherVariables[] = {"BATON_CONFIG", "BATON_URL", "BATON_SEED", "BATON_HISTORIES",
+                                                "BATON_CHANGE"};
+
 absl::Status LoadEnvironment(const std::map<std::string, std::string>& environment, LoadedConfig& loaded) {
   std::vector<std::string> variables;
   for (const ConfigOption& option : Options()) {
@@ -139,7 +143,8 @@ absl::Status LoadEnvironment(const std::map<std::string, std::string>& environme
       return set;
   }
   for (const auto& [name, value] : environment) {
-    if (name == "BATON_CONFIG" || name == "BATON_URL" || name == "BATON_SEED") continue;
+    if (std::find(std::begin(kOtherVariables), std::end(kOtherVariables), name) != std::end(kOtherVariables))
+      continue;
     if (std::find(variables.begin(), variables.end(), name) != variables.end()) continue;
     const std::string nearest = NearestWord(name, variables);
     loaded.warnings.push_back(fmt::format("the variable {} is not one of ours and is ignored{}", name,

@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <string>
+#include <string_view>
 
 #include "base/error.h"
 #include "server/broker.h"
@@ -77,6 +79,12 @@ int ExitCodeOf(const absl::Status& status) {
   }
 }
 
+// Not being heard is no reason not to serve; the manager will do what it does when it hears nothing.
+void Notify(std::string_view state, Log& log) {
+  const absl::Status told = NotifyServiceManager(state);
+  if (!told.ok()) log.Warning("service manager not told", {{"error", std::string(told.message())}});
+}
+
 int Serve(const CommandLine& command_line) {
   Log log(command_line.config.log_level, command_line.config.log_format);
   for (const std::string& warning : command_line.warnings) log.Warning(warning);
@@ -94,10 +102,10 @@ int Serve(const CommandLine& command_line) {
                        {"listening", fmt::format("{}", fmt::join((*broker)->listening(), ","))}});
   fmt::print("ready\n");
   std::fflush(stdout);
-  NotifyServiceManager("READY=1");
+  Notify("READY=1", log);
 
   stop.Wait();
-  NotifyServiceManager("STOPPING=1");
+  Notify("STOPPING=1", log);
   log.Info("stopping");
   (*broker)->Stop();
   if (stop.store_failed()) return kExitStoreFailed;
@@ -119,6 +127,9 @@ int main(int argc, char** argv) {
     return baton::kExitConfigInvalid;
   }
   if (!command_line->answer.empty()) {
+    for (const std::string& warning : command_line->warnings) {
+      fmt::print(stderr, "batond: warning: {}\n", warning);
+    }
     fmt::print("{}", command_line->answer);
     return baton::kExitStopped;
   }

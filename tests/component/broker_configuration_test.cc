@@ -1,4 +1,6 @@
 // batond's configuration as its operator meets it: flags, environment, files, and what it says of them.
+#include <signal.h>
+
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -123,6 +125,23 @@ TEST_F(BatondTest, WarnsOfAVariableThatIsNearlyOneOfOursAndServes) {
   BrokerProcess broker({.environment = {"BATON_MEMORY_BUDGT=1GiB"}});
   ASSERT_EQ(broker.Start(), "");
   EXPECT_THAT(broker.errors(), AllOf(HasSubstr("BATON_MEMORY_BUDGT"), HasSubstr("BATON_MEMORY_BUDGET")));
+
+  const BrokerProcess::Outcome checked =
+      Run({.flags = {"--check-config"}, .environment = {"BATON_MEMORY_BUDGT=1GiB", "BATON_URL=unix:x"}});
+  EXPECT_EQ(checked.exit_code, 0);
+  EXPECT_EQ(checked.output, "the configuration is good\n");
+  EXPECT_THAT(checked.errors,
+              AllOf(HasSubstr("warning: the variable BATON_MEMORY_BUDGT"),
+                    HasSubstr("did you mean BATON_MEMORY_BUDGET?"), Not(HasSubstr("BATON_URL"))));
+}
+
+TEST_F(BatondTest, WarnsOfAServiceManagerThatCannotBeToldAndServes) {
+  const std::string nowhere = directory_.path() + "/nowhere";
+  BrokerProcess broker({.environment = {"NOTIFY_SOCKET=" + nowhere}});
+  ASSERT_EQ(broker.Start(), "");
+  EXPECT_EQ(broker.Stop(SIGTERM, kStopMax), kExitStopped);
+  EXPECT_THAT(broker.errors(),
+              AllOf(HasSubstr("warning"), HasSubstr("NOTIFY_SOCKET=" + nowhere), HasSubstr("No such file")));
 }
 
 }  // namespace
