@@ -104,6 +104,21 @@ absl::StatusOr<std::string> TextOf(const toml::node& node) {
   return Invalid("a text in quotes or a whole number is expected");
 }
 
+// For what people write first: memory_budget = 512MiB.
+std::string QuotesHint(const std::string& path, size_t line) {
+  std::ifstream file(path);
+  std::string text;
+  for (size_t i = 0; i < line; ++i) {
+    if (!std::getline(file, text)) return "";
+  }
+  const size_t equals = text.find('=');
+  const size_t value = equals == std::string::npos ? equals : text.find_first_not_of(" \t", equals + 1);
+  if (value == std::string::npos) return "";
+  const auto first = static_cast<unsigned char>(text[value]);
+  if (std::isdigit(first)) return "; sizes and durations are texts in quotes, as in \"512MiB\"";
+  return std::isalpha(first) || first == '/' ? "; texts are in quotes, as in \"info\"" : "";
+}
+
 absl::Status LoadFile(const std::string& path, LoadedConfig& loaded) {
   if (std::error_code error; std::filesystem::is_directory(path, error)) {  // it would read as an empty file
     return Invalid(fmt::format("{} is a directory; --config wants the path of a TOML file", path));
@@ -114,7 +129,8 @@ absl::Status LoadFile(const std::string& path, LoadedConfig& loaded) {
   } catch (const toml::parse_error& error) {
     const toml::source_position at = error.source().begin;
     return Invalid(at.line == 0 ? fmt::format("{}: {}", path, error.description())
-                                : fmt::format("{}:{}:{}: {}", path, at.line, at.column, error.description()));
+                                : fmt::format("{}:{}:{}: {}{}", path, at.line, at.column, error.description(),
+                                              QuotesHint(path, at.line)));
   }
   for (const auto& [key, node] : table) {
     const std::string origin = fmt::format("{}:{}", path, node.source().begin.line);

@@ -78,6 +78,10 @@ TEST_F(ConfigFixture, BadValuesSayWhereTheyAreAndWhatIsAllowed) {
   EXPECT_THAT(ErrorOfFile("log_level = \"loud\"\n"), HasSubstr("debug|info|warning|error"));
   EXPECT_THAT(ErrorOfFile("listen = \"7300\"\n"), HasSubstr("HOST:PORT"));
   EXPECT_THAT(ErrorOfFile("memory_budget = \n"), AllOf(HasSubstr("batond.toml:1:"), HasSubstr("rror")));
+  EXPECT_THAT(ErrorOfFile("log_level = \"info\"\nmemory_budget = 512MiB\n"),
+              AllOf(HasSubstr("batond.toml:2:"), HasSubstr("texts in quotes, as in \"512MiB\"")));
+  EXPECT_THAT(ErrorOfFile("log_level = info\n"), HasSubstr("texts are in quotes"));
+  EXPECT_THAT(ErrorOfFile("memory_budget = \"512MiB\n"), testing::Not(HasSubstr("in quotes")));
   EXPECT_THAT(ErrorOf({.file = "/nonexistent/batond.toml"}), HasSubstr("/nonexistent/batond.toml"));
   EXPECT_THAT(ErrorOf({.file = "/tmp"}), HasSubstr("/tmp is a directory"));
   EXPECT_THAT(ErrorOf({.environment = {{"BATON_BODY_BYTES_MAX", "1GiB"}}}),
