@@ -45,7 +45,10 @@ absl::Status UnknownArgument(const std::string& argument) {
 absl::Status FillDirectories(Config& config) {
   if (config.data_dir.empty()) {
     const auto data_dir = DefaultDataDir();
-    if (!data_dir.ok()) return data_dir.status();
+    if (!data_dir.ok()) {
+      return Invalid(
+          "there is no default data directory, because HOME is not set: give --data-dir, or set HOME");
+    }
     config.data_dir = *data_dir;
   }
   if (config.runtime_dir.empty()) config.runtime_dir = DefaultRuntimeDir();

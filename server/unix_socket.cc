@@ -37,7 +37,9 @@ std::string ReadHolder(int fd) {
 }  // namespace
 
 absl::StatusOr<RuntimeDirLock> RuntimeDirLock::Acquire(const std::string& runtime_dir) {
-  if (absl::Status status = EnsurePrivateDir(runtime_dir); !status.ok()) return status;
+  if (absl::Status status = EnsurePrivateDir(runtime_dir); !status.ok()) {
+    return Refused(fmt::format("{} (option --runtime-dir)", std::string(status.message())));
+  }
   const std::string path = runtime_dir + "/lock";
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return Refused(fmt::format("cannot open {}: {}", path, std::strerror(errno)));

@@ -57,7 +57,7 @@ absl::Status MakeDirectories(const std::string& path) {
     } else if (errno != EEXIST && (slash == std::string::npos || (errno != EROFS && errno != EACCES))) {
       // A parent that is there already may answer EROFS or EACCES instead of EEXIST: only the last word
       // counts.
-      return PosixError(fmt::format("cannot create the data directory {}", path), errno);
+      return PosixError(fmt::format("cannot create the data directory {} (option --data-dir)", path), errno);
     }
     if (slash == std::string::npos) return absl::OkStatus();
   }
@@ -66,7 +66,8 @@ absl::Status MakeDirectories(const std::string& path) {
 // What stands in the folder, without what may stand in an empty one.
 absl::StatusOr<bool> HasForeignFiles(const std::string& path) {
   DIR* dir = opendir(path.c_str());
-  if (dir == nullptr) return PosixError(fmt::format("cannot read the data directory {}", path), errno);
+  if (dir == nullptr)
+    return PosixError(fmt::format("cannot read the data directory {} (option --data-dir)", path), errno);
   bool foreign = false;
   while (const dirent* entry = readdir(dir)) {
     const std::string_view name = entry->d_name;
@@ -81,7 +82,7 @@ absl::StatusOr<bool> HasForeignFiles(const std::string& path) {
 absl::Status CheckIsOurs(const std::string& path) {
   struct stat info;
   if (stat(path.c_str(), &info) != 0)
-    return PosixError(fmt::format("cannot use the data directory {}", path), errno);
+    return PosixError(fmt::format("cannot use the data directory {} (option --data-dir)", path), errno);
   if (!S_ISDIR(info.st_mode)) {
     return Error(absl::StatusCode::kFailedPrecondition,
                  fmt::format("{} is not a directory; give the path of a directory with --data-dir", path));
@@ -99,7 +100,8 @@ absl::Status CheckIsOurs(const std::string& path) {
 absl::StatusOr<int> Lock(const std::string& path) {
   const std::string lock_path = fmt::format("{}/{}", path, kLockName);
   const int fd = open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  if (fd < 0) return PosixError(fmt::format("cannot use the data directory {}", path), errno);
+  if (fd < 0)
+    return PosixError(fmt::format("cannot use the data directory {} (option --data-dir)", path), errno);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
     const int error = errno;
     char holder[32] = {};

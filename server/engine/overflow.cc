@@ -17,6 +17,14 @@ constexpr uint64_t kAdmittedOverMax = 4'096;
 // Rows of one read for victims. Each victim is then read again by itself, so few at a time.
 constexpr size_t kVictimsPerRead = 64;
 
+absl::Status NeverFits(const Queue& queue, uint64_t bytes) {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted, reason::kQueueFull,
+      fmt::format("the message has {} bytes, the queue {} takes at most {} (bytes_max); publish a "
+                  "smaller one, or raise the limit",
+                  bytes, queue.name, queue.config.bytes_max));
+}
+
 absl::Status QueueFull(const Queue& queue) {
   const QueueConfig& config = queue.config;
   std::string limits;
@@ -46,8 +54,8 @@ absl::Status Overflow::MakeRoom(Queue& queue, uint64_t bytes, Instant now) {
     queue.admitted_over = 0;
     return absl::OkStatus();
   }
-  const bool never_fits = queue.config.bytes_max != 0 && bytes > queue.config.bytes_max;
-  if (queue.config.overflow == OverflowPolicy::kReject || never_fits) return QueueFull(queue);
+  if (queue.config.bytes_max != 0 && bytes > queue.config.bytes_max) return NeverFits(queue, bytes);
+  if (queue.config.overflow == OverflowPolicy::kReject) return QueueFull(queue);
   if (queue.spilled_ready() > 0) {
     SeekVictims(queue);
     if (queue.admitted_over >= kAdmittedOverMax) return QueueFull(queue);

@@ -84,6 +84,17 @@ TEST_F(BatondTest, DoesNotRemoveWhatIsInTheWayOfItsSocket) {
   EXPECT_EQ(std::filesystem::file_size(file), 4u);
 }
 
+TEST_F(BatondTest, NamesTheOptionOfADirectoryThatItCannotUse) {
+  const std::string file = WriteFile("file", "");
+  EXPECT_THAT(Run({.data_dir = file + "/data"}), Refuses(kExitDataUnusable, file + "/data", "--data-dir"));
+  EXPECT_THAT(Run({.runtime_dir = file + "/run"}), Refuses(kExitStartFailed, file, "--runtime-dir"));
+  const std::string open = directory_.path() + "/open";
+  std::filesystem::create_directory(open);
+  ASSERT_EQ(chmod(open.c_str(), 0777), 0);
+  EXPECT_THAT(Run({.runtime_dir = open}),
+              Refuses(kExitStartFailed, open + " cannot be trusted", "--runtime-dir"));
+}
+
 TEST_F(BatondTest, SaysThatAPortIsInUse) {
   const int taken = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{

@@ -147,8 +147,11 @@ TEST(DropOldest, DropsNothingForAMessageThatCanNeverFit) {
   EngineFixture broker({.bytes_max = 10, .overflow = OverflowPolicy::kDropOldest});
   broker.Publish("orders", "aaa");
 
-  EXPECT_EQ(ReasonOf(broker.TryPublish("orders", "more than ten bytes").status), reason::kQueueFull);
+  const absl::Status refused = broker.TryPublish("orders", "more than ten bytes").status;
 
+  EXPECT_EQ(ReasonOf(refused), reason::kQueueFull);
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr("the message has 19 bytes, the queue orders takes at most 10 (bytes_max)"));
   EXPECT_THAT(broker.Drain("orders"), ElementsAre("aaa"));
 }
 
@@ -262,7 +265,8 @@ TEST(DeadLetterOldest, OfAnEarlierVersionParksWithoutATargetAndCanStillBeChanged
   broker.PublishMany("orders", 3);
 
   EXPECT_THAT(BodiesOf(broker.List("orders", MessageState::kParked)), ElementsAre("0"));
-  EXPECT_THAT(broker.Drain("orders"), ElementsAre("1", "2"));
+  EXPECT_TRUE(broker.Update("orders", {.lease = 1min}).ok());
+  EXPECT_EQ(ReasonOf(broker.Update("orders", {.messages_max = 5})), reason::kQueueConfigInvalid);
 }
 
 TEST(DeadLetterOldest, FindsItsVictimsOnDisk) {
