@@ -115,7 +115,7 @@ struct Broker::Parts {
 };
 
 Broker::Broker(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
-Broker::~Broker() { Stop(); }
+Broker::~Broker() { Stop().IgnoreError(); }
 
 GrpcServer* Broker::grpc() const { return parts_->grpc.get(); }
 const std::vector<std::string>& Broker::listening() const { return parts_->facts.listening; }
@@ -323,8 +323,10 @@ void Broker::Parts::StopLocal() {
   stopped.WaitForNotification();
 }
 
-void Broker::Stop() {
-  if (!std::exchange(parts_->running, false)) return;
+absl::Status Broker::Stop() {
+  if (!std::exchange(parts_->running, false)) {
+    return parts_->store == nullptr ? absl::OkStatus() : parts_->store->failure();
+  }
   parts_->grpc->StopAccepting();
   parts_->StopLocal();
   parts_->EndPages();
@@ -336,6 +338,11 @@ void Broker::Stop() {
   if (parts_->local) parts_->local->Shutdown(kGoAwayGrace);
   parts_->store->Stop();
   parts_->http.reset();  // the last, because the library takes up to two seconds for it
+  const absl::Status failure = parts_->store->failure();
+  if (!failure.ok() && !parts_->store_failed) {  // else it was said already
+    parts_->options.log->Error("store failed", {{"error", std::string(failure.message())}});
+  }
+  return failure;
 }
 
 }  // namespace baton

@@ -29,8 +29,9 @@ class Broker {
   static absl::StatusOr<std::unique_ptr<Broker>> Start(Options options);
 
   // Takes nothing new, finishes and confirms what was taken, tells the clients, syncs. Leases are kept: their
-  // tokens are good after the next start. BLOCKS.
-  void Stop();
+  // tokens are good after the next start. BLOCKS. ERRORS: the store's failure, also of this last sync: what
+  // was not confirmed as synced was perhaps not stored. Again: the same answer.
+  absl::Status Stop();
 
   Broker(const Broker&) = delete;
   Broker& operator=(const Broker&) = delete;

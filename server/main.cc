@@ -107,8 +107,8 @@ int Serve(const CommandLine& command_line) {
   stop.Wait();
   Notify("STOPPING=1", log);
   log.Info("stopping");
-  (*broker)->Stop();
-  if (stop.store_failed()) return kExitStoreFailed;
+  const absl::Status stopped = (*broker)->Stop();
+  if (!stopped.ok() || stop.store_failed()) return kExitStoreFailed;
   log.Info("stopped");
   return kExitStopped;
 }

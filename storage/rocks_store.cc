@@ -182,6 +182,8 @@ void RocksStore::Stop() {
   parts_->disk_watch->Stop();
 }
 
+absl::Status RocksStore::failure() const { return parts_->frontier.failure(); }
+
 void RocksStore::Submit(CommitNumber number, Commit commit, Promise promise) {
   parts_->submitted = number;
   parts_->committer->Submit(number, std::move(commit), promise);

@@ -62,6 +62,9 @@ class RocksStore : public Store {
 
   void Start(Listener* listener) override;
   void Stop() override;
+  // Why the store has failed; OK when it has not. To be asked after Stop, whose last sync may fail when
+  // nobody takes the listener's word any more. THREADS: any.
+  absl::Status failure() const;
   void Submit(CommitNumber number, Commit commit, Promise promise) override;
   void Read(ReadRequest request) override;
   absl::Status ScanNow(

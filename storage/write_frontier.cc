@@ -14,6 +14,11 @@ void WriteFrontier::Fail(const absl::Status& status) {
   moved_.NotifyAll();
 }
 
+absl::Status WriteFrontier::failure() {
+  const MutexLock lock(mutex_);
+  return failure_;
+}
+
 absl::Status WriteFrontier::WaitFor(CommitNumber number) {
   const MutexLock lock(mutex_);
   waited_for_ = true;

@@ -15,6 +15,9 @@ class WriteFrontier {
   // Everything not yet written never will be.
   void Fail(const absl::Status& status);
 
+  // OK while it has not failed.
+  absl::Status failure();
+
   // BLOCKS until every commit up to `number` is written (ok), or the store has failed (why).
   absl::Status WaitFor(CommitNumber number);
 

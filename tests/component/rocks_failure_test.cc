@@ -104,6 +104,22 @@ TEST_F(FailureTest, ARelaxedCommitWhoseSyncFailsLaterPoisonsTheStore) {
   EXPECT_EQ(listener_->synced(), CommitNumber());
 }
 
+TEST_F(FailureTest, AtTheLastSyncIsTold) {
+  disk_->FailOnce({.operation = CrashFileSystem::Operation::kSync,
+                   .suffix = ".log",
+                   .n = 1,
+                   .status = rocksdb::IOStatus::IOError("the disk is gone")});
+  ASSERT_TRUE(listener_->WaitForWritten(Put("R1", Promise::kWritten)));
+  store_->Stop();
+  EXPECT_THAT(std::string(store_->failure().message()), HasSubstr("the disk is gone"));
+}
+
+TEST_F(FailureTest, IsNotToldOfAStoreThatStoppedInOrder) {
+  Put("R1", Promise::kWritten);
+  store_->Stop();
+  EXPECT_TRUE(store_->failure().ok()) << store_->failure();
+}
+
 TEST_F(FailureTest, WhatWasSyncedBeforeIsThereAfterwards) {
   ASSERT_TRUE(listener_->WaitForSynced(Put("R1")));
   disk_->FailOnce({.operation = CrashFileSystem::Operation::kSync,
