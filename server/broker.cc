@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "base/error.h"
+#include "base/mutex.h"
 #include "base/runtime_dir.h"
 #include "server/broker_facts.h"
 #include "server/engine/engine.h"
@@ -106,8 +106,10 @@ struct Broker::Parts {
   std::unique_ptr<LocalListener> local_listener;
   std::unique_ptr<GrpcServer> grpc;
   std::optional<BrokerInspector> inspector;
-  absl::Mutex pages_mutex;  // shared by pages while they are made: they ask the engine's thread
+  Mutex pages_mutex;
   bool pages_ended ABSL_GUARDED_BY(pages_mutex) = false;
+  int pages_in_making ABSL_GUARDED_BY(pages_mutex) = 0;  // they ask the engine's thread
+  CondVar page_made;
   std::unique_ptr<HttpServer> http;
   bool running = false;
   absl::Status end_reason = StoppingError();  // the engine's thread's, until it has ended
@@ -270,15 +272,22 @@ absl::Status Broker::Parts::StartHttp() {
 }
 
 HttpServer::Page Broker::Parts::Make(HttpServer::Page (Parts::*page)()) {
-  const absl::ReaderMutexLock lock(&pages_mutex);
-  if (pages_ended) return {.status = 503, .text = "the broker is stopping\n"};
-  return (this->*page)();
+  {
+    const MutexLock lock(pages_mutex);
+    if (pages_ended) return {.status = 503, .text = "the broker is stopping\n"};
+    ++pages_in_making;
+  }
+  HttpServer::Page made = (this->*page)();
+  const MutexLock lock(pages_mutex);
+  if (--pages_in_making == 0) page_made.NotifyAll();
+  return made;
 }
 
 // Waits for those that are being made.
 void Broker::Parts::EndPages() {
-  const absl::MutexLock lock(&pages_mutex);
+  const MutexLock lock(pages_mutex);
   pages_ended = true;
+  while (pages_in_making > 0) page_made.Wait(pages_mutex);
 }
 
 HttpServer::Page Broker::Parts::Metrics() {

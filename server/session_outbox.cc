@@ -58,7 +58,7 @@ void SessionOutbox::Grow(size_t bytes) {
 }
 
 void SessionOutbox::Hello(v1::HelloReply reply) {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   if (Open() == nullptr) return;
   *frames_.front().frame->mutable_hello() = std::move(reply);
   greeted_ = true;
@@ -66,7 +66,7 @@ void SessionOutbox::Hello(v1::HelloReply reply) {
 }
 
 void SessionOutbox::Subscribed(SubscriptionId subscription, const absl::StatusOr<Duration>& lease) {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   v1::ServerFrame* frame = Open();
   if (frame == nullptr) return;
   if (frame->ended_size() > 0) {
@@ -86,7 +86,7 @@ void SessionOutbox::Subscribed(SubscriptionId subscription, const absl::StatusOr
 }
 
 void SessionOutbox::SubscriptionEnded(SubscriptionId subscription, const absl::Status& why) {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   v1::ServerFrame* frame = Open();
   if (frame == nullptr) return;
   v1::SubscriptionEnded* ended = frame->add_ended();
@@ -108,7 +108,7 @@ v1::Deliveries* SessionOutbox::Run(v1::ServerFrame* frame, const DeliveryView& d
 }
 
 void SessionOutbox::Deliver(const DeliveryView& delivery) {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   v1::ServerFrame* frame = Open();
   if (frame == nullptr) return;
   v1::Deliveries* run = Run(frame, delivery);
@@ -133,7 +133,7 @@ void SessionOutbox::Deliver(const DeliveryView& delivery) {
 }
 
 bool SessionOutbox::TakesDeliveries() {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   const bool all_full = total_->bytes.load(std::memory_order_relaxed) >= total_->bytes_max;
   if (bytes_ < (all_full ? kFrameBytes : kDeliveriesBytesMax)) return true;
   deliveries_stopped_ = true;
@@ -141,14 +141,14 @@ bool SessionOutbox::TakesDeliveries() {
 }
 
 bool SessionOutbox::TakeResumed() {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   if (!deliveries_stopped_ || bytes_ >= kFrameBytes) return false;
   deliveries_stopped_ = false;
   return true;
 }
 
 void SessionOutbox::Confirm(const ConfirmRun& run) {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   v1::ServerFrame* frame = Open();
   if (frame == nullptr) return;
   v1::Confirm* confirm = nullptr;
@@ -177,7 +177,7 @@ void SessionOutbox::Confirm(const ConfirmRun& run) {
 }
 
 void SessionOutbox::Settled(uint64_t through, const std::vector<SettleFailure>& failures) {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   v1::ServerFrame* frame = Open();
   if (frame == nullptr) return;
   if (frame->settled_size() == 0) {
@@ -196,7 +196,7 @@ void SessionOutbox::Settled(uint64_t through, const std::vector<SettleFailure>& 
 }
 
 bool SessionOutbox::GoAway(const absl::Status& why, Duration retry_after) {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   v1::ServerFrame* frame = Open();
   if (frame == nullptr) return false;
   FillWireError(why, frame->mutable_go_away()->mutable_error());
@@ -207,7 +207,7 @@ bool SessionOutbox::GoAway(const absl::Status& why, Duration retry_after) {
 }
 
 bool SessionOutbox::Take(v1::ServerFrame& frame) {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   if (frames_.empty() || !(greeted_ || ended_)) return false;
   Building oldest = std::move(frames_.front());
   frames_.pop_front();
@@ -219,17 +219,17 @@ bool SessionOutbox::Take(v1::ServerFrame& frame) {
 }
 
 size_t SessionOutbox::bytes() const {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return bytes_;
 }
 
 bool SessionOutbox::ended() const {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   return ended_;
 }
 
 void SessionOutbox::FreeSpareMemory() {
-  absl::MutexLock lock(&mutex_);
+  const MutexLock lock(mutex_);
   spare_.clear();
 }
 

@@ -16,8 +16,8 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "absl/synchronization/mutex.h"
 #include "base/limits.h"
+#include "base/mutex.h"
 #include "baton/v1/session.pb.h"
 #include "server/engine/outputs.h"
 
@@ -77,7 +77,7 @@ class SessionOutbox {
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
 
   Total* const total_;
-  mutable absl::Mutex mutex_;
+  mutable Mutex mutex_;
   std::deque<Building> frames_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<v1::ServerFrame>> spare_ ABSL_GUARDED_BY(mutex_);  // cleared
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
