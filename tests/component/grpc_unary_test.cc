@@ -314,7 +314,7 @@ TEST(GrpcAdmin, StatusDescribesTheBroker) {
   ASSERT_EQ(status.session_list_size(), 1);
   EXPECT_EQ(status.session_list(0).client_name(), "test");
   EXPECT_GT(status.commits(), 0u);
-  EXPECT_THAT(status.listening(), ElementsAre(HasSubstr("grpc.sock")));
+  EXPECT_THAT(status.listening(), ElementsAre(HasSubstr("grpc.sock"), HasSubstr("baton.sock")));
 }
 
 }  // namespace
