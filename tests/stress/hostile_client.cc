@@ -231,4 +231,20 @@ v1::ClientFrame RandomFrame(Random& random, uint64_t& next_sequence) {
   return frame;
 }
 
+std::string SomethingLikeAFrame(Random& random) {
+  uint64_t sequence = 1;
+  std::string bytes = RandomFrame(random, sequence).SerializeAsString();
+  switch (Upto(random, 3)) {
+    case 0:
+      return RandomBytes(random, Upto(random, 4'096));
+    case 1:
+      return bytes.substr(0, Upto(random, bytes.size()));
+    default:
+      for (char& byte : bytes) {
+        if (Chance(random, 5)) byte = static_cast<char>(random());
+      }
+      return bytes;
+  }
+}
+
 }  // namespace baton

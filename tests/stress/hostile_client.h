@@ -90,4 +90,7 @@ class HostileSession {
 // mostly.
 v1::ClientFrame RandomFrame(Random& random, uint64_t& next_sequence);
 
+// Bytes: any, or of a frame that was cut or changed.
+std::string SomethingLikeAFrame(Random& random);
+
 }  // namespace baton

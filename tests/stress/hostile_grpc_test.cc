@@ -9,27 +9,15 @@
 
 #include <cerrno>
 #include <cstring>
-#include <fstream>
 #include <functional>
 #include <set>
 #include <thread>
 
 #include "base/runtime_dir.h"
 #include "tests/stress/hostile_client.h"
+#include "tests/stress/process_facts.h"
 #include "tests/stress/witness.h"
 #include "tests/support/random_seed.h"
-
-// g++ has a macro for it, clang a feature.
-#if defined(__SANITIZE_ADDRESS__)
-#define BATON_ADDRESS_SANITIZER
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define BATON_ADDRESS_SANITIZER
-#endif
-#endif
-#ifdef BATON_ADDRESS_SANITIZER
-extern "C" size_t __sanitizer_get_current_allocated_bytes();  // g++ has the function, and no header for it
-#endif
 
 namespace baton {
 namespace {
@@ -42,22 +30,6 @@ constexpr uint64_t kSessionsMax = 200;
 constexpr seconds kPatience{20};
 
 // ---- What hostile clients do; each may run beside any other.
-
-std::string SomethingLikeAFrame(Random& random) {
-  uint64_t sequence = 1;
-  std::string bytes = RandomFrame(random, sequence).SerializeAsString();
-  switch (Upto(random, 3)) {
-    case 0:
-      return RandomBytes(random, Upto(random, 4'096));
-    case 1:
-      return bytes.substr(0, Upto(random, bytes.size()));
-    default:
-      for (char& byte : bytes) {
-        if (Chance(random, 5)) byte = static_cast<char>(random());
-      }
-      return bytes;
-  }
-}
 
 // A session whose frames are bytes, and which is never left properly.
 void SayBytes(LocalBroker& broker, Random& random) {
@@ -202,21 +174,6 @@ void GiveUpPoll(LocalBroker& broker, Random& random) {
 }
 
 // ---- The broker, its witness, and what must be true afterwards.
-
-// What this process, the broker included, occupies.
-size_t OccupiedBytes() {
-#ifdef BATON_ADDRESS_SANITIZER
-  // Freed memory stays resident for long there, to catch who still uses it: only what is allocated says
-  // anything.
-  return __sanitizer_get_current_allocated_bytes();
-#else
-  std::ifstream statm("/proc/self/statm");
-  size_t total = 0;
-  size_t resident = 0;
-  statm >> total >> resident;
-  return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
-#endif
-}
 
 Config SmallConfig() {
   Config config;
