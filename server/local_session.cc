@@ -138,14 +138,17 @@ void LocalSession::Pump() {
 
 // ---- Sleep.
 
-// A flag that was up for a moment may have been seen: each time one is raised the client may ring.
+// A bell is due from the moment that it is asked for: the client may have seen that, even if it turns out at
+// once that there was no need to ask.
 bool LocalSession::Arm() {
   if (over_) return true;
   armed_for_frames_ = WantsFrames();
-  const bool armed_for_room = !sender_.idle();
-  bells_due_ = std::min(bells_due_ + (armed_for_frames_ ? 1 : 0) + (armed_for_room ? 1 : 0), kBellsDueMax);
+  const bool waits_for_room = !sender_.idle();
+  bells_due_ =
+      std::min(bells_due_ + (armed_for_frames_ ? 1u : 0u) + (waits_for_room ? 1u : 0u), kBellsDueMax);
   if (armed_for_frames_ && !receiver_.WaitForData()) return false;
-  if (armed_for_room && !sender_.WaitForRoom()) {
+  const bool sleeps = !waits_for_room || sender_.WaitForRoom();
+  if (!sleeps || sender_.broken()) {
     receiver_.StopWaiting();
     return false;
   }
