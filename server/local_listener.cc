@@ -92,7 +92,7 @@ void LocalListener::Stop() {
 void LocalListener::Run() {
   std::vector<pollfd> waiting;
   while (!stopping_) {
-    const bool accepts = guests_.size() < kGuestsMax && steady_clock::now() >= resume_;
+    const bool accepts = steady_clock::now() >= resume_;
     waiting.clear();
     waiting.push_back({.fd = wake_.get(), .events = POLLIN, .revents = 0});
     waiting.push_back(
@@ -129,7 +129,11 @@ void LocalListener::Accept() {
     return;
   }
   Guest guest{.socket = std::move(socket), .hello = {}, .deadline = steady_clock::now() + kHelloMax};
-  if (!Hear(guest)) guests_.push_back(std::move(guest));
+  if (Hear(guest)) return;
+  // Whoever has been silent for longest makes room: a client says its hello as soon as it is connected, so
+  // that any number of silent ones keep nobody out.
+  if (guests_.size() >= kGuestsMax) guests_.erase(guests_.begin());
+  guests_.push_back(std::move(guest));
 }
 
 bool LocalListener::Hear(Guest& guest) {
