@@ -37,7 +37,10 @@ inline constexpr size_t kUnsettledPerSessionMax = 262'144;  // of all its subscr
 inline constexpr size_t kCreditBytesDefault = 16u << 20;
 inline constexpr uint64_t kCreditBytesMax = 256u << 20;
 inline constexpr size_t kBatchMessagesMax = 4'096;  // messages in one publish or receive
-inline constexpr size_t kSettleTagsMax = 65'536;    // tags named by one frame's settlements
+// Subscriptions, credits and ends of subscriptions in one frame. Each is a few bytes on the wire, and much
+// more once it is a command. (Publishes are bounded by credit, settlements by their tags.)
+inline constexpr size_t kFrameEntriesMax = 16 * kSubscriptionsPerSessionMax;
+inline constexpr size_t kSettleTagsMax = 65'536;  // tags named by one frame's settlements
 inline constexpr size_t kFrameBytesMax = kBodyBytesCeiling + (1u << 20);
 inline constexpr size_t kOutboxBytesMax = 32u << 20;        // results waiting for a session to take them
 inline constexpr std::chrono::seconds kOutboxStallMax{10};  // then the session ends

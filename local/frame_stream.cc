@@ -10,7 +10,9 @@ namespace {
 
 // A frame's memory is taken in steps, as its bytes come.
 constexpr size_t kStep = 64u << 10;
-// What an idle end keeps.
+// What an end keeps for the next frame, and when it is idle. Ends that stay busy would keep the memory of the
+// largest frame they have ever carried.
+constexpr size_t kKeptBytesMax = 512u << 10;
 constexpr size_t kSpareBytes = 4u << 10;
 
 void WriteLength(size_t length, char* into) {
@@ -41,12 +43,13 @@ bool FrameSender::Push() {
   const size_t moved = ring_.Write(std::string_view(pending_).substr(sent_));
   sent_ += moved;
   bytes_moved_ += moved;
+  if (idle() && pending_.capacity() > kKeptBytesMax) FreeSpareMemory();
   return ring_.Publish();
 }
 
 void FrameSender::FreeSpareMemory() {
   if (!idle() || pending_.capacity() <= kSpareBytes) return;
-  pending_ = std::string();
+  std::string().swap(pending_);  // assigning an empty one would keep the memory
   sent_ = 0;
 }
 
@@ -56,6 +59,7 @@ FrameReceiver::State FrameReceiver::Pull(size_t& budget) {
     allowed_ = false;
     have_ = 0;
     expected_ = 0;
+    if (buffer_.capacity() > kKeptBytesMax) std::string().swap(buffer_);
   }
   State state = State::kNothing;
   if (have_ < kFrameLengthBytes) state = PullLength(budget);
@@ -74,6 +78,7 @@ FrameReceiver::State FrameReceiver::PullLength(size_t& budget) {
 FrameReceiver::State FrameReceiver::PullBody(size_t& budget) {
   if (expected_ > frame_bytes_max_) return State::kTooLarge;
   if (expected_ > plain_bytes_max_ && !allowed_) return State::kLarge;
+  if (allowed_ && buffer_.capacity() < expected_) buffer_.reserve(expected_);  // once, not by doubling
   size_t at = have_ - kFrameLengthBytes;
   while (at < expected_ && budget > 0) {
     const size_t want = std::min({budget, expected_ - at, kStep});
@@ -90,7 +95,7 @@ FrameReceiver::State FrameReceiver::PullBody(size_t& budget) {
 
 void FrameReceiver::FreeSpareMemory() {
   if (InFrame() || buffer_.capacity() <= kSpareBytes) return;
-  buffer_ = std::string();
+  std::string().swap(buffer_);
 }
 
 }  // namespace baton

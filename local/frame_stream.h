@@ -1,6 +1,7 @@
 // Frames in a ring: four bytes of length, then the encoded message. FrameSender takes a frame at once and
 // moves it into the ring as room comes; FrameReceiver gathers one from what has come. Neither believes a
-// length before it is checked, nor takes memory for bytes that have not come.
+// length before it is checked, nor takes memory for bytes that have not come, but for a large frame that was
+// allowed.
 //
 // THREADS: as the ring's ends.
 #pragma once
@@ -31,6 +32,7 @@ class FrameSender {
   // False: there is room by now, or nothing waits; Push.
   [[nodiscard]] bool WaitForRoom() { return !idle() && ring_.WaitForRoom(); }
 
+  size_t bytes_waiting() const { return pending_.size() - sent_; }
   uint64_t bytes_moved() const { return bytes_moved_; }  // since the start
   bool broken() const { return ring_.broken(); }
   void FreeSpareMemory();

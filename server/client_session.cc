@@ -11,9 +11,8 @@
 namespace baton {
 namespace {
 
-// Subscriptions, credits and ends of subscriptions in one frame. Each is a few bytes on the wire, and much
-// more once it is a command. (Publishes are bounded by credit, settlements by their tags.)
-constexpr size_t kFrameEntriesMax = 16 * kSubscriptionsPerSessionMax;
+// What a session keeps room for; a frame of thousands of commands comes now and then.
+constexpr size_t kKeptPostsMax = 64;
 
 absl::Status CheckEntries(const v1::ClientFrame& frame) {
   const auto entries =
@@ -55,6 +54,7 @@ ClientSession::Reading ClientSession::PostPending() {
   const bool opens = !opened_ && !pending_.empty();  // the first post of a session opens it
   if (!facts_->inbox->TryPost(pending_)) return Reading::kRefused;
   opened_ = opened_ || opens;
+  if (pending_.capacity() > kKeptPostsMax) std::vector<Post>().swap(pending_);
   return state_ == State::kLeaving ? Reading::kStop : Reading::kNext;
 }
 

@@ -34,6 +34,7 @@ class LargeFrameRoom {
     return session;
   }
   void GiveBack(size_t bytes) { left_ += std::min(bytes, bytes_max_); }
+  bool SomeoneWaits() const { return !waiting_.empty(); }
   // The session waits no more.
   void Forget(SessionId session) {
     std::erase_if(waiting_, [session](const Waiting& waiting) { return waiting.session == session; });

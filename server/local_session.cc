@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "local/handshake.h"
+#include "server/frame_shape.h"
 
 namespace baton {
 namespace {
@@ -14,11 +15,19 @@ namespace {
 // What one session may bring in one turn.
 constexpr size_t kTurnBytes = 64u << 10;
 constexpr size_t kPlainFrameBytesMax = 64u << 10;
+// A message that is read into again and again keeps its memory, and is let go of after so much.
+constexpr size_t kInCostMax = 256u << 10;
+constexpr size_t kEntryCost = 256;
+// A large message is not kept to be written into again.
+constexpr size_t kKeptOutBytesMax = 512u << 10;
 // Bells may come late, when what they were rung for has been seen already. A client that does nothing else
 // wastes the broker's time.
 constexpr uint32_t kFalseBellsMax = 1'000;
 constexpr uint64_t kBellsDueMax = 64;
 constexpr uint32_t kHelloSecondsMax = 10;
+constexpr auto kStallSecondsMax = static_cast<uint32_t>(kOutboxStallMax.count());
+// Of a large frame, while others wait for its room.
+constexpr uint32_t kLargeStallSecondsMax = 2;
 
 }  // namespace
 
@@ -83,12 +92,19 @@ bool LocalSession::ReadFrame(size_t& budget) {
 
 void LocalSession::OnFrame() {
   const std::string_view frame = receiver_.frame();
+  if (const absl::Status shape = CheckFrameShape(frame); !shape.ok()) return CutOff(shape);
   if (!in_.ParseFromArray(frame.data(), static_cast<int>(frame.size()))) {
     Violate("a frame cannot be read");
     return;
   }
   GiveBackMemory();
   Follow(session_->OnFrame(in_));
+  const int entries = in_.subscribe_size() + in_.publish_size() + in_.settle_size() + in_.credit_size() +
+                      in_.unsubscribe_size();
+  in_cost_ += frame.size() + kEntryCost * static_cast<size_t>(entries);
+  if (in_cost_ <= kInCostMax) return;
+  v1::ClientFrame().Swap(&in_);
+  in_cost_ = 0;
 }
 
 void LocalSession::Follow(ClientSession::Reading reading) {
@@ -128,6 +144,7 @@ void LocalSession::Pump() {
     out_.Clear();
     if (session_->TakeFrame(out_)) {
       sender_.Begin(out_);
+      if (sender_.bytes_waiting() > kKeptOutBytesMax) v1::ServerFrame().Swap(&out_);
       was_active_ = true;
       continue;
     }
@@ -165,8 +182,10 @@ void LocalSession::End(const absl::Status& why) {
 }
 
 // It hears why when there is room for it, and is cut off in any case.
-void LocalSession::Violate(std::string_view what) {
-  End(ProtocolViolation(what));
+void LocalSession::Violate(std::string_view what) { CutOff(ProtocolViolation(what)); }
+
+void LocalSession::CutOff(const absl::Status& why) {
+  End(why);
   if (!over_) Lose();
 }
 
@@ -175,27 +194,45 @@ void LocalSession::Lose() {
   over_ = true;
 }
 
-void LocalSession::GiveBackMemory() { large_frames_->GiveBack(std::exchange(large_bytes_, 0)); }
+void LocalSession::GiveBackMemory() {
+  large_frames_->GiveBack(std::exchange(large_bytes_, 0));
+  seconds_in_large_frame_ = 0;
+}
 
 void LocalSession::OnSecond() {
   if (over_) return;
-  constexpr auto kStallSecondsMax = static_cast<uint32_t>(kOutboxStallMax.count());
   if (!session_->said_hello() && ++seconds_without_hello_ > kHelloSecondsMax) {
     return Violate(fmt::format("no Hello came within {} seconds", kHelloSecondsMax));
   }
-  const bool has_begun = !sender_.idle() || (receiver_.InFrame() && MayRead());
-  const uint64_t moved = bytes_read_ + sender_.bytes_moved();
-  const bool stalled = moved == std::exchange(moved_before_, moved) && has_begun;
-  seconds_stalled_ = stalled ? seconds_stalled_ + 1 : 0;
-  if (seconds_stalled_ > kStallSecondsMax) {
-    return Violate(fmt::format("it has not gone on with a frame for {} seconds", kStallSecondsMax));
-  }
+  JudgePace();
+  if (over_) return;
   if (std::exchange(was_active_, false) || !sender_.idle()) return;
   session_->FreeSpareMemory();
   receiver_.FreeSpareMemory();
   sender_.FreeSpareMemory();
   v1::ServerFrame().Swap(&out_);
   v1::ClientFrame().Swap(&in_);
+  in_cost_ = 0;
+}
+
+// Each direction by itself: who takes nothing must not be let stay because he goes on talking.
+void LocalSession::JudgePace() {
+  reading_.Note(bytes_read_, receiver_.InFrame() && WantsFrames());
+  writing_.Note(sender_.bytes_moved(), !sender_.idle());
+  if (std::max(reading_.seconds(), writing_.seconds()) > kStallSecondsMax) {
+    return Violate(fmt::format("it has not gone on with a frame for {} seconds", kStallSecondsMax));
+  }
+  if (large_bytes_ == 0) return;
+  // Its room is taken from others.
+  seconds_in_large_frame_ += WantsFrames() ? 1 : 0;
+  if (seconds_in_large_frame_ > kStallSecondsMax) {
+    return Violate(fmt::format("a large frame has not come within {} seconds", kStallSecondsMax));
+  }
+  if (reading_.seconds() > kLargeStallSecondsMax && large_frames_->SomeoneWaits()) {
+    Violate(
+        fmt::format("it has not gone on with a large frame for {} seconds, and others wait for its memory",
+                    kLargeStallSecondsMax));
+  }
 }
 
 }  // namespace baton

@@ -21,6 +21,21 @@
 
 namespace baton {
 
+// For how many seconds one side has been waiting for the other, and nothing moved.
+class Standstill {
+ public:
+  // Once a second. `moved`: bytes since the start.
+  void Note(uint64_t moved, bool waits) {
+    seconds_ = waits && moved == moved_before_ ? seconds_ + 1 : 0;
+    moved_before_ = moved;
+  }
+  uint32_t seconds() const { return seconds_; }
+
+ private:
+  uint64_t moved_before_ = 0;
+  uint32_t seconds_ = 0;
+};
+
 // A client that has been welcomed.
 struct LocalClient {
   Descriptor socket;
@@ -82,7 +97,9 @@ class LocalSession {
   void OnFrame();
   void Follow(ClientSession::Reading reading);
   void JudgeBell(bool had_cause);
+  void JudgePace();
   void Violate(std::string_view what);
+  void CutOff(const absl::Status& why);
   void GiveBackMemory();
   void Lose();
 
@@ -93,6 +110,7 @@ class LocalSession {
   FrameSender sender_;
   const std::shared_ptr<ClientSession> session_;  // shared with the engine's routes
   v1::ClientFrame in_;
+  size_t in_cost_ = 0;  // about what was read into `in_` since it was new: it keeps its memory
   v1::ServerFrame out_;
 
   bool active_ = true;
@@ -108,9 +126,10 @@ class LocalSession {
   bool rung_ = false;         // and not yet looked
   bool was_active_ = false;   // since the last OnSecond
   uint32_t seconds_without_hello_ = 0;
-  uint32_t seconds_stalled_ = 0;  // it does not take, or does not finish, what it has begun
   uint64_t bytes_read_ = 0;
-  uint64_t moved_before_ = 0;  // bytes in either direction, at the last OnSecond
+  Standstill reading_;                   // it does not finish what it has begun
+  Standstill writing_;                   // it does not take what it is told
+  uint32_t seconds_in_large_frame_ = 0;  // this one
 };
 
 }  // namespace baton

@@ -2,10 +2,10 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <sstream>
 #include <string>
 
@@ -48,8 +48,12 @@ size_t ResidentBytesOf(pid_t process) {
 
 size_t DescriptorsOf(pid_t process) {
   std::error_code error;  // a process that has gone has none
-  const std::filesystem::directory_iterator files(FileOf(process, "fd"), error);
-  return static_cast<size_t>(std::distance(begin(files), end(files)));
+  const std::filesystem::directory_iterator descriptors(FileOf(process, "fd"), error);
+  return static_cast<size_t>(std::count_if(begin(descriptors), end(descriptors), [&](const auto& descriptor) {
+    const std::string what = std::filesystem::read_symlink(descriptor, error).string();
+    return what.rfind("socket:", 0) == 0 || what.rfind("anon_inode:", 0) == 0 ||
+           what.rfind("/memfd:", 0) == 0;
+  }));
 }
 
 std::chrono::milliseconds CpuTimeOf(pid_t process) {

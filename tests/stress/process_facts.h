@@ -13,6 +13,7 @@ namespace baton {
 size_t OccupiedBytes();
 
 size_t ResidentBytesOf(pid_t process);
+// Descriptors, but for files: those come and go with the store.
 size_t DescriptorsOf(pid_t process);
 // Of all its threads, since its start.
 std::chrono::milliseconds CpuTimeOf(pid_t process);
