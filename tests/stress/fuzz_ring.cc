@@ -287,6 +287,7 @@ void FuzzOne(std::span<const uint8_t> bytes) {
   }
 }
 
+#ifndef BATON_LIBFUZZER
 int FuzzFor(std::chrono::seconds time) {
   std::mt19937_64 random(RandomSeed());
   const auto end = std::chrono::steady_clock::now() + time;
@@ -300,6 +301,7 @@ int FuzzFor(std::chrono::seconds time) {
   std::printf("%llu inputs\n", static_cast<unsigned long long>(inputs));
   return inputs > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
+#endif
 
 }  // namespace
 }  // namespace baton
