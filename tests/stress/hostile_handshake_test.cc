@@ -144,6 +144,8 @@ TEST_F(HostileRing, SessionsBeyondTheLimitAreRefusedInWordsAndTheOthersServed) {
     sessions.push_back(std::make_unique<RingIntruder>(socket_path()));
     ASSERT_TRUE(sessions.back()->SayHello());
   }
+  v1::ServerFrame frame;
+  ASSERT_TRUE(sessions.back()->Hear(frame)) << "the last one is counted by now";
   const auto refused = ConnectLocally(socket_path(), 5'000);
   EXPECT_EQ(ReasonOf(refused.status()), reason::kSessionLimit);
   EXPECT_TRUE(witness->SeesLife());
