@@ -55,14 +55,16 @@ absl::Status PublishWindow::CheckMessage(const Envelope& to, const Message& mess
     if (absl::Status valid = CheckQueueName(to.queue); !valid.ok()) return valid;
   }
   if (message.body.size() > limits_.body_bytes_max) {
-    return Invalid(reason::kBodyTooLarge,
-                   fmt::format("the body has {} bytes, and the broker takes at most {}", message.body.size(),
-                               limits_.body_bytes_max));
+    return Invalid(
+        reason::kBodyTooLarge,
+        fmt::format("the body has {} bytes, and the broker takes at most {} (its option body_bytes_max)",
+                    message.body.size(), limits_.body_bytes_max));
   }
   if (to.headers.size() > limits_.header_bytes_max) {
-    return Invalid(reason::kHeadersTooLarge,
-                   fmt::format("the headers have {} bytes, and the broker takes at most {}",
-                               to.headers.size(), limits_.header_bytes_max));
+    return Invalid(
+        reason::kHeadersTooLarge,
+        fmt::format("the headers have {} bytes, and the broker takes at most {} (header_bytes_max)",
+                    to.headers.size(), limits_.header_bytes_max));
   }
   if (message.ttl.count() < 0 || message.ttl > kTtlMax) {
     return Invalid(reason::kOutOfRange, fmt::format("the ttl is {} ms; it is at least 0 and at most {} days",

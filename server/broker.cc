@@ -334,7 +334,7 @@ void Broker::Parts::StopLocal() {
 
 absl::Status Broker::Stop() {
   if (!std::exchange(parts_->running, false)) {
-    return parts_->store == nullptr ? absl::OkStatus() : parts_->store->failure();
+    return parts_->disk == nullptr ? absl::OkStatus() : parts_->disk->failure();
   }
   parts_->grpc->StopAccepting();
   parts_->StopLocal();
@@ -347,7 +347,7 @@ absl::Status Broker::Stop() {
   if (parts_->local) parts_->local->Shutdown(kGoAwayGrace);
   parts_->store->Stop();
   parts_->http.reset();  // the last, because the library takes up to two seconds for it
-  const absl::Status failure = parts_->store->failure();
+  const absl::Status failure = parts_->disk->failure();
   if (!failure.ok() && !parts_->store_failed) {  // else it was said already
     parts_->options.log->Error("store failed", {{"error", std::string(failure.message())}});
   }

@@ -72,7 +72,8 @@ void EngineFixture::StartEngine() {
   load(RowKind::kQueue, [this](auto& key, auto& value) { return engine_->LoadQueue(key, value); });
   load(RowKind::kLedger, [this](auto& key, auto& value) { return engine_->LoadLedger(key, value); });
   load(RowKind::kProducer, [this](auto& key, auto& value) { return engine_->LoadProducer(key, value); });
-  load(RowKind::kMemoryProducer, [this](auto& key, auto& value) { return engine_->LoadProducer(key, value); });
+  load(RowKind::kMemoryProducer,
+       [this](auto& key, auto& value) { return engine_->LoadProducer(key, value); });
   engine_->Start(now_);
   ComeToRest();
 }

@@ -53,7 +53,8 @@ void EngineSimulation::StartBroker() {
   load(RowKind::kQueue, [this](auto& key, auto& value) { return engine_->LoadQueue(key, value); });
   load(RowKind::kLedger, [this](auto& key, auto& value) { return engine_->LoadLedger(key, value); });
   load(RowKind::kProducer, [this](auto& key, auto& value) { return engine_->LoadProducer(key, value); });
-  load(RowKind::kMemoryProducer, [this](auto& key, auto& value) { return engine_->LoadProducer(key, value); });
+  load(RowKind::kMemoryProducer,
+       [this](auto& key, auto& value) { return engine_->LoadProducer(key, value); });
   engine_->Start(now_);
   model_.next_commit = CommitNumber(1);
   if (epoch_ == Epoch(1)) {

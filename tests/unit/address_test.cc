@@ -40,9 +40,9 @@ TEST(Address, ComesFromTheArgumentThenTheEnvironmentThenTheUsersBroker) {
   EXPECT_EQ(ResolveAddress("grpc://here:1")->target, "here:1");
   EXPECT_EQ(ResolveAddress("")->target, "elsewhere:1");
   ::setenv("BATON_URL", "", 1);
-  EXPECT_EQ(ResolveAddress("")->target, "/run/user/7/baton/grpc.sock");
+  EXPECT_EQ(ResolveAddress("")->target, "/run/user/7/baton/baton.sock");
   ::unsetenv("BATON_URL");
-  EXPECT_EQ(ResolveAddress("")->url, "grpc+unix:/run/user/7/baton/grpc.sock");
+  EXPECT_EQ(ResolveAddress("")->url, "unix:/run/user/7/baton/baton.sock");
 }
 
 }  // namespace
