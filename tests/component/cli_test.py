@@ -519,7 +519,7 @@ complete_line baton --wait 1s queue cre
 """
         environment = {**self.environment(), "PATH": f"{BIN.resolve()}:{os.environ['PATH']}"}
         done = subprocess.run(["bash", "-c", check], capture_output=True, text=True, env=environment, timeout=PATIENCE)
-        self.assertEqual(done.stdout.splitlines(), ["produce ", "create ", "--durability ", self.queue + " ", "durable relaxed ",
+        self.assertEqual(done.stdout.splitlines(), ["produce ", "create ", "--durability ", self.queue + " ", "durable relaxed memory ",
                                                     self.queue + " ", " ", "create "], done.stderr)
 
 
