@@ -11,16 +11,18 @@ namespace baton {
 namespace client {
 
 absl::Status ProducerCore::Publish(std::string_view queue, const Message& message, PublishCallback& done,
-                                   SteadyTime deadline) {
+                                   std::chrono::milliseconds room_timeout) {
   if (absl::Status forked = session->fork_guard().Check(); !forked.ok()) return forked;
   PublishWindow::Envelope to{.queue = queue, .headers = {}, .want_ids = options.want_ids, .producer = state};
   if (message.headers.empty()) {
-    if (absl::Status added = session->window().Add(to, message, done, deadline); !added.ok()) return added;
+    if (absl::Status added = session->window().Add(to, message, done, room_timeout); !added.ok())
+      return added;
   } else {
     const absl::StatusOr<std::string> headers = EncodeHeaders(message.headers);
     if (!headers.ok()) return headers.status();
     to.headers = *headers;
-    if (absl::Status added = session->window().Add(to, message, done, deadline); !added.ok()) return added;
+    if (absl::Status added = session->window().Add(to, message, done, room_timeout); !added.ok())
+      return added;
   }
   session->NotifyWork();
   return absl::OkStatus();
@@ -31,7 +33,7 @@ absl::Status ProducerCore::Publish(std::string_view queue, const Message& messag
 inline namespace client_api {
 namespace {
 
-constexpr client::SteadyTime kAtOnce{};
+constexpr std::chrono::milliseconds kAtOnce{0};
 
 }  // namespace
 
@@ -56,8 +58,8 @@ std::future<absl::StatusOr<Confirmation>> Producer::Publish(std::string_view que
 void Producer::Publish(std::string_view queue, const Message& message, PublishCallback done) {
   // On the client's own thread nothing may wait for room: it is this thread that makes it.
   const bool may_wait = !core_->session->OnOwnThread();
-  const client::SteadyTime deadline = may_wait ? client::DeadlineAfter(core_->options.room_timeout) : kAtOnce;
-  const absl::Status added = core_->Publish(queue, message, done, deadline);
+  const absl::Status added =
+      core_->Publish(queue, message, done, may_wait ? core_->options.room_timeout : kAtOnce);
   if (!added.ok() && done) std::move(done)(added);
 }
 

@@ -16,7 +16,7 @@ struct ProducerCore {
 
   // Hands a message to the window; `done` is moved from only when this returns OK.
   absl::Status Publish(std::string_view queue, const Message& message, PublishCallback& done,
-                       SteadyTime deadline);
+                       std::chrono::milliseconds room_timeout);
 };
 
 }  // namespace baton::client

@@ -30,11 +30,11 @@ std::string IdText(const v1::Confirm& confirm, uint64_t index) {
 }  // namespace
 
 absl::Status PublishWindow::Add(const Envelope& to, const Message& message, PublishCallback& done,
-                                SteadyTime deadline) {
+                                std::chrono::milliseconds room_timeout) {
   const uint64_t bytes = message.body.size() + to.headers.size();
   MutexLock lock(mutex_);
   if (absl::Status valid = CheckMessage(to, message); !valid.ok()) return valid;
-  if (absl::Status room = WaitForRoom(bytes, deadline); !room.ok()) return room;
+  if (absl::Status room = WaitForRoom(bytes, room_timeout); !room.ok()) return room;
   PublishBatch& batch = OpenBatch(to, bytes);
   Slot& slot = SlotOf(next_);
   BATON_CHECK(slot.batch == nullptr) << "sequence " << next_;
@@ -84,7 +84,9 @@ bool PublishWindow::HasRoom(uint64_t bytes) const {
   return span == 0 || unanswered_bytes_ + bytes <= limits_.credit_bytes;
 }
 
-absl::Status PublishWindow::WaitForRoom(uint64_t bytes, SteadyTime deadline) {
+absl::Status PublishWindow::WaitForRoom(uint64_t bytes, std::chrono::milliseconds timeout) {
+  if (failed_.ok() && HasRoom(bytes)) return absl::OkStatus();  // without a look at the clock
+  const SteadyTime deadline = DeadlineAfter(timeout);
   while (failed_.ok() && !HasRoom(bytes)) {
     ++waiting_for_room_;
     const bool in_time = std::chrono::steady_clock::now() < deadline && room_.WaitUntil(mutex_, deadline);

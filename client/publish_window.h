@@ -54,9 +54,10 @@ class PublishWindow {
 
   // --- any thread ---
 
-  // Takes a message; `done` is moved from only when this returns OK. Waits for room until `deadline`.
+  // Takes a message; `done` is moved from only when this returns OK. Waits for room so long.
   // ERRORS: RESOURCE_EXHAUSTED when there was none; INVALID_ARGUMENT; what Fail was given. BLOCKS.
-  absl::Status Add(const Envelope& to, const Message& message, PublishCallback& done, SteadyTime deadline);
+  absl::Status Add(const Envelope& to, const Message& message, PublishCallback& done,
+                   std::chrono::milliseconds room_timeout);
 
   // Waits until what `producer` has published so far is answered, and takes its first error. BLOCKS.
   absl::Status Flush(const std::shared_ptr<ProducerState>& producer, SteadyTime deadline);
@@ -105,7 +106,8 @@ class PublishWindow {
   bool HasRoom(uint64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   absl::Status CheckMessage(const Envelope& to, const Message& message) const
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  absl::Status WaitForRoom(uint64_t bytes, SteadyTime deadline) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  absl::Status WaitForRoom(uint64_t bytes, std::chrono::milliseconds timeout)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   PublishBatch& OpenBatch(const Envelope& to, uint64_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool FitsCredit(uint32_t messages, uint64_t bytes) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   // Cuts the batch at `position` in two, so that the first half fits the credit. False: not even one message

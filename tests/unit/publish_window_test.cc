@@ -28,7 +28,7 @@ class Window {
     };
     const PublishWindow::Envelope to{
         .queue = queue, .headers = {}, .want_ids = want_ids, .producer = producer};
-    return window.Add(to, message, done, SteadyTime{});
+    return window.Add(to, message, done, std::chrono::milliseconds(0));
   }
 
   // The batches of the next frame: each as its sequences.
@@ -130,7 +130,7 @@ TEST(PublishWindow, LetsGoOfACallbackAndWhatItOwnsOnceItHasRun) {
   PublishCallback done = [owned = std::move(owned)](const absl::StatusOr<Confirmation>&) {};
   const PublishWindow::Envelope to{
       .queue = "orders", .headers = {}, .want_ids = false, .producer = w.producer};
-  ASSERT_TRUE(w.window.Add(to, {.body = "x"}, done, SteadyTime{}).ok());
+  ASSERT_TRUE(w.window.Add(to, {.body = "x"}, done, std::chrono::milliseconds(0)).ok());
   w.Send();
   EXPECT_FALSE(watched.expired());
 
