@@ -16,12 +16,15 @@ BrokerProcess::BrokerProcess(BrokerOptions options) : options_(std::move(options
     std::exit(1);
   }
   home_ = pattern;
+  std::string shared = "/dev/shm/baton-bench-XXXXXX";  // gone with the broker, however that ends
+  shared_ = mkdtemp(shared.data()) == nullptr ? home_ : shared;
 }
 
 BrokerProcess::~BrokerProcess() {
   process_.reset();
   std::error_code ignored;
   std::filesystem::remove_all(home_, ignored);
+  std::filesystem::remove_all(shared_, ignored);
 }
 
 std::string BrokerProcess::url(Carrier carrier) const {
@@ -30,8 +33,9 @@ std::string BrokerProcess::url(Carrier carrier) const {
 }
 
 std::chrono::milliseconds BrokerProcess::Start() {
-  std::vector<std::string> arguments = {options_.program, "--data-dir",  home_ + "/data", "--runtime-dir",
-                                        home_ + "/run",   "--log-level", "warning"};
+  std::vector<std::string> arguments = {options_.program, "--data-dir",         home_ + "/data",
+                                        "--runtime-dir",  home_ + "/run",       "--log-level",
+                                        "warning",        "--memory-queue-dir", shared_};
   arguments.insert(arguments.end(), options_.flags.begin(), options_.flags.end());
   const auto start = std::chrono::steady_clock::now();
   process_ = std::make_unique<ChildProcess>(arguments);

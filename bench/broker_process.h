@@ -27,12 +27,14 @@ class BrokerProcess {
   void Kill();  // as a crash would
   int Stop();   // SIGTERM; its exit code
 
+  const std::string& shared_dir() const { return shared_; }
   std::string url(Carrier carrier = Carrier::kRings) const;
   const ChildProcess& process() const { return *process_; }
 
  private:
   BrokerOptions options_;
   std::string home_;
+  std::string shared_;  // memory queues
   std::unique_ptr<ChildProcess> process_;
 };
 

@@ -62,6 +62,10 @@ int main(int argc, char** argv) {
               result);
   AddScenario(app, "open-loop", "Latency at given rates, beside a bare relay", scenario,
               baton::bench::OpenLoop, result);
+  AddScenario(app, "clients", "500 local clients: connecting, and idle", scenario, baton::bench::Clients,
+              result);
+  AddScenario(app, "take-over", "A memory queue of a million messages, after kill -9", scenario,
+              baton::bench::TakeOver, result);
   AddScenario(app, "raw-ring", "A ring between two processes, and no broker", scenario, baton::bench::RawRing,
               result);
   AddRole(app, "pace", "A producer process at a steady rate", role, baton::bench::RunPacer, result);

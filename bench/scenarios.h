@@ -28,6 +28,10 @@ int Backlog(const ScenarioOptions& options);
 int Priorities(const ScenarioOptions& options);
 // 100 queues and nobody there; then a message after two seconds of silence.
 int Idle(const ScenarioOptions& options);
+// Hundreds of sessions over rings: to connect, and to have.
+int Clients(const ScenarioOptions& options);
+// A memory queue of a million messages, taken over after kill -9.
+int TakeOver(const ScenarioOptions& options);
 // Records through a ring between two processes, with no broker.
 int RawRing(const ScenarioOptions& options);
 

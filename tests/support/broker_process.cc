@@ -22,7 +22,8 @@ BrokerProcess::BrokerProcess(Options options) : options_(std::move(options)) {
 }
 
 void BrokerProcess::Launch() {
-  std::vector<std::string> arguments = {"/usr/bin/env"};
+  // Memory queues of a killed broker go with the test.
+  std::vector<std::string> arguments = {"/usr/bin/env", "BATON_MEMORY_QUEUE_DIR=" + shared_.path()};
   arguments.insert(arguments.end(), options_.environment.begin(), options_.environment.end());
   arguments.insert(arguments.end(), {BATON_BIN_DIR "/batond", "--data-dir", options_.data_dir,
                                      "--runtime-dir", options_.runtime_dir});

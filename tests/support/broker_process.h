@@ -66,6 +66,7 @@ class BrokerProcess {
 
  private:
   TemporaryDirectory directory_;
+  TemporaryDirectory shared_{TemporaryDirectory::InMemory()};
   Options options_;
   std::unique_ptr<ChildProcess> process_;
 };
