@@ -47,9 +47,18 @@ LocalTransport::~LocalTransport() { Close(); }
 
 void LocalTransport::Open() {
   BATON_CHECK(state_ == State::kIdle);
-  state_ = State::kConnecting;
+  SetState(State::kConnecting);
+  if (!woken_fd_) {
+    return End(MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerUnreachable,
+                         "the process has no file descriptors left"));
+  }
   next_attempt_ = SteadyTime{};
   attempt_pause_ = kFirstPause;
+}
+
+void LocalTransport::SetState(State state) {
+  MutexLock lock(mutex_);
+  state_ = state;
 }
 
 bool LocalTransport::CanWrite() const {
@@ -97,7 +106,7 @@ LocalTransport::Event LocalTransport::Next(SteadyTime deadline) {
 
 std::optional<LocalTransport::Event> LocalTransport::Poll() {
   if (state_ == State::kEnding) {
-    state_ = State::kIdle;
+    SetState(State::kIdle);
     return Event::kClosed;
   }
   if (state_ == State::kConnecting) {

@@ -38,6 +38,7 @@ class LocalTransport final : public Transport {
     FrameReceiver receiver;
   };
 
+  void SetState(State state);
   void TryToConnect();
   bool PushPending();
   std::optional<Event> Poll();

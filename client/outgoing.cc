@@ -39,11 +39,13 @@ bool Outgoing::SendFrame(bool with_subscriptions, bool may_subscribe) {
   return !empty;
 }
 
-void Outgoing::Say(const std::function<void(v1::ClientFrame&)>& fill) {
+bool Outgoing::Say(const std::function<void(v1::ClientFrame&)>& fill) {
   MutexLock lock(mutex_);
+  if (!transport_->CanWrite()) return false;
   frame_.Clear();
   fill(frame_);
   transport_->Write(frame_);
+  return true;
 }
 
 void Outgoing::SetUp(bool up) {

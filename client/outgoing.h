@@ -36,8 +36,8 @@ class Outgoing {
 
   // Sends a frame of what waits. True: there may be more to send at once.
   bool SendWhatWaits(SteadyTime now, bool may_subscribe) ABSL_LOCKS_EXCLUDED(mutex_);
-  // A frame of its own. REQUIRES: the transport can write.
-  void Say(const std::function<void(v1::ClientFrame&)>& fill) ABSL_LOCKS_EXCLUDED(mutex_);
+  // A frame of its own. False: the transport cannot write now.
+  [[nodiscard]] bool Say(const std::function<void(v1::ClientFrame&)>& fill) ABSL_LOCKS_EXCLUDED(mutex_);
   // The session is up, or not any more: other threads may send too.
   void SetUp(bool up) ABSL_LOCKS_EXCLUDED(mutex_);
   // The session's thread runs: nobody needs to wake it.

@@ -184,8 +184,9 @@ bool Session::RunTurn() {
 
 SteadyTime Session::Deadline(SteadyTime now) {
   if (link_ != Link::kUp) return deadline_;
-  const SteadyTime leases = subscriptions_.RenewLeases(now);
-  return now < subscribe_at_latest_ ? std::min(leases, subscribe_at_latest_) : leases;
+  SteadyTime next = subscriptions_.RenewLeases(now);
+  if (deadline_ != SteadyTime{}) next = std::min(next, deadline_);  // of a goodbye that waits
+  return now < subscribe_at_latest_ ? std::min(next, subscribe_at_latest_) : next;
 }
 
 void Session::OnDeadline() {
@@ -221,13 +222,11 @@ bool Session::BeginClosing(SteadyTime now) {
       deadline_ = SteadyTime::max();
       return true;
     case Link::kUp:
-      if (!transport_->CanWrite()) {
+      outgoing_.SetUp(false);
+      if (!outgoing_.Say([](v1::ClientFrame& frame) { frame.mutable_goodbye(); })) {
         if (deadline_ == SteadyTime{}) deadline_ = now + kGoodbyeTimeout;
         if (now < deadline_) return true;  // after the frame that is on its way
         transport_->Close();
-      } else {
-        outgoing_.SetUp(false);
-        outgoing_.Say([](v1::ClientFrame& frame) { frame.mutable_goodbye(); });
       }
       link_ = Link::kClosing;
       deadline_ = now + kGoodbyeTimeout;
@@ -237,13 +236,12 @@ bool Session::BeginClosing(SteadyTime now) {
 }
 
 void Session::SendHello(SteadyTime now) {
-  outgoing_.Say([this](v1::ClientFrame& frame) {
+  hello_sent_ = outgoing_.Say([this](v1::ClientFrame& frame) {
     v1::Hello& hello = *frame.mutable_hello();
     hello.set_protocol_version(kProtocolVersion);
     hello.set_client_name(options_.client_name);
     hello.set_producer_id(options_.producer_id);
   });
-  hello_sent_ = true;
   deadline_ = now + kHelloTimeout;
 }
 

@@ -72,15 +72,21 @@ std::optional<SettleEntry> Settlements::Add(const Settlement& how, SettleEntry e
 }
 
 void Settlements::OnConnected(uint64_t session) {
-  last_number_ = 0;
+  {
+    MutexLock lock(sent_mutex_);
+    last_number_ = 0;
+  }
   MutexLock lock(mutex_);
   session_ = session;
 }
 
 std::vector<SettleGroup> Settlements::OnDisconnected() {
-  std::vector<SettleGroup> unanswered(std::make_move_iterator(sent_.begin()),
-                                      std::make_move_iterator(sent_.end()));
-  sent_.clear();
+  std::vector<SettleGroup> unanswered;
+  {
+    MutexLock lock(sent_mutex_);
+    unanswered.assign(std::make_move_iterator(sent_.begin()), std::make_move_iterator(sent_.end()));
+    sent_.clear();
+  }
   MutexLock lock(mutex_);
   session_ = 0;
   for (auto* waiting : {&waiting_extends_, &waiting_}) {
@@ -99,6 +105,7 @@ void Settlements::Fill(v1::ClientFrame& frame) {
     TakeGroups(waiting_extends_, room, groups);
     TakeGroups(waiting_, room, groups);
   }
+  MutexLock lock(sent_mutex_);
   for (SettleGroup& group : groups) {
     v1::Settle& settle = *frame.add_settle();
     FillSettle(group.how, settle);
@@ -113,6 +120,7 @@ void Settlements::Fill(v1::ClientFrame& frame) {
 }
 
 absl::Status Settlements::OnReply(const v1::SettleReply& reply, std::vector<Answer>& answers) {
+  MutexLock lock(sent_mutex_);
   if (reply.through() > last_number_) {
     return MakeError(
         absl::StatusCode::kInvalidArgument, reason::kProtocolViolation,

@@ -23,7 +23,7 @@ class Settlements {
   // Takes the entry for the next frame; or gives it back when its session is not the present one.
   std::optional<SettleEntry> Add(const Settlement& how, SettleEntry entry);
 
-  // --- session's thread ---
+  // --- session's thread; Fill by whoever sends, one at a time ---
 
   void OnConnected(uint64_t session);
   // What was not answered.
@@ -48,10 +48,10 @@ class Settlements {
   std::vector<SettleGroup> waiting_extends_ ABSL_GUARDED_BY(mutex_);
   std::vector<SettleGroup> waiting_ ABSL_GUARDED_BY(mutex_);
 
-  // Session's thread.
-  std::deque<SettleGroup> sent_;  // by number
-  uint64_t last_number_ = 0;
-  std::vector<uint64_t> tags_;  // kept for its memory
+  Mutex sent_mutex_;
+  std::deque<SettleGroup> sent_ ABSL_GUARDED_BY(sent_mutex_);  // by number
+  uint64_t last_number_ ABSL_GUARDED_BY(sent_mutex_) = 0;
+  std::vector<uint64_t> tags_ ABSL_GUARDED_BY(sent_mutex_);  // kept for its memory
 };
 
 }  // namespace baton::client

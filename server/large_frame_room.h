@@ -33,6 +33,8 @@ class LargeFrameRoom {
     waiting_.pop_front();
     return session;
   }
+  // Somebody in line could have its room.
+  bool HasNext() const { return !waiting_.empty() && waiting_.front().bytes <= left_; }
   void GiveBack(size_t bytes) { left_ += std::min(bytes, bytes_max_); }
   bool SomeoneWaits() const { return !waiting_.empty(); }
   // The session waits no more.

@@ -120,7 +120,7 @@ bool LocalSessions::Park() {
     LocalSession& session = *Find(id);
     return session.Arm();
   });
-  return active_.empty();
+  return active_.empty() && !large_frames_.HasNext();
 }
 
 void LocalSessions::OnSecond() {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -58,7 +59,9 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Create(const Options
   std::unique_ptr<MemoryRegion> region(new MemoryRegion(options, fd));
   region->slot_bytes_ = options.slot_bytes;
   const int error = posix_fallocate(fd, 0, static_cast<off_t>(kSlotsOffset));
-  absl::Status status = error == 0 ? region->MapAll() : NoRoom(options.path, error);
+  absl::Status status = error == 0 ? region->Lock() : NoRoom(options.path, error);
+  if (status.ok()) status = region->MapAll();
+  region->SetLimits();
   if (!status.ok()) {
     unlink(options.path.c_str());
     return status;
@@ -76,7 +79,11 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Create(const Options
 absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Open(const Options& options) {
   const int fd = open(options.path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0 && errno == ENOENT) return absl::NotFoundError(options.path);
-  if (fd < 0) return Untrusted(options.path, std::strerror(errno));
+  if (fd < 0 && errno == ELOOP) return Untrusted(options.path, "it is a link");
+  if (fd < 0) {
+    return absl::FailedPreconditionError(
+        fmt::format("cannot open {} with the memory queues: {}", options.path, std::strerror(errno)));
+  }
   std::unique_ptr<MemoryRegion> region(new MemoryRegion(options, fd));
   struct stat info {};
   if (fstat(fd, &info) != 0) return Untrusted(options.path, std::strerror(errno));
@@ -84,6 +91,7 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Open(const Options& 
     return Untrusted(options.path, "it is no file of this user alone");
   const auto bytes = static_cast<size_t>(info.st_size);
   if (bytes < kSlotsOffset) return Untrusted(options.path, "it is too short");
+  if (absl::Status locked = region->Lock(); !locked.ok()) return locked;
   if (absl::Status mapped = region->MapAll(); !mapped.ok()) return mapped;
   const RegionHeader& header = region->header();
   if (header.magic != kRegionMagic) return Untrusted(options.path, "its first bytes are not a region's");
@@ -100,7 +108,7 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Open(const Options& 
   }
   region->slot_bytes_ = slot_bytes;
   region->state_.assign((bytes - kSlotsOffset) / slot_bytes, SlotState::kBare);
-  region->slots_max_ = std::max(region->slots_max_, region->slots());
+  region->SetLimits();
   return region;
 }
 
@@ -108,20 +116,35 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Open(const Options& 
 absl::Status MemoryRegion::MapAll() {
   struct stat info {};
   if (fstat(fd_, &info) != 0) return NoRoom(options_.path, errno);
-  const size_t bytes = std::max(options_.bytes_max, static_cast<size_t>(info.st_size));
+  // Twice, for what may go beyond the limit.
+  const size_t bytes = std::max(2 * options_.bytes_max, static_cast<size_t>(info.st_size));
   try {
     mapping_ = ipc::mapped_region(Mappable{fd_}, ipc::read_write, 0, bytes);
   } catch (const ipc::interprocess_exception& error) {
     return NoRoom(options_.path, error.get_native_error());
   }
-  slots_max_ = static_cast<uint32_t>(std::min((bytes - kSlotsOffset) / options_.slot_bytes, kSlotsMax));
   return absl::OkStatus();
+}
+
+void MemoryRegion::SetLimits() {
+  const auto fit = [this](size_t bytes) {
+    return static_cast<uint32_t>(
+        bytes < kSlotsOffset ? 0 : std::min((bytes - kSlotsOffset) / slot_bytes_, kSlotsMax));
+  };
+  slots_max_ = fit(options_.bytes_max);
+  slots_mapped_ = fit(mapping_.get_size());
+}
+
+absl::Status MemoryRegion::Lock() {
+  if (flock(fd_, LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      fmt::format("{} is in use by another broker: was its data directory copied?", options_.path));
 }
 
 absl::StatusOr<uint32_t> MemoryRegion::Take(uint32_t slots) {
   auto first = FindFree(slots);
   if (!first.has_value()) {
-    if (this->slots() + slots > slots_max_) return NoRoom(options_.path, ENOSPC);
+    if (this->slots() + slots > slots_mapped_) return NoRoom(options_.path, ENOSPC);
     first = this->slots();
   }
   if (absl::Status backed = Back(*first, slots); !backed.ok()) return backed;
@@ -182,7 +205,7 @@ void MemoryRegion::Free(uint32_t first, uint32_t slots) {
 absl::Status MemoryRegion::KeepInHand(uint32_t slots) {
   for (uint32_t slot = 0; backed_ < slots; ++slot) {
     if (slot < this->slots() && state_[slot] != SlotState::kBare) continue;
-    if (slot >= slots_max_) return NoRoom(options_.path, ENOSPC);
+    if (slot >= slots_max_ || used_ + slots > slots_max_) return NoRoom(options_.path, ENOSPC);
     if (absl::Status backed = Back(slot, 1); !backed.ok()) return backed;
     if (slot >= this->slots()) state_.resize(slot + 1, SlotState::kBare);
     state_[slot] = SlotState::kBacked;

@@ -43,14 +43,15 @@ class MemoryRegion {
   MemoryRegion& operator=(const MemoryRegion&) = delete;
   ~MemoryRegion();
 
-  // So many slots in a row, with memory behind them; the first one's number.
-  // ERRORS: RESOURCE_EXHAUSTED, with nothing changed.
+  // So many slots in a row, with memory behind them; the first one's number. May go beyond bytes_max, to
+  // twice of it: for what must be stored though it is full. ERRORS: RESOURCE_EXHAUSTED, with nothing changed.
   absl::StatusOr<uint32_t> Take(uint32_t slots);
   // They may be taken again. Their memory goes back to the system, but for twice slots_in_hand.
   void Free(uint32_t first, uint32_t slots);
   void Use(uint32_t first, uint32_t slots);  // after Open: they are taken
   void FreeRest();                           // after Open: all others are not
-  // So many free slots have memory, ready to be taken. ERRORS: RESOURCE_EXHAUSTED: fewer have.
+  // So many free slots have memory, ready to be taken, within bytes_max. ERRORS: RESOURCE_EXHAUSTED: fewer
+  // have.
   absl::Status KeepInHand(uint32_t slots);
 
   char* At(uint32_t slot) const { return base() + kSlotsOffset + size_t{slot} * slot_bytes_; }
@@ -67,7 +68,9 @@ class MemoryRegion {
   enum class SlotState : uint8_t { kUsed, kBacked, kBare };  // in use; free with memory; free without
 
   MemoryRegion(const Options& options, int fd);
+  absl::Status Lock();  // FAILED_PRECONDITION: another process has it
   absl::Status MapAll();
+  void SetLimits();
   char* base() const { return static_cast<char*>(mapping_.get_address()); }
   std::optional<uint32_t> FindFree(uint32_t slots) const;
   absl::Status Back(uint32_t first, uint32_t slots);
@@ -75,7 +78,8 @@ class MemoryRegion {
   const Options options_;
   const int fd_;
   size_t slot_bytes_ = 0;
-  uint32_t slots_max_ = 0;
+  uint32_t slots_max_ = 0;     // within bytes_max
+  uint32_t slots_mapped_ = 0;  // that there may ever be
   boost::interprocess::mapped_region mapping_;
   std::vector<SlotState> state_;
   uint32_t used_ = 0;

@@ -19,6 +19,7 @@ namespace {
 // A segment is copied forward when less than this part of it is live.
 constexpr double kSparse = 0.5;
 constexpr int kCompactionsPerCommit = 2;
+constexpr int kCompactionsAtLast = 64;
 // Without a slot gained: records fit badly, and more copying will not help.
 constexpr int kFruitlessMax = 3;
 
@@ -51,6 +52,7 @@ absl::StatusOr<MemoryStore::Adoption> MemoryStore::Adopt(const MemoryRegion::Opt
     }
   }
   if (absl::IsNotFound(trusted)) return adoption;
+  if (!absl::IsDataLoss(trusted)) return trusted;  // says nothing about what is in it
   const std::string aside = fmt::format("{}.aside-{}", options.path, UnixSeconds());
   adoption.adopted.set_aside = fmt::format("{} ({})", aside, std::string(trusted.message()));
   if (std::rename(options.path.c_str(), aside.c_str()) != 0) {
@@ -114,15 +116,15 @@ absl::Status MemoryStore::MakeRoom(size_t bytes) {
   absl::Status room = log_.region().KeepInHand(needed);
   for (int fruitless = 0; !room.ok() && fruitless < kFruitlessMax; room = log_.region().KeepInHand(needed)) {
     const uint32_t before = log_.region().slots_used();
-    if (!CompactOne()) break;
+    if (!CompactOne(kSparse)) break;
     if (log_.region().slots_used() >= before) ++fruitless;
   }
   return room;
 }
 
 // Copies the live rows of the sparsest segment forward. False: none is sparse enough.
-bool MemoryStore::CompactOne() {
-  const auto copy = log_.CopySparsest(kSparse);
+bool MemoryStore::CompactOne(double sparse) {
+  const auto copy = log_.CopySparsest(sparse);
   if (!copy.has_value()) return false;
   if (copy->empty()) {
     log_.NoteApplied();
@@ -135,9 +137,12 @@ bool MemoryStore::CompactOne() {
 
 absl::Status MemoryStore::Apply(const Commit& commit) {
   if (commit.empty()) return absl::OkStatus();
-  if (absl::Status written = Write(commit); !written.ok()) return written;
+  absl::Status written = Write(commit);
+  // Full segments are worth nothing, and every hole counts.
+  for (int i = 0; !written.ok() && i < kCompactionsAtLast && CompactOne(1.0); ++i) written = Write(commit);
+  if (!written.ok()) return written;
   const uint32_t low = slots_in_hand_ + 2 + log_.region().slots_max() / 8;
-  for (int i = 0; i < kCompactionsPerCommit && FreeSlots() < low && CompactOne(); ++i) {
+  for (int i = 0; i < kCompactionsPerCommit && FreeSlots() < low && CompactOne(kSparse); ++i) {
   }
   // allowed to fail: MakeRoom says so to those who want to grow
   std::ignore = log_.region().KeepInHand(slots_in_hand_);

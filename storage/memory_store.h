@@ -9,6 +9,7 @@
 // Some are kept back, so that what shrinks the store always finds room. THREADS: one owner.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -95,8 +96,11 @@ class MemoryStore {
   absl::Status Write(const Commit& commit);
   void CarryOut(const MemoryLog::Run& run);
   void CarryOutRecord(Place place);
-  bool CompactOne();
-  uint32_t FreeSlots() const { return log_.region().slots_max() - log_.region().slots_used(); }
+  bool CompactOne(double sparse);
+  uint32_t FreeSlots() const {
+    const MemoryRegion& region = log_.region();
+    return region.slots_max() - std::min(region.slots_max(), region.slots_used());
+  }
   Row RowFor(const std::string& key, const ReadRequest& request) const;
 
   MemoryLog log_;

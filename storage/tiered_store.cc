@@ -211,13 +211,15 @@ void TieredStore::OnProgress(CommitNumber written, CommitNumber synced) {
 void TieredStore::TellProgress() {
   const CommitNumber written_before = written_;
   const CommitNumber synced_before = synced_;
-  for (const auto& [number, disk] : submitted_) {
+  for (; written_count_ < submitted_.size(); ++written_count_) {
+    const auto& [number, disk] = submitted_[written_count_];
     if (disk > disk_written_) break;
-    written_ = std::max(written_, number);
+    written_ = number;
   }
   while (!submitted_.empty() && submitted_.front().second <= disk_synced_) {
     synced_ = submitted_.front().first;
     submitted_.pop_front();
+    --written_count_;
   }
   if (written_ != written_before || synced_ != synced_before) listener_->OnProgress(written_, synced_);
 }

@@ -83,6 +83,7 @@ class TieredStore final : public Store, private Store::Listener {
   std::mutex progress_mutex_;  // also held while the listener, which only posts, is told of progress
   // Commits not known to be synced: ours, and the last one the disk was given by then.
   std::deque<std::pair<CommitNumber, CommitNumber>> submitted_;
+  size_t written_count_ = 0;  // of these, written: the first ones
   CommitNumber disk_written_;
   CommitNumber disk_synced_;
   CommitNumber written_;
