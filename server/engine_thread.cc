@@ -65,7 +65,7 @@ void EngineThread::Run() {
     HandleShare(now);
     FinishTurn(now);
 
-    more = more || next_post_ < batch_.posts.size();
+    more = more || next_post_ < batch_.posts.size() || std::exchange(wants_turn_, false);
     wait = more ? Duration(0) : std::clamp(next_due_ - time_->Now(), Duration(0), options_.park_max);
   }
 }
@@ -129,8 +129,12 @@ void EngineThread::FinishTurn(Instant now) {
   if (turn.promise != Promise::kApplied) Flush();
   if (turn.number && !store_failed_) {
     pending_commits_.push_back({.number = turn.number, .promise = turn.promise, .submitted = now});
-    store_->Submit(turn.number, std::move(turn.commit), turn.promise);
-    engine_->OnHandedOver(turn.number);
+    const absl::Status taken = store_->Submit(turn.number, std::move(turn.commit), turn.promise);
+    if (!taken.ok()) {
+      NoteFailure(taken);
+      return;
+    }
+    wants_turn_ = engine_->OnHandedOver(turn.number);
     ++stats_.commits;
   }
   Flush();
@@ -148,6 +152,7 @@ void EngineThread::FinishTurn(Instant now) {
   if (now >= next_wall_check_) {
     next_wall_check_ = now + options_.park_max;
     if (carrier_ != nullptr) carrier_->OnSecond();
+    store_->LookAgain();
     if (const auto moved = time_->CheckWallClock()) {
       ++stats_.wall_clock_jumps;
       if (options_.on_wall_clock_jump) options_.on_wall_clock_jump(*moved);

@@ -125,6 +125,7 @@ class EngineThread final : public Store::Listener {
   Instant next_due_ = kNever;
   Instant next_wall_check_;
   std::deque<PendingCommit> pending_commits_;
+  bool wants_turn_ = false;  // what was handed over lets the engine deliver
   bool stopping_ = false;
   bool store_failed_ = false;
   LoopStats stats_;

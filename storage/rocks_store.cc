@@ -184,9 +184,10 @@ void RocksStore::Stop() {
 
 absl::Status RocksStore::failure() const { return parts_->frontier.failure(); }
 
-void RocksStore::Submit(CommitNumber number, Commit commit, Promise promise) {
+absl::Status RocksStore::Submit(CommitNumber number, Commit commit, Promise promise) {
   parts_->submitted = number;
   parts_->committer->Submit(number, std::move(commit), promise);
+  return absl::OkStatus();
 }
 
 void RocksStore::Read(ReadRequest request) { parts_->reader->Read(std::move(request), parts_->submitted); }

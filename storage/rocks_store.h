@@ -65,7 +65,7 @@ class RocksStore : public Store {
   // Why the store has failed; OK when it has not. To be asked after Stop, whose last sync may fail when
   // nobody takes the listener's word any more. THREADS: any.
   absl::Status failure() const;
-  void Submit(CommitNumber number, Commit commit, Promise promise) override;
+  absl::Status Submit(CommitNumber number, Commit commit, Promise promise) override;
   void Read(ReadRequest request) override;
   absl::Status ScanNow(
       const std::string& begin, const std::string& end,

@@ -105,7 +105,9 @@ class Store {
 
   // Writes all of `commit` or nothing, after everything submitted before it. Returns at once.
   // REQUIRES: `number` is the last one + 1, starting at 1; commit.bytes() <= kCommitBytesMax.
-  virtual void Submit(CommitNumber number, Commit commit, Promise promise) = 0;
+  // ERRORS: what is to be done at once (Promise::kApplied) could not be: the store has failed, as by
+  // OnFailed.
+  virtual absl::Status Submit(CommitNumber number, Commit commit, Promise promise) = 0;
 
   // Reads at one moment that is not before every commit submitted so far is written. Returns at once; reads
   // are answered in order. The answer is a proposal: later commits may have changed the rows since.
@@ -115,6 +117,9 @@ class Store {
   virtual absl::Status ScanNow(
       const std::string& begin, const std::string& end,
       const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) = 0;
+
+  // Now and then, on the owner's thread: is there memory again?
+  virtual void LookAgain() {}
 
   virtual Stats stats() const = 0;
 };

@@ -56,9 +56,10 @@ absl::StatusOr<std::unique_ptr<TieredStore>> TieredStore::Open(Store* disk,
   auto memory = MemoryStore::Adopt(region);
   if (!memory.ok()) return memory.status();
   store->adopted_ = std::move(memory->adopted);
+  store->memory_wanted_ = !queues.empty();
   store->memory_ = std::move(memory->store);
   if (store->memory_ != nullptr) {
-    store->DropOrphans(queues);
+    if (absl::Status dropped = store->DropOrphans(queues); !dropped.ok()) return dropped;
     if (store->memory_ != nullptr) store->adopted_.rows = store->memory_->rows();
     store->CloseMemoryIfEmpty();
   }
@@ -66,7 +67,7 @@ absl::StatusOr<std::unique_ptr<TieredStore>> TieredStore::Open(Store* disk,
 }
 
 // Rows of queues whose creation, or whose deletion, was cut off.
-void TieredStore::DropOrphans(const std::set<QueueId>& queues) {
+absl::Status TieredStore::DropOrphans(const std::set<QueueId>& queues) {
   Commit orphans;
   const absl::Status scanned = memory_->Scan("", "\xff", [&](std::string_view key, std::string_view value) {
     QueueId queue = QueueOfKey(key);
@@ -78,8 +79,8 @@ void TieredStore::DropOrphans(const std::set<QueueId>& queues) {
     if (!kept) orphans.Delete(key);
     return absl::OkStatus();
   });
-  BATON_CHECK(scanned.ok()) << scanned;
-  if (!orphans.empty()) ApplyToMemory(orphans);
+  if (!scanned.ok()) return scanned;
+  return orphans.empty() ? absl::OkStatus() : memory_->Apply(orphans);
 }
 
 absl::Status TieredStore::OpenMemory() {
@@ -95,12 +96,20 @@ void TieredStore::CloseMemoryIfEmpty() {
   memory_.reset();
   shared_bytes_.store(0, std::memory_order_relaxed);
   MemoryStore::Remove(region_.path);
-  TellMemoryState(DiskState::kOk);
+  memory_wanted_ = false;
+  TellMemoryState(DiskState::kLow);
 }
 
 void TieredStore::Start(Store::Listener* listener) {
   listener_ = listener;
   disk_->Start(this);
+  LookAgain();
+}
+
+void TieredStore::LookAgain() {
+  if (memory_state_ == DiskState::kOk || !memory_wanted_) return;
+  if (memory_ == nullptr && !OpenMemory().ok()) return;
+  if (memory_->MakeRoom(kHeadroomBytes).ok()) TellMemoryState(DiskState::kOk);
 }
 
 absl::Status TieredStore::ScanNow(
@@ -160,11 +169,13 @@ void TieredStore::Split(Commit commit, Commit& disk, Commit& memory) {
   }
 }
 
-void TieredStore::Submit(CommitNumber number, Commit commit, Promise promise) {
+absl::Status TieredStore::Submit(CommitNumber number, Commit commit, Promise promise) {
   Commit disk;
   Commit memory;
   Split(std::move(commit), disk, memory);
-  if (!memory.empty()) ApplyToMemory(memory);
+  if (!memory.empty()) {
+    if (absl::Status applied = ApplyToMemory(memory); !applied.ok()) return applied;
+  }
   const bool to_disk = !disk.empty();
   if (to_disk) disk_submitted_ = CommitNumber(disk_submitted_.value() + 1);
   {
@@ -172,26 +183,53 @@ void TieredStore::Submit(CommitNumber number, Commit commit, Promise promise) {
     submitted_.emplace_back(number, disk_submitted_);
     if (!to_disk) TellProgress();
   }
-  if (to_disk) disk_->Submit(disk_submitted_, std::move(disk), std::max(promise, Promise::kWritten));
+  if (!to_disk) return absl::OkStatus();
+  return disk_->Submit(disk_submitted_, std::move(disk), std::max(promise, Promise::kWritten));
 }
 
-void TieredStore::ApplyToMemory(const Commit& commit) {
-  if (memory_ == nullptr) {
-    // Without a region there are no messages, only the ledger of a new queue, which can be done without.
-    // Publishers are refused until the next commit for memory finds room.
-    const absl::Status opened = OpenMemory();
-    TellMemoryState(opened.ok() ? DiskState::kOk : DiskState::kLow);
-    if (!opened.ok()) return;
+absl::Status TieredStore::ApplyToMemory(const Commit& commit) {
+  memory_wanted_ = true;
+  if (memory_ == nullptr && !OpenMemory().ok()) {
+    // Nothing was published: the engine refuses it until it is told that there is memory. What is left out is
+    // the ledger of a new queue, which is as good as an empty one.
+    return absl::OkStatus();
   }
-  const absl::Status applied = memory_->Apply(commit);
-  if (!applied.ok()) {
-    // Publishers were refused long before; what is left could not be carried out.
-    if (listener_ != nullptr) listener_->OnFailed(applied);
-    return;
-  }
+  absl::Status applied = memory_->Apply(commit);
+  const Commit leftovers = Leftovers(commit);
+  if (applied.ok() && !leftovers.empty()) applied = memory_->Apply(leftovers);
+  if (!applied.ok()) return applied;
   TellMemoryState(memory_->MakeRoom(kHeadroomBytes).ok() ? DiskState::kOk : DiskState::kLow);
   shared_bytes_.store(memory_->bytes_used(), std::memory_order_relaxed);  // a figure, orders nothing
   CloseMemoryIfEmpty();
+  return absl::OkStatus();
+}
+
+// What a purged queue leaves outside its ranges: hints at deadlines, and locators. On disk they go when they
+// are due, or take little room; here room is dear, and looking at all of them cheap.
+Commit TieredStore::Leftovers(const Commit& commit) const {
+  std::set<QueueId> purged;
+  commit.ForEach([&](const Commit::Op& op) {
+    if (op.kind == Commit::Kind::kDeleteRange) purged.insert(QueueOfKey(op.key));
+  });
+  Commit leftovers;
+  if (purged.empty()) return leftovers;
+  const auto collect = [&](std::string_view key, std::string_view value) {
+    std::string_view row = key;
+    if (IsKind(key, RowKind::kLocator)) row = DecodeLocator(value).value_or(std::string_view());
+    if (!purged.contains(QueueOfKey(row))) return absl::OkStatus();
+    if (IsKind(key, RowKind::kLocator)) {
+      leftovers.Delete(key);
+    } else {
+      leftovers.SingleDelete(key);
+    }
+    return absl::OkStatus();
+  };
+  for (const RowKind kind : {RowKind::kExpiry, RowKind::kLocator}) {
+    const KeyRange range = AllOf(kind);
+    const absl::Status scanned = memory_->Scan(range.begin, range.end, collect);
+    BATON_CHECK(scanned.ok()) << scanned;
+  }
+  return leftovers;
 }
 
 void TieredStore::TellMemoryState(DiskState state) {

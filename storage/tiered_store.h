@@ -37,7 +37,8 @@ class TieredStore final : public Store, private Store::Listener {
 
   void Start(Store::Listener* listener) override;
   void Stop() override { disk_->Stop(); }
-  void Submit(CommitNumber number, Commit commit, Promise promise) override;
+  absl::Status Submit(CommitNumber number, Commit commit, Promise promise) override;
+  void LookAgain() override;
   void Read(ReadRequest request) override;
   absl::Status ScanNow(
       const std::string& begin, const std::string& end,
@@ -52,10 +53,11 @@ class TieredStore final : public Store, private Store::Listener {
   Part PartOf(const Commit::Op& op);
   void Split(Commit commit, Commit& disk, Commit& memory);
   void Divide(const Commit& commit, Commit& disk, Commit& memory);
-  void ApplyToMemory(const Commit& commit);
+  absl::Status ApplyToMemory(const Commit& commit);
+  Commit Leftovers(const Commit& commit) const;
   absl::Status OpenMemory();
   void CloseMemoryIfEmpty();
-  void DropOrphans(const std::set<QueueId>& queues);
+  absl::Status DropOrphans(const std::set<QueueId>& queues);
   void TellMemoryState(DiskState state);
   void ReadBoth(ReadRequest request);
   static ReadResult Merge(ReadResult disk, ReadResult memory, size_t rows_max);
@@ -74,8 +76,9 @@ class TieredStore final : public Store, private Store::Listener {
   // Owner thread.
   std::unique_ptr<MemoryStore> memory_;  // null: there are no rows
   MemoryStore::Adopted adopted_;
-  std::set<std::string> fresh_locators_;  // put in memory by the commit at hand
-  DiskState memory_state_ = DiskState::kOk;
+  std::set<std::string> fresh_locators_;      // put in memory by the commit at hand
+  bool memory_wanted_ = false;                // there are memory queues
+  DiskState memory_state_ = DiskState::kLow;  // as the listener was told; at first, that there is none
   CommitNumber disk_submitted_;
 
   // Any thread.

@@ -78,8 +78,8 @@ struct BrokerState {
   std::deque<std::pair<CommitNumber, size_t>> uncommitted;  // handed over, not yet written: bytes each
   size_t uncommitted_bytes = 0;
   bool disk_low = false;
-  bool memory_low = false;  // shared memory, for memory queues
-  absl::Status failure;     // what was read makes no sense: the process must end
+  bool memory_low = true;  // shared memory, for memory queues: none, until the store says that there is
+  absl::Status failure;    // what was read makes no sense: the process must end
 
   uint64_t last_seq_counter = 0;
   uint64_t last_delivery = 0;

@@ -270,6 +270,15 @@ void Dispatcher::EndWaits(Instant now) {
   });
 }
 
+void Dispatcher::OnHandedOver() {
+  std::erase_if(state_.awaiting_commit, [this](Queue* queue) {
+    if (queue->promise() != Promise::kApplied) return false;
+    queue->awaits_commit = false;
+    state_.WantDispatch(*queue);
+    return true;
+  });
+}
+
 void Dispatcher::OnProgress() {
   std::vector<Queue*> queues;
   queues.swap(state_.awaiting_commit);

@@ -26,6 +26,8 @@ class Dispatcher {
   void EndWaits(Instant now);
   // Those that waited for a commit.
   void OnProgress();
+  // Of these, memory queues: theirs is done when it is handed over.
+  void OnHandedOver();
   // Takes the subscription away from its queue. It is the caller's to destroy.
   void Detach(Subscription& subscription);
   // The queue is going: its subscriptions and waits end.

@@ -120,9 +120,11 @@ void Engine::OnProgress(CommitNumber written, CommitNumber synced, Instant) {
   parts_->dispatcher.OnProgress();
 }
 
-void Engine::OnHandedOver(CommitNumber number) {
+bool Engine::OnHandedOver(CommitNumber number) {
   parts_->state.confirmations.OnHandedOver(number);
   parts_->settler.Flush();
+  parts_->dispatcher.OnHandedOver();
+  return !parts_->state.to_dispatch.empty();
 }
 
 void Engine::OnRead(ReadResult result, Instant now) {

@@ -54,7 +54,8 @@ class Engine {
 
   void Handle(Command command, Instant now);
   // The turn's commit was submitted: what it promises by that (Promise::kApplied) is answered.
-  void OnHandedOver(CommitNumber number);
+  // True: another turn has something to deliver.
+  bool OnHandedOver(CommitNumber number);
   void OnProgress(CommitNumber written, CommitNumber synced, Instant now);
   void OnRead(ReadResult result, Instant now);
   void OnDiskState(DiskState state);

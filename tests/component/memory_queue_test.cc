@@ -148,6 +148,19 @@ TEST_F(MemoryQueues, ThatAreDeletedLeaveNothingBehind) {
   EXPECT_THAT(Bodies("fast"), ElementsAre("b"));
 }
 
+TEST_F(MemoryQueues, LeaveNothingBehindOfDelayedParkedAndExpiringMessagesToo) {
+  Create("fast", {.attempts_max = 1});
+  ASSERT_TRUE(Publish("fast", {.body = "expires", .ttl = 1h}).ok());
+  ASSERT_TRUE(Publish("fast", {.body = "delayed", .delay = 1h}).ok());
+  ASSERT_TRUE(Publish("fast", {.body = "parked", .priority = 9}).ok());
+  const auto received = Receive("fast", 1);
+  ASSERT_TRUE(Connect().Nack(std::span(&received.at(0).token, 1), {})->front().ok());
+  EXPECT_EQ(Connect().GetQueue("fast")->counts.parked, 1u);
+  KillAndStart();
+  ASSERT_TRUE(Connect().DeleteQueue("fast", Client::DeleteMode::kWithMessages).ok());
+  EXPECT_THAT(Files(), IsEmpty());
+}
+
 TEST_F(MemoryQueues, OfARegionThatCannotBeTrustedBeginEmptyAndItIsReported) {
   Create("fast");
   ASSERT_TRUE(Publish("fast", {.body = "a"}).ok());
@@ -227,6 +240,18 @@ TEST(MemoryQueuesWithoutMemory, AreAnErrorMessageNotACrash) {
     EXPECT_TRUE(client.Publish("durable", std::span(&message, 1))->front().ok());
   }
   umount(place.path().c_str());
+}
+
+TEST_F(MemoryQueues, AreNotServedByTwoBrokersOfACopiedDirectory) {
+  Create("fast");
+  ASSERT_TRUE(Publish("fast", {.body = "a"}).ok());
+  TemporaryDirectory other;
+  std::filesystem::copy(broker.data_dir(), other.path() + "/data", std::filesystem::copy_options::recursive);
+  BrokerProcess copy({.flags = {"--memory-queue-dir", shared.path()}, .data_dir = other.path() + "/data"});
+  const auto outcome = copy.Run();
+  EXPECT_NE(outcome.exit_code, 0) << outcome;
+  EXPECT_THAT(outcome.errors, HasSubstr("in use by another broker")) << outcome;
+  EXPECT_THAT(Bodies("fast"), ElementsAre("a"));
 }
 
 }  // namespace

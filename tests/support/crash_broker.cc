@@ -72,7 +72,8 @@ void CrashBroker::FinishTurn() {
   if (turn.number) {
     submitted_ = turn.number;
     if (turn.promise == Promise::kSynced) to_be_synced_ = turn.number;
-    store_->Submit(turn.number, std::move(turn.commit), turn.promise);
+    const absl::Status taken = store_->Submit(turn.number, std::move(turn.commit), turn.promise);
+    BATON_CHECK(taken.ok()) << taken;
     engine_->OnHandedOver(turn.number);
   }
   reads_in_flight_ += turn.reads.size();

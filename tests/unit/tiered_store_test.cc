@@ -26,10 +26,11 @@ class Disk final : public Store {
  public:
   void Start(Listener* listener) override { this->listener = listener; }
   void Stop() override {}
-  void Submit(CommitNumber number, Commit commit, Promise promise) override {
+  absl::Status Submit(CommitNumber number, Commit commit, Promise promise) override {
     EXPECT_EQ(number.value(), commits.size() + 1);
     EXPECT_NE(promise, Promise::kApplied);
     commits.push_back(std::move(commit));
+    return absl::OkStatus();
   }
   void Read(ReadRequest request) override { reads.push_back(std::move(request)); }
   absl::Status ScanNow(
@@ -82,7 +83,8 @@ class Tiered : public testing::Test {
     store->Start(&heard);
   }
   void Submit(Commit commit, Promise promise = Promise::kApplied) {
-    store->Submit(CommitNumber(++last), std::move(commit), promise);
+    const absl::Status taken = store->Submit(CommitNumber(++last), std::move(commit), promise);
+    EXPECT_TRUE(taken.ok()) << taken;
   }
   static std::string Ready(QueueId queue, uint64_t seq) {
     return ReadyKey(queue, {.rank = 1, .seq = Seq(seq)});
@@ -203,7 +205,8 @@ TEST_F(Tiered, ARangeOverAllQueuesIsMergedAsFarAsBothCanTell) {
   EXPECT_FALSE(heard.reads[0].end_reached);
 }
 
-TEST_F(Tiered, TheRegionGoesWithItsLastRow) {
+TEST_F(Tiered, TheRegionComesWithTheFirstRowAndGoesWithTheLast) {
+  Open({});
   EXPECT_FALSE(RegionIsThere());
   Submit(Put(LedgerKey(kInMemory)));
   EXPECT_TRUE(RegionIsThere());
