@@ -97,7 +97,6 @@ void LocalSession::OnFrame() {
     Violate("a frame cannot be read");
     return;
   }
-  GiveBackMemory();
   Follow(session_->OnFrame(in_));
   const int entries = in_.subscribe_size() + in_.publish_size() + in_.settle_size() + in_.credit_size() +
                       in_.unsubscribe_size();
@@ -109,6 +108,7 @@ void LocalSession::OnFrame() {
 
 void LocalSession::Follow(ClientSession::Reading reading) {
   refused_ = reading == ClientSession::Reading::kRefused;
+  if (!refused_) GiveBackMemory();  // a large frame's: until the inbox has it
   leaving_ = leaving_ || reading == ClientSession::Reading::kStop;
 }
 
@@ -222,7 +222,7 @@ void LocalSession::JudgePace() {
   if (std::max(reading_.seconds(), writing_.seconds()) > kStallSecondsMax) {
     return Violate(fmt::format("it has not gone on with a frame for {} seconds", kStallSecondsMax));
   }
-  if (large_bytes_ == 0) return;
+  if (large_bytes_ == 0 || refused_) return;
   // Its room is taken from others.
   seconds_in_large_frame_ += WantsFrames() ? 1 : 0;
   if (seconds_in_large_frame_ > kStallSecondsMax) {
