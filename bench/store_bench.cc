@@ -10,6 +10,7 @@
 // Every commit holds a batch of puts (and removals) and the queue's ledger, and is synced; four are under way
 // at a time.
 #include <fmt/format.h>
+#include <tuple>
 
 #include <algorithm>
 #include <chrono>
@@ -192,7 +193,7 @@ class Bench {
 
   void Submit(Commit commit) {
     commit.Put(LedgerKey(kQueue), std::string(100, 'l'));
-    store_->Submit(CommitNumber(++commits_), std::move(commit), arguments_.promise);
+    std::ignore = store_->Submit(CommitNumber(++commits_), std::move(commit), arguments_.promise);
     if (commits_ > kCommitsUnderWay) waiter_->WaitFor(arguments_.promise, commits_ - kCommitsUnderWay);
   }
 

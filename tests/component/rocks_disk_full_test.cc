@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <unistd.h>
+#include <tuple>
 
 #include <filesystem>
 #include <memory>
@@ -66,7 +67,7 @@ class DiskFullTest : public testing::Test {
 
   void Submit(Commit commit) {
     last_ = CommitNumber(last_.value() + 1);
-    store_->Submit(last_, std::move(commit), Promise::kSynced);
+    std::ignore = store_->Submit(last_, std::move(commit), Promise::kSynced);
   }
   void Put(int row, size_t bytes) {
     Commit commit;

@@ -1,5 +1,6 @@
 // A store that fails: once, loudly, and nothing after it counts. And a caller that breaks the rules of rows.
 #include <fmt/format.h>
+#include <tuple>
 
 #include <filesystem>
 #include <memory>
@@ -48,7 +49,7 @@ class FailureTest : public testing::Test {
 
   CommitNumber Submit(Commit commit, Promise promise = Promise::kSynced) {
     last_ = CommitNumber(last_.value() + 1);
-    store_->Submit(last_, std::move(commit), promise);
+    std::ignore = store_->Submit(last_, std::move(commit), promise);
     return last_;
   }
   CommitNumber Put(const std::string& key, Promise promise = Promise::kSynced) {
@@ -216,7 +217,7 @@ TEST_F(FailureDeathTest, TheStoresOwnRowsAreNotForOthers) {
 }
 
 TEST_F(FailureDeathTest, CommitsAreNumberedWithoutAGap) {
-  EXPECT_DEATH(store_->Submit(CommitNumber(2), Commit(), Promise::kSynced), "check failed");
+  EXPECT_DEATH(std::ignore = store_->Submit(CommitNumber(2), Commit(), Promise::kSynced), "check failed");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
+#include <tuple>
 
 #include <filesystem>
 #include <fstream>
@@ -62,7 +63,7 @@ class RecoveryTest : public testing::Test {
     for (const Promise promise : promises) {
       Commit commit;
       commit.Put(fmt::format("R{:03}", ++number), std::string(100, 'v'));
-      (*store)->Submit(CommitNumber(number), std::move(commit), promise);
+      std::ignore = (*store)->Submit(CommitNumber(number), std::move(commit), promise);
       ASSERT_TRUE(listener.WaitForWritten(CommitNumber(number)));
     }
     disk_->CutPower();
@@ -194,7 +195,7 @@ TEST_F(RecoveryTest, RefusesDamageToTheLastSyncedWriteOnceTheStoreWasIdle) {
   (*store)->Start(&listener);
   Commit commit;
   commit.Put("R001", "v");
-  (*store)->Submit(CommitNumber(1), std::move(commit), Promise::kSynced);
+  std::ignore = (*store)->Submit(CommitNumber(1), std::move(commit), Promise::kSynced);
   (*store)->Stop();  // as after a second of silence, a bare mark is written
   store->reset();
 
@@ -256,7 +257,7 @@ TEST_F(RecoveryTest, IsNotFooledByALogInsideABody) {
     (*store)->Start(&listener);
     Commit commit;
     commit.Put("R001", foreign_log);
-    (*store)->Submit(CommitNumber(1), std::move(commit), Promise::kWritten);
+    std::ignore = (*store)->Submit(CommitNumber(1), std::move(commit), Promise::kWritten);
     ASSERT_TRUE(listener.WaitForWritten(CommitNumber(1)));
     disk_->CutPower();
   }

@@ -1,5 +1,6 @@
 // Power loss at every change a store makes to its disk, keeping any subset of what was not synced.
 #include <fmt/format.h>
+#include <tuple>
 
 #include <algorithm>
 #include <map>
@@ -57,8 +58,8 @@ class CrashingStore {
     const size_t base = states_.size() - 1;
     for (int i = 1; i <= commits && disk_->has_power(); ++i) {
       const CommitNumber number(static_cast<uint64_t>(i));
-      store->Submit(number, NextCommit(),
-                    random_() % synced_every_ == 0 ? Promise::kSynced : Promise::kWritten);
+      std::ignore = store->Submit(number, NextCommit(),
+                                  random_() % synced_every_ == 0 ? Promise::kSynced : Promise::kWritten);
       if (random_() % 2 == 0 && !listener.WaitForWritten(number)) break;
     }
     store->Stop();

@@ -1,6 +1,7 @@
 #include "tests/support/store_contract.h"
 
 #include <fmt/format.h>
+#include <tuple>
 
 #include <algorithm>
 #include <random>
@@ -50,7 +51,7 @@ absl::Status StoreContract::ScanAfterReopening(const std::string& begin, const s
 
 CommitNumber StoreContract::Submit(Commit commit, Promise promise) {
   last_commit_ = CommitNumber(last_commit_.value() + 1);
-  store_->Submit(last_commit_, std::move(commit), promise);
+  std::ignore = store_->Submit(last_commit_, std::move(commit), promise);
   return last_commit_;
 }
 

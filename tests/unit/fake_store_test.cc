@@ -23,8 +23,9 @@ class DrivenStore : public Store {
     while (rows_->unwritten() > 0 || rows_->HasReads() || rows_->unsynced() > 0) Work(~0u);
     listener_ = nullptr;
   }
-  void Submit(CommitNumber number, Commit commit, Promise promise) override {
+  absl::Status Submit(CommitNumber number, Commit commit, Promise promise) override {
     rows_->Submit(number, std::move(commit), promise);
+    return absl::OkStatus();
   }
   void Read(ReadRequest request) override { rows_->Read(std::move(request)); }
   absl::Status ScanNow(
