@@ -25,6 +25,13 @@ absl::Status NeverFits(const Queue& queue, uint64_t bytes) {
                   bytes, queue.name, queue.config.bytes_max));
 }
 
+absl::Status SharedMemoryFull() {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted, reason::kQueueFull,
+      "shared memory is full (option memory_queue_bytes, or the size of /dev/shm): consume from the "
+      "memory queues, or raise it");
+}
+
 absl::Status QueueFull(const Queue& queue) {
   const QueueConfig& config = queue.config;
   std::string limits;
@@ -49,6 +56,9 @@ bool Overflow::IsOverNow(const Queue& queue) {
 }
 
 absl::Status Overflow::MakeRoom(Queue& queue, uint64_t bytes, Instant now) {
+  if (queue.is_memory() && state_.memory_low) {
+    if (absl::Status room = MakeRoomInMemory(queue, bytes, now); !room.ok()) return room;
+  }
   const auto is_over = [&] { return IsOver(queue, queue.stored_count() + 1, queue.stored_bytes() + bytes); };
   if (!is_over()) {
     queue.admitted_over = 0;
@@ -64,10 +74,28 @@ absl::Status Overflow::MakeRoom(Queue& queue, uint64_t bytes, Instant now) {
   }
   while (is_over()) {
     if (queue.ready.empty()) return QueueFull(queue);  // all of it is leased or delayed
-    const uint64_t lowest = std::prev(queue.ready.end())->first.rank;
-    Evict(*queue.ready.lower_bound({.rank = lowest, .seq = Seq()})->second, now);
+    Evict(OldestOfLowest(queue), now);
   }
   return absl::OkStatus();
+}
+
+// Shared memory is full: a queue that drops its oldest gives up as much as it takes; the others are refused.
+absl::Status Overflow::MakeRoomInMemory(Queue& queue, uint64_t bytes, Instant now) {
+  constexpr uint64_t kRowBytes = 256;  // of a message, beyond its bytes, at most
+  if (queue.config.overflow != OverflowPolicy::kDropOldest || queue.spilled_ready() > 0)
+    return SharedMemoryFull();
+  for (uint64_t freed = 0; freed < bytes + kRowBytes;) {
+    if (queue.ready.empty()) return SharedMemoryFull();
+    Message& victim = OldestOfLowest(queue);
+    freed += victim.bytes() + kRowBytes;
+    Evict(victim, now);
+  }
+  return absl::OkStatus();
+}
+
+Message& Overflow::OldestOfLowest(Queue& queue) {
+  const uint64_t lowest = std::prev(queue.ready.end())->first.rank;
+  return *queue.ready.lower_bound({.rank = lowest, .seq = Seq()})->second;
 }
 
 void Overflow::Evict(Message& victim, Instant now) {

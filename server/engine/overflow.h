@@ -26,6 +26,9 @@ class Overflow {
   // Would it be over its limits with so much? Is it now?
   static bool IsOver(const Queue& queue, uint64_t messages, uint64_t bytes);
   static bool IsOverNow(const Queue& queue);
+  absl::Status MakeRoomInMemory(Queue& queue, uint64_t bytes, Instant now);
+  // REQUIRES: something is ready in memory.
+  static Message& OldestOfLowest(Queue& queue);
   void Evict(Message& victim, Instant now);
 
   // On disk: the lowest rank with a message that is not leased, then its oldest ones, until the queue is

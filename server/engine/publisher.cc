@@ -116,13 +116,6 @@ PublishResult Publisher::PublishOne(Queue& queue, NewMessage message, ProducerId
         return result;
     }
   }
-  if (queue.is_memory() && state_.memory_low) {
-    result.status = MakeError(
-        absl::StatusCode::kResourceExhausted, reason::kQueueFull,
-        "shared memory is full (option memory_queue_bytes, or the size of /dev/shm): consume from the "
-        "memory queues, or raise it");
-    return result;
-  }
   result.status = overflow_.MakeRoom(queue, message.headers.size() + message.body.size(), now);
   if (!result.status.ok()) return result;
   if (producer) state_.producers.Accept(producer, sequence, queue.is_memory(), now);

@@ -222,6 +222,32 @@ TEST_F(MemoryQueues, FullMeansRefusedUntilThereIsRoom) {
   EXPECT_TRUE(client.Publish("fast", std::span(batch.data(), 1))->front().ok());
 }
 
+TEST_F(MemoryQueues, ThatDropTheirOldestGoOnWhenMemoryIsFull) {
+  ASSERT_EQ(broker.Stop(SIGTERM, 30s), 0);
+  BrokerProcess small({.flags = {"--memory-queue-dir", shared.path(), "--memory-queue-bytes", "24MiB"}});
+  ASSERT_EQ(small.Start(), "");
+  auto client = Client::Connect({.url = small.url()}).value();
+  ASSERT_TRUE(
+      client
+          .CreateQueue("latest", {.durability = Durability::kMemory, .overflow = OverflowPolicy::kDropOldest})
+          .ok());
+  uint64_t published = 0;
+  for (int i = 0; i < 50; ++i) {
+    std::vector<Message> batch;
+    for (int j = 0; j < 100; ++j)
+      batch.push_back({.body = std::to_string(published++) + std::string(10'000, 'x')});
+    const auto answers = client.Publish("latest", batch);
+    ASSERT_TRUE(answers.ok()) << answers.status();
+    for (const auto& answer : *answers) ASSERT_TRUE(answer.ok()) << answer.status();
+  }
+  const auto counts = client.GetQueue("latest")->counts;
+  EXPECT_LT(counts.ready, published);
+  EXPECT_GT(counts.ready, 500u);
+  const auto oldest = client.Receive({.queue = "latest"});
+  ASSERT_TRUE(oldest.ok() && oldest->size() == 1);
+  EXPECT_EQ(oldest->front().body.substr(0, 4), std::to_string(published - counts.ready));
+}
+
 TEST(MemoryQueuesWithoutMemory, AreAnErrorMessageNotACrash) {
   TemporaryDirectory place;
   if (mount("tmpfs", place.path().c_str(), "tmpfs", 0, "size=2M") != 0) {
