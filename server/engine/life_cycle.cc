@@ -316,7 +316,9 @@ void LifeCycle::Dispose(Message& message, Disposal disposal, std::string_view re
       break;
   }
   Queue* target = state_.FindQueue(message.queue->config.dead_letter_queue);
-  if (target == nullptr || target == message.queue || message.hops >= kHopsMax) {
+  // One whose definition a crash could lose is no target yet.
+  const bool is_new = target != nullptr && target->is_memory() && !target->stored;
+  if (target == nullptr || is_new || target == message.queue || message.hops >= kHopsMax) {
     Park(message, reason, now);
   } else {
     DeadLetter(message, *target, reason, now);

@@ -56,6 +56,11 @@ bool Overflow::IsOverNow(const Queue& queue) {
 }
 
 absl::Status Overflow::MakeRoom(Queue& queue, uint64_t bytes, Instant now) {
+  if (queue.is_memory() && !queue.stored) {
+    // A crash could lose the definition and keep that the sequence was accepted.
+    return MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+                     fmt::format("queue {} is being created: publish when that is answered", queue.name));
+  }
   if (queue.is_memory() && state_.memory_low) {
     if (absl::Status room = MakeRoomInMemory(queue, bytes, now); !room.ok()) return room;
   }
