@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "tests/support/local_broker.h"
+#include "tests/support/raw_frames.h"
 
 namespace baton {
 namespace {
@@ -102,15 +103,8 @@ class BadInput : public testing::Test {
 v1::ClientFrame Batch(const std::string& queue, uint64_t first_sequence,
                       const std::vector<std::string>& bodies,
                       const std::function<void(v1::PublishBatch&)>& change) {
-  v1::ClientFrame frame;
-  v1::PublishBatch* batch = frame.add_publish();
-  batch->set_queue(queue);
-  batch->set_first_sequence(first_sequence);
-  for (const std::string& body : bodies) {
-    batch->add_body_sizes(static_cast<uint32_t>(body.size()));
-    batch->mutable_bodies()->append(body);
-  }
-  change(*batch);
+  v1::ClientFrame frame = PublishFrame(queue, first_sequence, bodies);
+  change(*frame.mutable_publish(0));
   return frame;
 }
 

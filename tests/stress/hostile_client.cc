@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/runtime_dir.h"
+#include "tests/support/raw_frames.h"
 
 namespace baton {
 namespace {
@@ -169,22 +170,10 @@ HostileSession::HostileSession(std::shared_ptr<grpc::Channel> channel)
       context_(PatientContext()),
       stream_(stub_->Session(context_.get())) {}
 
-bool HostileSession::SayHello(uint64_t producer_id) {
-  v1::ClientFrame frame;
-  frame.mutable_hello()->set_protocol_version(1);
-  frame.mutable_hello()->set_client_name("hostile");
-  frame.mutable_hello()->set_producer_id(producer_id);
-  return Say(frame);
-}
+bool HostileSession::SayHello(uint64_t producer_id) { return Say(HelloFrame("hostile", producer_id)); }
 
 bool HostileSession::Subscribe(uint64_t subscription, const std::string& queue, uint32_t credit) {
-  v1::ClientFrame frame;
-  v1::Subscribe* subscribe = frame.add_subscribe();
-  subscribe->set_subscription(subscription);
-  subscribe->set_queue(queue);
-  subscribe->set_credit_messages(credit);
-  subscribe->set_credit_bytes(kCreditBytesMax);
-  return Say(frame);
+  return Say(SubscribeFrame(subscription, queue, credit, kCreditBytesMax));
 }
 
 bool HostileSession::SayGoodbye() {

@@ -15,6 +15,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "local/handshake.h"
+#include "tests/support/raw_frames.h"
 
 namespace baton {
 namespace {
@@ -92,35 +93,15 @@ RingIntruder::~RingIntruder() { munmap(memory_, bytes_); }
 
 // ---- As a good client.
 
-bool RingIntruder::SayHello(uint64_t producer_id) {
-  v1::ClientFrame frame;
-  frame.mutable_hello()->set_protocol_version(1);
-  frame.mutable_hello()->set_client_name("intruder");
-  frame.mutable_hello()->set_producer_id(producer_id);
-  return Say(frame);
-}
+bool RingIntruder::SayHello(uint64_t producer_id) { return Say(HelloFrame("intruder", producer_id)); }
 
 bool RingIntruder::Subscribe(uint64_t subscription, const std::string& queue, uint32_t credit) {
-  v1::ClientFrame frame;
-  v1::Subscribe* subscribe = frame.add_subscribe();
-  subscribe->set_subscription(subscription);
-  subscribe->set_queue(queue);
-  subscribe->set_credit_messages(credit);
-  subscribe->set_credit_bytes(kCreditBytesMax);
-  return Say(frame);
+  return Say(SubscribeFrame(subscription, queue, credit, kCreditBytesMax));
 }
 
 bool RingIntruder::Publish(const std::string& queue, uint64_t first_sequence,
                            const std::vector<std::string>& bodies) {
-  v1::ClientFrame frame;
-  v1::PublishBatch* batch = frame.add_publish();
-  batch->set_queue(queue);
-  batch->set_first_sequence(first_sequence);
-  for (const std::string& body : bodies) {
-    batch->add_body_sizes(static_cast<uint32_t>(body.size()));
-    batch->mutable_bodies()->append(body);
-  }
-  return Say(frame);
+  return Say(PublishFrame(queue, first_sequence, bodies));
 }
 
 bool RingIntruder::Say(const google::protobuf::MessageLite& frame) {

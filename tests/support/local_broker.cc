@@ -6,6 +6,7 @@
 #include "base/runtime_dir.h"
 #include "baton/v1/rpc_status.pb.h"
 #include "gtest/gtest.h"
+#include "tests/support/raw_frames.h"
 
 namespace baton {
 namespace {
@@ -113,34 +114,17 @@ std::vector<v1::ReceivedMessage> LocalBroker::Receive(const std::string& queue, 
 RawSession::RawSession(LocalBroker& broker, NoHello) : stream_(broker.OpenStream()) {}
 
 RawSession::RawSession(LocalBroker& broker, uint64_t producer_id) : RawSession(broker, NoHello()) {
-  v1::ClientFrame frame;
-  frame.mutable_hello()->set_protocol_version(1);
-  frame.mutable_hello()->set_client_name("test");
-  frame.mutable_hello()->set_producer_id(producer_id);
-  Send(frame);
+  Send(HelloFrame("test", producer_id));
   AwaitFrame([this] { return hello_.session_id() != 0; });
 }
 
 void RawSession::Publish(const std::string& queue, uint64_t first_sequence,
                          const std::vector<std::string>& bodies) {
-  v1::ClientFrame frame;
-  v1::PublishBatch* batch = frame.add_publish();
-  batch->set_queue(queue);
-  batch->set_first_sequence(first_sequence);
-  for (const std::string& body : bodies) {
-    batch->add_body_sizes(static_cast<uint32_t>(body.size()));
-    batch->mutable_bodies()->append(body);
-  }
-  Send(frame);
+  Send(PublishFrame(queue, first_sequence, bodies));
 }
 
 void RawSession::Subscribe(uint64_t subscription, const std::string& queue, uint32_t credit) {
-  v1::ClientFrame frame;
-  v1::Subscribe* subscribe = frame.add_subscribe();
-  subscribe->set_subscription(subscription);
-  subscribe->set_queue(queue);
-  subscribe->set_credit_messages(credit);
-  Send(frame);
+  Send(SubscribeFrame(subscription, queue, credit));
 }
 
 void RawSession::Settle(v1::Settle::Kind kind, const std::vector<uint64_t>& tag_pairs) {

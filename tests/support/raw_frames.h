@@ -1,0 +1,19 @@
+// Frames as a good client makes them, for tests that speak the protocol themselves.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "baton/v1/session.pb.h"
+
+namespace baton {
+
+v1::ClientFrame HelloFrame(const std::string& client_name, uint64_t producer_id);
+// `credit_bytes` 0: the broker's default.
+v1::ClientFrame SubscribeFrame(uint64_t subscription, const std::string& queue, uint32_t credit,
+                               uint64_t credit_bytes = 0);
+v1::ClientFrame PublishFrame(const std::string& queue, uint64_t first_sequence,
+                             const std::vector<std::string>& bodies);
+
+}  // namespace baton
