@@ -50,15 +50,15 @@ inline constexpr uint32_t kProducerWindow =
     1'024;  // accepted sequences the broker remembers behind the highest
 inline constexpr std::chrono::hours kProducerIdle{24 * 7};
 inline constexpr size_t kProducersMax = 100'000;
-// At the limit the longest idle one is forgotten, but for those that were used within
+// At the limit the longest idle one is forgotten, but none that was used so lately.
 inline constexpr std::chrono::minutes kProducerIdleMin{10};
 
 // The broker.
 inline constexpr size_t kQueuesMax = 100'000;
 inline constexpr size_t kCommitBytesMax = 256u << 20;    // one commit; a single frame stays far below
 inline constexpr size_t kCommitJoinBytesMax = 4u << 20;  // commits joined into one write
-inline constexpr size_t kUncommittedBytesMax = 64u
-                                               << 20;  // handed over and not yet written; then publishes wait
+// Handed over and not yet written; then publishes wait.
+inline constexpr size_t kUncommittedBytesMax = 64u << 20;
 inline constexpr size_t kReadsInFlightMax = 256;
 inline constexpr size_t kInboxCommandsMax = 65'536;
 

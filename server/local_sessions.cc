@@ -23,7 +23,7 @@ LocalSessions::LocalSessions(BrokerFacts* facts, Parking* parking, size_t large_
 
 void LocalSessions::Adopt(LocalClient client) {
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     new_.push_back(std::move(client));
   }
   parking_->Wake();
@@ -32,7 +32,7 @@ void LocalSessions::Adopt(LocalClient client) {
 void LocalSessions::AdoptNew() {
   std::vector<LocalClient> clients;
   {
-    const absl::MutexLock lock(&mutex_);
+    const MutexLock lock(mutex_);
     clients.swap(new_);
   }
   for (LocalClient& client : clients) Add(std::move(client));

@@ -1,6 +1,6 @@
 // All sessions over rings: which of them to look at, and when. Those that are active are read every turn;
 // when the engine's thread is about to sleep they are armed, and from then on only those that ring are looked
-// at. So idle clients cost nothing, and busy ones no system call.
+// at. So idle clients cost nothing, and busy ones no system calls of their own.
 //
 // THREADS: Adopt from any; before the engine's thread runs and after it has ended, whoever starts and stops
 // it; else the engine's.
@@ -13,7 +13,7 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
+#include "base/mutex.h"
 #include "server/carrier.h"
 #include "server/engine_thread.h"
 #include "server/local_session.h"
@@ -63,7 +63,7 @@ class LocalSessions final : public Carrier, public Bell {
   std::vector<SessionId> spoken_;   // told something in this turn
   std::vector<SessionId> refused_;  // wait for room in the inbox
 
-  absl::Mutex mutex_;
+  Mutex mutex_;
   std::vector<LocalClient> new_ ABSL_GUARDED_BY(mutex_);
 };
 

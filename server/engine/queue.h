@@ -31,7 +31,7 @@ struct Queue {
 
   QueueConfig config;
   bool paused = false;
-  bool stored = false;  // its definition is synced
+  bool stored = false;  // its definition is synced: before, a memory queue takes no messages
 
   // Stored with the next commit when dirty. `head` and `next_due` are filled in then.
   LedgerRecord ledger;
@@ -72,9 +72,8 @@ struct Queue {
   bool has_takers() const { return !subscriptions.empty(); }
   bool is_memory() const { return IsMemoryQueue(number); }
   Promise promise() const {
-    if (config.durability == Durability::kRelaxed) return Promise::kWritten;
-    // Until its definition is on disk, what a new memory queue holds could be lost with it.
-    return is_memory() && stored ? Promise::kApplied : Promise::kSynced;
+    if (is_memory()) return Promise::kApplied;
+    return config.durability == Durability::kRelaxed ? Promise::kWritten : Promise::kSynced;
   }
 };
 
