@@ -69,6 +69,7 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
 
   SessionId id() const { return id_; }
   bool said_hello() const { return state_ != State::kOpening; }
+  bool subscribes() const { return subscription_count_ > 0; }
   void FreeSpareMemory() { outbox_.FreeSpareMemory(); }
 
   void SessionOpened(uint64_t accepted_sequence) override;

@@ -1,5 +1,7 @@
 #include "server/engine_thread.h"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <utility>
 #include <variant>
@@ -35,6 +37,7 @@ EngineThread::~EngineThread() { BATON_CHECK(!thread_.joinable()) << "Stop was no
 void EngineThread::Start() {
   store_->Start(this);
   thread_ = std::thread([this] { Run(); });
+  pthread_setname_np(thread_.native_handle(), "baton-engine");
 }
 
 void EngineThread::Stop() {
@@ -43,40 +46,69 @@ void EngineThread::Stop() {
 }
 
 void EngineThread::AskLoopStats(absl::AnyInvocable<void(const LoopStats&)> answer) {
-  inbox_->Ask([this, answer = std::move(answer)]() mutable { answer(stats_); });
+  inbox_->Ask([this, answer = std::move(answer)]() mutable {
+    turn_mutex_.AssertHeld();
+    answer(stats_);
+  });
 }
 
 void EngineThread::Run() {
-  Duration wait(0);
-  while (!MayEnd()) {
-    WaitForWork(wait);
-    bool more = carrier_ != nullptr && carrier_->Read();
-    TakeEvents();
-    const Instant now = time_->Now();
-    if (const auto failure = std::exchange(batch_.store_failure, std::nullopt)) NoteFailure(*failure);
-    if (std::exchange(batch_.progressed, false)) NoteProgress(batch_.written, batch_.synced, now);
-    if (const auto state = std::exchange(batch_.disk_state, std::nullopt)) {
-      engine_->OnDiskState(*state);
-      if (options_.on_disk_state) options_.on_disk_state(*state);
-    }
-    if (const auto state = std::exchange(batch_.memory_state, std::nullopt)) engine_->OnMemoryState(*state);
-    for (ReadResult& read : batch_.reads) engine_->OnRead(std::move(read), now);
-    batch_.reads.clear();
-    HandleShare(now);
-    FinishTurn(now);
-
-    more = more || next_post_ < batch_.posts.size() || std::exchange(wants_turn_, false);
-    wait = more ? Duration(0) : std::clamp(next_due_ - time_->Now(), Duration(0), options_.park_max);
+  std::vector<uint64_t> ready;  // descriptors
+  Duration rest(0);
+  for (bool ended = false; !ended;) {
+    // Descriptors are looked at in any case.
+    if (carrier_ != nullptr || rest > Duration(0)) parking_->Wait(rest, ready);
+    const MutexLock lock(turn_mutex_);
+    for (const uint64_t tag : ready) carrier_->OnReady(tag);
+    ready.clear();
+    TakeTurn();
+    ended = MayEnd();
+    rest = ended ? Duration(0) : Rest();
   }
 }
 
-// Sleeps when nothing waits to be done, and looks at the descriptors in any case.
-void EngineThread::WaitForWork(Duration wait) {
-  const bool parked = wait > Duration(0) && (carrier_ == nullptr || carrier_->Park()) && inbox_->Park();
-  if (parked || carrier_ != nullptr) parking_->Wait(parked ? wait : Duration(0), ready_);
-  if (parked) inbox_->Unpark();
-  for (const uint64_t tag : ready_) carrier_->OnReady(tag);
-  ready_.clear();
+void EngineThread::OnProgress(CommitNumber written, CommitNumber synced) {
+  if (inbox_->PostProgress(written, synced) && !TryTurnHere()) parking_->Wake();
+}
+
+// Takes the turn of the thread, which sleeps. False: it must be woken.
+bool EngineThread::TryTurnHere() {
+  if (!turn_mutex_.TryLock()) return false;
+  const Instant wakes_at = sleeps_until_;
+  TakeTurn();
+  const bool sleeps_on = !MayEnd() && Rest() > Duration(0) && sleeps_until_ >= wakes_at;
+  sleeps_until_ = wakes_at;
+  turn_mutex_.Unlock();
+  return sleeps_on;
+}
+
+void EngineThread::TakeTurn() {
+  inbox_->Unpark();
+  more_ = carrier_ != nullptr && carrier_->Read();
+  TakeEvents();
+  const Instant now = time_->Now();
+  if (const auto failure = std::exchange(batch_.store_failure, std::nullopt)) NoteFailure(*failure);
+  if (std::exchange(batch_.progressed, false)) NoteProgress(batch_.written, batch_.synced, now);
+  if (const auto state = std::exchange(batch_.disk_state, std::nullopt)) {
+    engine_->OnDiskState(*state);
+    if (options_.on_disk_state) options_.on_disk_state(*state);
+  }
+  if (const auto state = std::exchange(batch_.memory_state, std::nullopt)) engine_->OnMemoryState(*state);
+  for (ReadResult& read : batch_.reads) engine_->OnRead(std::move(read), now);
+  batch_.reads.clear();
+  HandleShare(now);
+  FinishTurn(now);
+}
+
+// How long the thread may sleep, with everything armed that wakes it; 0: there is something to do.
+Duration EngineThread::Rest() {
+  if (more_ || next_post_ < batch_.posts.size()) return Duration(0);
+  const Instant now = time_->Now();
+  const Duration rest = std::clamp(next_due_ - now, Duration(0), options_.park_max);
+  if (rest == Duration(0) || (carrier_ != nullptr && !carrier_->Park()) || !inbox_->Park())
+    return Duration(0);
+  sleeps_until_ = now + rest;
+  return rest;
 }
 
 // Takes the store's events; and what was posted, once the last batch of it is handled.
@@ -134,7 +166,7 @@ void EngineThread::FinishTurn(Instant now) {
       NoteFailure(taken);
       return;
     }
-    wants_turn_ = engine_->OnHandedOver(turn.number);
+    more_ = engine_->OnHandedOver(turn.number) || more_;  // it may deliver now
     ++stats_.commits;
   }
   Flush();

@@ -2,6 +2,11 @@
 // reads, rings the sessions that were spoken to, and sleeps until something is due, posted or rung.
 //
 // A turn handles a bounded share of what waits, so that deliveries and commits flow while publishers push.
+//
+// Turns are taken by a thread of its own; but when that one sleeps and the store has news, the store's thread
+// takes the turn in its place, which spares a lone confirm the waking of a thread. One at a time: "the
+// engine's thread" is, everywhere in the broker, whoever takes the turn.
+//
 // THREADS: Start and Stop from one thread; Ask from any; the Store::Listener functions are the store's to
 // call.
 #pragma once
@@ -14,7 +19,9 @@
 #include <thread>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
+#include "base/mutex.h"
 #include "server/broker_time.h"
 #include "server/carrier.h"
 #include "server/engine/engine.h"
@@ -79,9 +86,7 @@ class EngineThread final : public Store::Listener {
   // Copied on the engine's thread: `answer` runs there. Dropped when the thread has ended.
   void AskLoopStats(absl::AnyInvocable<void(const LoopStats&)> answer);
 
-  void OnProgress(CommitNumber written, CommitNumber synced) override {
-    inbox_->PostProgress(written, synced);
-  }
+  void OnProgress(CommitNumber written, CommitNumber synced) override;
   void OnRead(ReadResult result) override { inbox_->PostRead(std::move(result)); }
   void OnDiskState(DiskState state) override { inbox_->PostDiskState(state); }
   void OnMemoryState(DiskState state) override { inbox_->PostMemoryState(state); }
@@ -95,16 +100,20 @@ class EngineThread final : public Store::Listener {
   };
 
   void Run();
-  void WaitForWork(Duration wait);
-  void TakeEvents();
+  bool TryTurnHere() ABSL_LOCKS_EXCLUDED(turn_mutex_);
+  // All others are a turn's, or come between two.
+  void TakeTurn() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
+  Duration Rest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
+  void TakeEvents() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void RingBells();
-  void HandleShare(Instant now);
-  void Handle(Post post, Instant now);
-  void FinishTurn(Instant now);
+  void HandleShare(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
+  void Handle(Post post, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
+  void FinishTurn(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void Flush();
-  void NoteFailure(const absl::Status& why);
-  void NoteProgress(CommitNumber written, CommitNumber synced, Instant now);
-  bool MayEnd() const;
+  void NoteFailure(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
+  void NoteProgress(CommitNumber written, CommitNumber synced, Instant now)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
+  bool MayEnd() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
 
   const Options options_;
   Engine* const engine_;
@@ -117,18 +126,19 @@ class EngineThread final : public Store::Listener {
   Carrier* carrier_ = nullptr;  // constant after Start; may stay null
   std::thread thread_;
 
-  // Engine's thread.
-  std::vector<uint64_t> ready_;  // descriptors
-  Inbox::Batch batch_;
-  size_t next_post_ = 0;        // of batch_.posts: those before it are handled
-  size_t held_back_bytes_ = 0;  // what the inbox was told last
-  Instant next_due_ = kNever;
-  Instant next_wall_check_;
-  std::deque<PendingCommit> pending_commits_;
-  bool wants_turn_ = false;  // what was handed over lets the engine deliver
-  bool stopping_ = false;
-  bool store_failed_ = false;
-  LoopStats stats_;
+  // Held by whoever takes a turn, with all that belongs to the engine's thread elsewhere.
+  Mutex turn_mutex_;
+  Inbox::Batch batch_ ABSL_GUARDED_BY(turn_mutex_);
+  size_t next_post_ ABSL_GUARDED_BY(turn_mutex_) = 0;        // of batch_.posts: those before it are handled
+  size_t held_back_bytes_ ABSL_GUARDED_BY(turn_mutex_) = 0;  // what the inbox was told last
+  Instant next_due_ ABSL_GUARDED_BY(turn_mutex_) = kNever;
+  Instant sleeps_until_ ABSL_GUARDED_BY(turn_mutex_);  // the thread, when it sleeps
+  Instant next_wall_check_ ABSL_GUARDED_BY(turn_mutex_);
+  std::deque<PendingCommit> pending_commits_ ABSL_GUARDED_BY(turn_mutex_);
+  bool more_ ABSL_GUARDED_BY(turn_mutex_) = true;  // is to be done at once
+  bool stopping_ ABSL_GUARDED_BY(turn_mutex_) = false;
+  bool store_failed_ ABSL_GUARDED_BY(turn_mutex_) = false;
+  LoopStats stats_ ABSL_GUARDED_BY(turn_mutex_);
 };
 
 }  // namespace baton

@@ -1,5 +1,6 @@
 #include "server/inbox.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -39,14 +40,15 @@ CommandCost CostOf(const Command& command) {
 }
 
 template <class Change>
+bool Inbox::AddQuietly(Change&& change) {
+  std::lock_guard lock(mutex_);
+  change();
+  return std::exchange(parked_, false);
+}
+
+template <class Change>
 void Inbox::Add(Change&& change) {
-  bool wake = false;
-  {
-    std::lock_guard lock(mutex_);
-    change();
-    wake = std::exchange(parked_, false);
-  }
-  if (wake) parking_->Wake();
+  if (AddQuietly(std::forward<Change>(change))) parking_->Wake();
 }
 
 bool Inbox::TryPost(std::vector<Post>& posts) {
@@ -98,11 +100,11 @@ void Inbox::Ask(Question question) {
   Add([&] { pending_.questions.push_back(std::move(question)); });
 }
 
-void Inbox::PostProgress(CommitNumber written, CommitNumber synced) {
-  Add([&] {
+bool Inbox::PostProgress(CommitNumber written, CommitNumber synced) {
+  return AddQuietly([&] {
     pending_.progressed = true;
-    pending_.written = written;
-    pending_.synced = synced;
+    pending_.written = std::max(pending_.written, written);
+    pending_.synced = std::max(pending_.synced, synced);
   });
 }
 

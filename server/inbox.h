@@ -90,7 +90,8 @@ class Inbox {
   // Runs `question` on the engine's thread, between turns. Dropped unrun once the engine has stopped.
   void Ask(Question question);
 
-  void PostProgress(CommitNumber written, CommitNumber synced);
+  // True: the engine's thread sleeps. The caller wakes it, or takes the turn in its place.
+  [[nodiscard]] bool PostProgress(CommitNumber written, CommitNumber synced);
   void PostRead(ReadResult result);
   void PostDiskState(DiskState state);
   void PostMemoryState(DiskState state);
@@ -114,7 +115,10 @@ class Inbox {
   Depth depth() const;
 
  private:
-  // Changes the pending batch under the lock, then wakes the engine's thread if it is parked.
+  // Changes the pending batch under the lock. True: the engine's thread is parked, and must be woken.
+  template <class Change>
+  [[nodiscard]] bool AddQuietly(Change&& change);
+  // Wakes it, too.
   template <class Change>
   void Add(Change&& change);
 

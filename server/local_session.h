@@ -87,6 +87,7 @@ class LocalSession {
   bool over() const { return over_; }
 
   SessionId id() const { return session_->id(); }
+  bool subscribes() const { return session_->subscribes(); }
   int socket() const { return client_.socket.get(); }
   int process() const { return client_.process.get(); }
 

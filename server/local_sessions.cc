@@ -105,8 +105,17 @@ bool LocalSessions::Read() {
   return any;
 }
 
+// Consumers first: to ring a bell takes longer than to write a frame, and a message is waited for more than a
+// confirm.
 void LocalSessions::Write() {
-  for (const SessionId id : std::exchange(spoken_, {})) {
+  std::vector<SessionId> spoken = std::exchange(spoken_, {});
+  if (spoken.size() > 1) {
+    std::stable_partition(spoken.begin(), spoken.end(), [this](SessionId id) {
+      const LocalSession* session = Find(id);
+      return session != nullptr && session->subscribes();
+    });
+  }
+  for (const SessionId id : spoken) {
     LocalSession* session = Find(id);
     if (session == nullptr) continue;
     session->Pump();

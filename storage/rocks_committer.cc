@@ -30,13 +30,17 @@ RocksCommitter::~RocksCommitter() { Stop(); }
 
 void RocksCommitter::Submit(CommitNumber number, Commit commit, Promise promise) {
   BATON_CHECK_LE(commit.bytes(), kCommitBytesMax);
-  const MutexLock lock(mutex_);
-  BATON_CHECK(!stopping_);
-  BATON_CHECK_EQ(number.value(), submitted_.value() + 1);
-  submitted_ = number;
-  if (failed_) return;
-  queue_.push_back({.number = number, .commit = std::move(commit), .promise = promise});
-  if (waiting_) work_.NotifyOne();
+  bool wake = false;
+  {
+    const MutexLock lock(mutex_);
+    BATON_CHECK(!stopping_);
+    BATON_CHECK_EQ(number.value(), submitted_.value() + 1);
+    submitted_ = number;
+    if (failed_) return;
+    queue_.push_back({.number = number, .commit = std::move(commit), .promise = promise});
+    wake = waiting_;
+  }
+  if (wake) work_.NotifyOne();  // without the mutex, which it would wait for at once
 }
 
 void RocksCommitter::Stop() {

@@ -71,8 +71,8 @@ class Store {
   class Listener {
    public:
     virtual ~Listener() = default;
-    // Every commit up to `written` is written, every commit up to `synced` is synced; never goes back;
-    // written >= synced.
+    // Every commit up to `written` is written, every commit up to `synced` is synced; written >= synced. Old
+    // news may come after newer ones. May submit and read.
     virtual void OnProgress(CommitNumber written, CommitNumber synced) = 0;
     virtual void OnRead(ReadResult result) = 0;
     virtual void OnDiskState(DiskState state) = 0;

@@ -179,9 +179,9 @@ absl::Status TieredStore::Submit(CommitNumber number, Commit commit, Promise pro
   const bool to_disk = !disk.empty();
   if (to_disk) disk_submitted_ = CommitNumber(disk_submitted_.value() + 1);
   {
-    const std::lock_guard lock(progress_mutex_);
+    std::unique_lock lock(progress_mutex_);
     submitted_.emplace_back(number, disk_submitted_);
-    if (!to_disk) TellProgress();
+    if (!to_disk) TellProgress(std::move(lock));
   }
   if (!to_disk) return absl::OkStatus();
   return disk_->Submit(disk_submitted_, std::move(disk), std::max(promise, Promise::kWritten));
@@ -240,13 +240,14 @@ void TieredStore::TellMemoryState(DiskState state) {
 // ---- Progress.
 
 void TieredStore::OnProgress(CommitNumber written, CommitNumber synced) {
-  const std::lock_guard lock(progress_mutex_);
+  std::unique_lock lock(progress_mutex_);
   disk_written_ = written;
   disk_synced_ = synced;
-  TellProgress();
+  TellProgress(std::move(lock));
 }
 
-void TieredStore::TellProgress() {
+// Lets go of the mutex before it tells: who hears it may submit the next commit.
+void TieredStore::TellProgress(std::unique_lock<std::mutex> lock) {
   const CommitNumber written_before = written_;
   const CommitNumber synced_before = synced_;
   for (; written_count_ < submitted_.size(); ++written_count_) {
@@ -259,7 +260,11 @@ void TieredStore::TellProgress() {
     submitted_.pop_front();
     --written_count_;
   }
-  if (written_ != written_before || synced_ != synced_before) listener_->OnProgress(written_, synced_);
+  if (written_ == written_before && synced_ == synced_before) return;
+  const CommitNumber written = written_;
+  const CommitNumber synced = synced_;
+  lock.unlock();
+  listener_->OnProgress(written, synced);
 }
 
 Store::Stats TieredStore::stats() const {

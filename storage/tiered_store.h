@@ -66,7 +66,7 @@ class TieredStore final : public Store, private Store::Listener {
   void OnRead(ReadResult result) override;
   void OnDiskState(DiskState state) override { listener_->OnDiskState(state); }
   void OnFailed(absl::Status status) override { listener_->OnFailed(std::move(status)); }
-  void TellProgress() /* with progress_mutex_ held */;
+  void TellProgress(std::unique_lock<std::mutex> lock);  // of progress_mutex_
 
   // Constant after Start.
   Store* const disk_;
@@ -83,7 +83,7 @@ class TieredStore final : public Store, private Store::Listener {
 
   // Any thread.
   std::atomic<uint64_t> shared_bytes_{0};
-  std::mutex progress_mutex_;  // also held while the listener, which only posts, is told of progress
+  std::mutex progress_mutex_;
   // Commits not known to be synced: ours, and the last one the disk was given by then.
   std::deque<std::pair<CommitNumber, CommitNumber>> submitted_;
   size_t written_count_ = 0;  // of these, written: the first ones
