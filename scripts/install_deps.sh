@@ -20,7 +20,7 @@ packages=(
   libabsl-dev libboost1.81-dev libgrpc++-dev libprotobuf-dev protobuf-compiler protobuf-compiler-grpc
   librocksdb-dev libssl-dev libspdlog-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev prometheus-cpp-dev
   libgtest-dev libgmock-dev libbenchmark-dev
-  python3 procps
+  python3 python3-protobuf procps
 )
 dev_packages=(clang clang-format clang-tidy)
 
