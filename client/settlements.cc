@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <iterator>
-#include <map>
 #include <utility>
 
 #include "base/error.h"
@@ -75,6 +74,7 @@ void Settlements::OnConnected(uint64_t session) {
   {
     MutexLock lock(sent_mutex_);
     last_number_ = 0;
+    refused_.clear();
   }
   MutexLock lock(mutex_);
   session_ = session;
@@ -126,22 +126,28 @@ absl::Status Settlements::OnReply(const v1::SettleReply& reply, std::vector<Answ
         absl::StatusCode::kInvalidArgument, reason::kProtocolViolation,
         fmt::format("the broker answered the settlement {}; {} were sent", reply.through(), last_number_));
   }
-  std::map<std::pair<uint64_t, uint64_t>, const v1::Error*> errors;  // few, if any
-  for (const v1::SettleError& error : reply.errors())
-    errors[{error.settlement(), error.tag()}] = &error.error();
+  for (const v1::SettleError& error : reply.errors()) {
+    if (error.settlement() > last_number_) {
+      return MakeError(absl::StatusCode::kInvalidArgument, reason::kProtocolViolation,
+                       fmt::format("the broker refused a tag of settlement {}; {} were sent",
+                                   error.settlement(), last_number_));
+    }
+    refused_[{error.settlement(), error.tag()}] = FromProto(error.error());
+  }
   while (!sent_.empty() && sent_.front().number <= reply.through()) {
     SettleGroup group = std::move(sent_.front());
     sent_.pop_front();
     for (SettleEntry& entry : group.entries) {
       absl::Status status;
-      if (!errors.empty()) {
-        const auto error = errors.find({group.number, entry.tag()});
-        if (error != errors.end()) status = FromProto(*error->second);
+      if (!refused_.empty()) {
+        const auto refused = refused_.find({group.number, entry.tag()});
+        if (refused != refused_.end()) status = refused->second;
       }
       answers.push_back(
           Answer{.kind = group.how.kind, .entry = std::move(entry), .status = std::move(status)});
     }
   }
+  refused_.erase(refused_.begin(), refused_.upper_bound({reply.through(), UINT64_MAX}));
   return absl::OkStatus();
 }
 

@@ -5,8 +5,11 @@
 // session was lost, goes by token (late_settler.h).
 #pragma once
 
+#include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -38,7 +41,8 @@ class Settlements {
     SettleEntry entry;
     absl::Status status;
   };
-  // Appends what `reply` answers. ERRORS: INVALID_ARGUMENT (PROTOCOL_VIOLATION) about what was never sent.
+  // Appends what `reply` answers; exceptions may come in replies before the one that answers. ERRORS:
+  // INVALID_ARGUMENT (PROTOCOL_VIOLATION) about what was never sent.
   absl::Status OnReply(const v1::SettleReply& reply, std::vector<Answer>& answers);
 
  private:
@@ -51,6 +55,8 @@ class Settlements {
   Mutex sent_mutex_;
   std::deque<SettleGroup> sent_ ABSL_GUARDED_BY(sent_mutex_);  // by number
   uint64_t last_number_ ABSL_GUARDED_BY(sent_mutex_) = 0;
+  // By settlement and tag: exceptions whose settlement is not answered yet. Few, if any.
+  std::map<std::pair<uint64_t, uint64_t>, absl::Status> refused_ ABSL_GUARDED_BY(sent_mutex_);
   std::vector<uint64_t> tags_ ABSL_GUARDED_BY(sent_mutex_);  // kept for its memory
 };
 

@@ -60,7 +60,7 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
 
   // Too much waits for the client, or of its settlements for an answer, to read any more from it; asked again
   // after each frame written.
-  bool IsFull() const { return outbox_.bytes() > kOutboxBytesMax || unanswered_tags_ > kSettleTagsMax; }
+  bool IsFull() const { return outbox_.IsFull() || unanswered_tags_ > kSettleTagsMax; }
 
   // Ends the session for this reason: the client is told to go away.
   void End(const absl::Status& why, Duration retry_after = Duration(0));

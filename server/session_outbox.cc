@@ -1,8 +1,11 @@
 #include "server/session_outbox.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 #include "base/check.h"
+#include "base/error.h"
 #include "base/message_id.h"
 #include "server/queue_wire.h"
 #include "server/wire_error.h"
@@ -12,6 +15,8 @@ namespace {
 
 constexpr size_t kSmallEntryBytes = 32;  // about what a confirm or an answer takes
 constexpr size_t kSpareFramesMax = 2;
+// About what one refusal takes once it is part of a frame: four times what it takes on the wire.
+constexpr size_t kRefusalInFrameBytes = 256;
 
 // A column is empty while every value is the default, else it has one value per message: `index` is the
 // message's.
@@ -35,7 +40,7 @@ SessionOutbox::~SessionOutbox() { total_->bytes.fetch_sub(bytes_, std::memory_or
 
 v1::ServerFrame* SessionOutbox::Open() {
   if (ended_) return nullptr;
-  if (frames_.empty() || frames_.back().bytes >= kFrameBytes) return Begin();
+  if (frames_.empty() || frames_.back().frame_bytes >= kFrameBytes) return Begin();
   return frames_.back().frame.get();
 }
 
@@ -53,6 +58,7 @@ v1::ServerFrame* SessionOutbox::Begin() {
 
 void SessionOutbox::Grow(size_t bytes) {
   frames_.back().bytes += bytes;
+  frames_.back().frame_bytes += bytes;
   bytes_ += bytes;
   total_->bytes.fetch_add(bytes, std::memory_order_relaxed);
 }
@@ -134,8 +140,7 @@ void SessionOutbox::Deliver(const DeliveryView& delivery) {
 
 bool SessionOutbox::TakesDeliveries() {
   const MutexLock lock(mutex_);
-  const bool all_full = total_->bytes.load(std::memory_order_relaxed) >= total_->bytes_max;
-  if (bytes_ < (all_full ? kFrameBytes : kDeliveriesBytesMax)) return true;
+  if (bytes_ < (AllFull() ? kFrameBytes : kDeliveriesBytesMax)) return true;
   deliveries_stopped_ = true;
   return false;
 }
@@ -178,25 +183,72 @@ void SessionOutbox::Confirm(const ConfirmRun& run) {
 
 void SessionOutbox::Settled(uint64_t through, const std::vector<SettleFailure>& failures) {
   const MutexLock lock(mutex_);
+  if (ended_) return;
+  for (const SettleFailure& failure : failures) Refuse(failure);
+  // Cumulative: one a frame is enough. Also in the frame that the last refusal has filled.
+  const bool has_reply = !frames_.empty() && frames_.back().frame->settled_size() > 0;
+  (has_reply ? frames_.back().frame->mutable_settled(0) : OpenReply())->set_through(through);
+  settled_through_ = through;
+  if (refusals_ * sizeof(Refusal) <= kFrameBytes || !AllFull()) return;
+  LetGo();
+  SendAway(MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+                     fmt::format("the broker holds as much for its sessions as it may, and this one has not "
+                                 "taken {} answers to settlements that changed nothing; take answers as they "
+                                 "come, and connect again",
+                                 refusals_)),
+           Duration(0));
+}
+
+// A frame that says nothing new by itself repeats what is settled so far.
+v1::SettleReply* SessionOutbox::OpenReply() {
   v1::ServerFrame* frame = Open();
-  if (frame == nullptr) return;
   if (frame->settled_size() == 0) {
-    frame->add_settled();
+    frame->add_settled()->set_through(settled_through_);
     Grow(kSmallEntryBytes);
   }
-  v1::SettleReply* reply = frame->mutable_settled(0);  // cumulative: one a frame is enough
-  reply->set_through(through);
-  for (const SettleFailure& failure : failures) {
-    v1::SettleError* error = reply->add_errors();
-    error->set_settlement(failure.settlement);
-    error->set_tag(failure.tag);
-    FillWireError(failure.status, error->mutable_error());
-    Grow(failure.status.message().size() + kSmallEntryBytes);
+  return frame->mutable_settled(0);
+}
+
+void SessionOutbox::Refuse(const SettleFailure& failure) {
+  OpenReply();
+  Building& building = frames_.back();
+  building.frame_bytes += kRefusalInFrameBytes;
+  if (!building.refusals.empty()) {
+    Refusal& last = building.refusals.back();
+    if (last.settlement == failure.settlement && last.last_tag + 1 == failure.tag &&
+        last.why == failure.status) {
+      last.last_tag = failure.tag;
+      return;
+    }
+  }
+  building.refusals.push_back({.settlement = failure.settlement,
+                               .first_tag = failure.tag,
+                               .last_tag = failure.tag,
+                               .why = failure.status});
+  ++refusals_;
+  building.bytes += sizeof(Refusal);
+  bytes_ += sizeof(Refusal);
+  total_->bytes.fetch_add(sizeof(Refusal), std::memory_order_relaxed);
+}
+
+void SessionOutbox::WriteOut(const std::vector<Refusal>& refusals, v1::SettleReply* reply) {
+  for (const Refusal& refusal : refusals) {
+    const uint64_t further = refusal.last_tag - refusal.first_tag;
+    for (uint64_t i = 0; i <= further; ++i) {
+      v1::SettleError* error = reply->add_errors();
+      error->set_settlement(refusal.settlement);
+      error->set_tag(refusal.first_tag + i);
+      FillWireError(refusal.why, error->mutable_error());
+    }
   }
 }
 
 bool SessionOutbox::GoAway(const absl::Status& why, Duration retry_after) {
   const MutexLock lock(mutex_);
+  return SendAway(why, retry_after);
+}
+
+bool SessionOutbox::SendAway(const absl::Status& why, Duration retry_after) {
   v1::ServerFrame* frame = Open();
   if (frame == nullptr) return false;
   FillWireError(why, frame->mutable_go_away()->mutable_error());
@@ -204,6 +256,11 @@ bool SessionOutbox::GoAway(const absl::Status& why, Duration retry_after) {
   Grow(kSmallEntryBytes);
   ended_ = true;
   return true;
+}
+
+void SessionOutbox::LetGo() {
+  frames_.clear();
+  total_->bytes.fetch_sub(std::exchange(bytes_, 0), std::memory_order_relaxed);
 }
 
 bool SessionOutbox::Take(v1::ServerFrame& frame) {
@@ -214,8 +271,16 @@ bool SessionOutbox::Take(v1::ServerFrame& frame) {
   bytes_ -= oldest.bytes;
   total_->bytes.fetch_sub(oldest.bytes, std::memory_order_relaxed);
   oldest.frame->Swap(&frame);
-  if (spare_.size() < kSpareFramesMax) spare_.push_back(std::move(oldest.frame));
+  refusals_ -= oldest.refusals.size();
+  if (!oldest.refusals.empty()) WriteOut(oldest.refusals, frame.mutable_settled(0));
+  const bool keep = !std::exchange(lent_is_fat_, !oldest.refusals.empty());
+  if (keep && spare_.size() < kSpareFramesMax) spare_.push_back(std::move(oldest.frame));
   return true;
+}
+
+bool SessionOutbox::IsFull() const {
+  const MutexLock lock(mutex_);
+  return bytes_ > kOutboxBytesMax || (bytes_ >= kFrameBytes && AllFull());
 }
 
 size_t SessionOutbox::bytes() const {

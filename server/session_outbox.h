@@ -2,8 +2,9 @@
 // being written: batches form by themselves, and a lone result travels alone.
 //
 // Frames are closed at about kFrameBytes, so that one of them never holds up the stream; a larger message
-// stands alone. THREADS: the engine's thread appends, the carrier's takes, either ends; a leaf mutex guards
-// it.
+// stands alone. A frame of a few bytes may ask for 65,536 answers that say no: those are kept as runs of tags
+// and written out when they are taken. THREADS: the engine's thread appends, the carrier's takes, either
+// ends; a leaf mutex guards it.
 #pragma once
 
 #include <atomic>
@@ -49,6 +50,8 @@ class SessionOutbox {
   // Deliveries were stopped, and there is room again; true once for each time.
   bool TakeResumed();
   void Confirm(const ConfirmRun& run);
+  // When all outboxes together are full, and this one holds more than a frame's worth of refusals, the
+  // session is sent away, and what waited for it is let go of.
   void Settled(uint64_t through, const std::vector<SettleFailure>& failures);
   // The last word: what is appended afterwards is dropped, and so is a second one. Says whether this was the
   // first.
@@ -58,20 +61,37 @@ class SessionOutbox {
   // none.
   [[nodiscard]] bool Take(v1::ServerFrame& frame);
 
+  // Too much waits to be taken to hear any more from the client: until it has taken some of it.
+  bool IsFull() const;
   size_t bytes() const;    // waiting to be taken
   bool ended() const;      // GoAway was said
   void FreeSpareMemory();  // an idle session keeps nothing
 
  private:
+  // Why tags first .. last of a settlement changed nothing.
+  struct Refusal {
+    uint64_t settlement = 0;
+    uint64_t first_tag = 0;
+    uint64_t last_tag = 0;
+    absl::Status why;
+  };
   struct Building {
     std::unique_ptr<v1::ServerFrame> frame;
-    size_t bytes = 0;
+    std::vector<Refusal> refusals;  // of `frame`, which does not have them yet
+    size_t bytes = 0;               // that it holds
+    size_t frame_bytes = 0;         // about, when it is taken
   };
 
   // The frame to append to; nullptr once ended.
   v1::ServerFrame* Open() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::ServerFrame* Begin() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Grow(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  v1::SettleReply* OpenReply() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  void Refuse(const SettleFailure& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool AllFull() const { return total_->bytes.load(std::memory_order_relaxed) >= total_->bytes_max; }
+  void LetGo() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  bool SendAway(const absl::Status& why, Duration retry_after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
+  static void WriteOut(const std::vector<Refusal>& refusals, v1::SettleReply* reply);
   // The Deliveries that `delivery` continues, or a new one.
   v1::Deliveries* Run(v1::ServerFrame* frame, const DeliveryView& delivery)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
@@ -81,6 +101,9 @@ class SessionOutbox {
   std::deque<Building> frames_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<v1::ServerFrame>> spare_ ABSL_GUARDED_BY(mutex_);  // cleared
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t refusals_ ABSL_GUARDED_BY(mutex_) = 0;
+  uint64_t settled_through_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool lent_is_fat_ ABSL_GUARDED_BY(mutex_) = false;  // the frame that was given last, and comes back
   bool deliveries_stopped_ ABSL_GUARDED_BY(mutex_) = false;
   bool greeted_ ABSL_GUARDED_BY(mutex_) = false;
   bool ended_ ABSL_GUARDED_BY(mutex_) = false;

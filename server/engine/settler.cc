@@ -13,18 +13,34 @@ namespace {
 // Of tokens whose message is not in memory. More would keep everybody's reads waiting.
 constexpr size_t kSearchesMax = 4'096;
 
-absl::Status LeaseLost(const LeaseToken& token) {
-  return MakeError(
-      absl::StatusCode::kFailedPrecondition, reason::kLeaseLost,
-      fmt::format("the lease of message {} (attempt {}) is lost: it was delivered again, moved or expired; "
-                  "nothing was changed, and the message is somebody else's to settle",
-                  token.id.ToText(), token.attempt));
+// These are made once and shared: a client may ask for a hundred thousand of them with a few bytes. Whoever
+// asked knows the token or the tag that he named.
+
+const absl::Status& LeaseLost() {
+  static const absl::Status status =
+      MakeError(absl::StatusCode::kFailedPrecondition, reason::kLeaseLost,
+                "the lease is lost: the message was delivered again, moved or expired; nothing was changed, "
+                "and it is somebody else's to settle");
+  return status;
 }
 
-absl::Status MessageGone(const LeaseToken& token) {
-  return MakeError(absl::StatusCode::kNotFound, reason::kMessageNotFound,
-                   fmt::format("message {} is gone: it was settled before, expired, purged or deleted",
-                               token.id.ToText()));
+const absl::Status& MessageGone() {
+  static const absl::Status status =
+      MakeError(absl::StatusCode::kNotFound, reason::kMessageNotFound,
+                "the message is gone: it was settled before, expired, purged or deleted");
+  return status;
+}
+
+const absl::Status& NeverDelivered() {
+  static const absl::Status status = MakeError(absl::StatusCode::kFailedPrecondition, reason::kAlreadySettled,
+                                               "this tag was never delivered in this session");
+  return status;
+}
+
+const absl::Status& SettledBefore() {
+  static const absl::Status status = MakeError(absl::StatusCode::kFailedPrecondition, reason::kAlreadySettled,
+                                               "this tag was settled before");
+  return status;
 }
 
 }  // namespace
@@ -61,14 +77,14 @@ Settler::Standing Settler::Judge(const Message& message, const LeaseToken& token
 
 Settler::Outcome Settler::Decide(Message* found, const LeaseToken& token, const Settlement& settlement,
                                  Duration lease, Instant now) {
-  if (found == nullptr) return {.status = MessageGone(token)};
+  if (found == nullptr) return {.status = MessageGone()};
   Message& message = *found;
   const Promise promise = message.queue->promise();
   const Standing standing = Judge(message, token);
-  if (standing == Standing::kLost) return {.status = LeaseLost(token)};
+  if (standing == Standing::kLost) return {.status = LeaseLost()};
   if (standing != Standing::kHolding && message.deadline <= now) {
     life_cycle_.Expire(message, now);
-    return {.status = LeaseLost(token)};
+    return {.status = LeaseLost()};
   }
   const bool counted = standing == Standing::kLapsed;  // the attempt, when the lease ended
   switch (settlement.kind) {
@@ -83,7 +99,7 @@ Settler::Outcome Settler::Decide(Message* found, const LeaseToken& token, const 
       if (standing == Standing::kHolding) life_cycle_.Release(message, now);
       return {};
     case SettleKind::kExtend:
-      if (standing != Standing::kHolding) return {.status = LeaseLost(token)};
+      if (standing != Standing::kHolding) return {.status = LeaseLost()};
       life_cycle_.Extend(message, now + lease);
       return {};
     case SettleKind::kDeadLetter:
@@ -145,10 +161,7 @@ void Settler::SettleTag(Session& session, uint64_t number, uint64_t tag, const S
   const auto found = session.unsettled.find(tag);
   if (found == session.unsettled.end()) {
     const bool never = tag == 0 || tag > session.last_tag;
-    Record(session.id, number, tag,
-           {.status = MakeError(absl::StatusCode::kFailedPrecondition, reason::kAlreadySettled,
-                                never ? fmt::format("tag {} was never delivered in this session", tag)
-                                      : fmt::format("tag {} was settled before", tag))});
+    Record(session.id, number, tag, {.status = never ? NeverDelivered() : SettledBefore()});
     return;
   }
   const Unsettled delivery = found->second;

@@ -385,9 +385,9 @@ TEST_F(BadInput, AnAckTwiceIsRefusedTheSecondTimeAndTheSessionGoesOn) {
   EXPECT_EQ(session.settle_errors()[0].settlement(), 2u);
   EXPECT_EQ(session.settle_errors()[0].tag(), 1u);
   EXPECT_THAT(RefusalOf(session.settle_errors()[0].error()),
-              Says(grpc::StatusCode::FAILED_PRECONDITION, "ALREADY_SETTLED", "tag 1 was settled before"));
+              Says(grpc::StatusCode::FAILED_PRECONDITION, "ALREADY_SETTLED", "this tag was settled before"));
   EXPECT_THAT(RefusalOf(session.settle_errors()[1].error()),
-              Says(grpc::StatusCode::FAILED_PRECONDITION, "ALREADY_SETTLED", "tag 9 was never delivered"));
+              Says(grpc::StatusCode::FAILED_PRECONDITION, "ALREADY_SETTLED", "this tag was never delivered"));
   EXPECT_EQ(broker.GetQueue("orders").counts().acked(), 2u);
   session.Publish("orders", 3, {"c"});
   EXPECT_EQ(session.AwaitDeliveries(3)[2].body, "c");

@@ -128,11 +128,7 @@ void RawSession::Subscribe(uint64_t subscription, const std::string& queue, uint
 }
 
 void RawSession::Settle(v1::Settle::Kind kind, const std::vector<uint64_t>& tag_pairs) {
-  v1::ClientFrame frame;
-  v1::Settle* settle = frame.add_settle();
-  settle->set_kind(kind);
-  for (const uint64_t value : tag_pairs) settle->add_tags(value);
-  Send(frame);
+  Send(SettleFrame(kind, tag_pairs));
 }
 
 void RawSession::Note(const v1::Deliveries& deliveries) {

@@ -34,4 +34,12 @@ v1::ClientFrame PublishFrame(const std::string& queue, uint64_t first_sequence,
   return frame;
 }
 
+v1::ClientFrame SettleFrame(v1::Settle::Kind kind, const std::vector<uint64_t>& tag_pairs) {
+  v1::ClientFrame frame;
+  v1::Settle* settle = frame.add_settle();
+  settle->set_kind(kind);
+  for (const uint64_t value : tag_pairs) settle->add_tags(value);
+  return frame;
+}
+
 }  // namespace baton

@@ -15,5 +15,7 @@ v1::ClientFrame SubscribeFrame(uint64_t subscription, const std::string& queue, 
                                uint64_t credit_bytes = 0);
 v1::ClientFrame PublishFrame(const std::string& queue, uint64_t first_sequence,
                              const std::vector<std::string>& bodies);
+// `tag_pairs`: a first tag, and the number of further ones.
+v1::ClientFrame SettleFrame(v1::Settle::Kind kind, const std::vector<uint64_t>& tag_pairs);
 
 }  // namespace baton

@@ -127,6 +127,60 @@ TEST_F(OutboxFixture, SettlementsAreCumulative) {
   EXPECT_EQ(frame.settled(0).errors(0).error().code(), 5u);
 }
 
+// As many refusals of one settlement as a frame may ask for; every other tag.
+std::vector<SettleFailure> Refusals(size_t count) {
+  const absl::Status why = MakeError(absl::StatusCode::kFailedPrecondition, "R", "it was settled before");
+  std::vector<SettleFailure> failures;
+  for (size_t i = 0; i < count; ++i) failures.push_back({.settlement = 7, .tag = 2 * i + 1, .status = why});
+  return failures;
+}
+
+TEST_F(OutboxFixture, ManyRefusalsTakeLittleUntilTheyAreTakenInSmallFrames) {
+  const std::vector<SettleFailure> failures = Refusals(kSettleTagsMax);
+  outbox.Settled(6, {});
+  outbox.Settled(7, failures);
+  EXPECT_LT(outbox.bytes(), kSettleTagsMax * 64);
+  size_t taken = 0;
+  for (v1::ServerFrame frame; taken < failures.size(); frame.Clear()) {
+    ASSERT_TRUE(outbox.Take(frame));
+    ASSERT_EQ(frame.settled_size(), 1);
+    EXPECT_LE(frame.ByteSizeLong(), SessionOutbox::kFrameBytes);
+    for (const v1::SettleError& error : frame.settled(0).errors()) {
+      EXPECT_EQ(error.tag(), failures[taken++].tag);
+      EXPECT_EQ(error.settlement(), 7u);
+      EXPECT_EQ(error.error().reason(), "R");
+    }
+    EXPECT_EQ(frame.settled(0).through(), taken < failures.size() ? 6u : 7u);
+  }
+  EXPECT_EQ(outbox.bytes(), 0u);
+}
+
+TEST_F(OutboxFixture, WhenAllTogetherAreFullOneThatIsOwedManyRefusalsIsSentAway) {
+  total.bytes_max = SessionOutbox::kFrameBytes;
+  SessionOutbox modest(&total);
+  modest.Hello({});
+  modest.Settled(1, Refusals(1'000));
+  outbox.Settled(1, Refusals(kSettleTagsMax));
+  modest.Settled(2, Refusals(1'000));
+  EXPECT_TRUE(outbox.ended());
+  EXPECT_FALSE(modest.ended());
+  const v1::ServerFrame frame = Take();
+  EXPECT_EQ(frame.go_away().error().reason(), "BROKER_BUSY");
+  EXPECT_EQ(frame.settled_size(), 0);
+  EXPECT_EQ(total.bytes, modest.bytes());
+}
+
+TEST_F(OutboxFixture, IsFullWithAFrameWhenAllTogetherAre) {
+  total.bytes_max = SessionOutbox::kFrameBytes;
+  outbox.Deliver(Delivery(1, 1, std::string(SessionOutbox::kFrameBytes / 2, 'x')));
+  EXPECT_FALSE(outbox.IsFull());
+  outbox.Deliver(Delivery(2, 1, std::string(SessionOutbox::kFrameBytes / 2, 'x')));
+  EXPECT_TRUE(outbox.IsFull());
+  EXPECT_FALSE(SessionOutbox(&total).IsFull());
+  Take();
+  EXPECT_FALSE(outbox.IsFull());
+}
+
 TEST_F(OutboxFixture, ASubscriptionThatIsEndedAndAskedForAgainIsInTwoFrames) {
   outbox.SubscriptionEnded(SubscriptionId(1), absl::OkStatus());
   outbox.Subscribed(SubscriptionId(1), Duration(30'000'000));

@@ -115,6 +115,31 @@ TEST_F(SettlementsTest, AreAnsweredCumulativelyWithTheirExceptions) {
   EXPECT_EQ(ReasonOf(answers[2].status), "LEASE_LOST");
 }
 
+TEST_F(SettlementsTest, MayHaveTheirExceptionsInSeveralReplies) {
+  const auto chunk = Chunk(1, 1, 3);
+  for (uint32_t index = 0; index < 3; ++index) EXPECT_TRUE(Add({}, chunk, index));
+  Frame();
+  const auto refusal_of = [](uint64_t tag) {
+    v1::SettleReply reply;
+    v1::SettleError& error = *reply.add_errors();
+    error.set_settlement(1);
+    error.set_tag(tag);
+    error.mutable_error()->set_code(static_cast<uint32_t>(absl::StatusCode::kFailedPrecondition));
+    return reply;
+  };
+  std::vector<Settlements::Answer> answers;
+  EXPECT_TRUE(settlements_.OnReply(refusal_of(1), answers).ok());
+  EXPECT_THAT(answers, IsEmpty());
+
+  v1::SettleReply last = refusal_of(2);
+  last.set_through(1);
+  EXPECT_TRUE(settlements_.OnReply(last, answers).ok());
+  ASSERT_THAT(answers, SizeIs(3));
+  EXPECT_EQ(answers[0].status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(answers[1].status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(answers[2].status.ok());
+}
+
 TEST_F(SettlementsTest, ThatWereNeverSentCannotBeAnswered) {
   v1::SettleReply reply;
   reply.set_through(1);
