@@ -43,7 +43,8 @@ inline constexpr size_t kFrameEntriesMax = 16 * kSubscriptionsPerSessionMax;
 inline constexpr size_t kSettleTagsMax = 65'536;  // tags named by one frame's settlements
 inline constexpr size_t kFrameBytesMax = kBodyBytesCeiling + (1u << 20);
 inline constexpr size_t kOutboxBytesMax = 32u << 20;        // results waiting for a session to take them
-inline constexpr std::chrono::seconds kOutboxStallMax{10};  // then the session ends
+inline constexpr std::chrono::seconds kOutboxStallMax{10};  // to take a frame of them; then the session ends
+inline constexpr size_t kOutboxPaceMin = 64u << 10;         // a second: what a large frame may take longer
 
 // Producers (idempotent publish).
 inline constexpr uint32_t kProducerWindow =

@@ -92,6 +92,7 @@ void GrpcSession::Pump() {
     since_ = std::chrono::steady_clock::now();
     ++outstanding_;
     stream_.Write(out_, &wrote_tag_);
+    taking_time_max_ = SessionOutbox::TakingTimeMax(static_cast<size_t>(out_.GetCachedSize()));
   } else if (session_->IsOver()) {
     Finish(session_->end_status());
   }
@@ -130,7 +131,7 @@ void GrpcSession::End(const absl::Status& why) {
 
 void GrpcSession::OnSecond(std::chrono::steady_clock::time_point now) {
   const bool silent = !session_->said_hello() && now - since_ > kHelloWaitMax;
-  const bool stalled = writing_ && now - since_ > kOutboxStallMax;
+  const bool stalled = writing_ && now - since_ > taking_time_max_;
   if (stalled) {
     context_.TryCancel();  // every operation comes back, OnDone ends the session
     return;

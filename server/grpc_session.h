@@ -73,6 +73,7 @@ class GrpcSession {
   bool refused_ = false;  // waits for room in the inbox
   bool stop_reading_ = false;
   bool was_active_ = false;                      // since the last OnSecond
+  std::chrono::seconds taking_time_max_{};       // of the outstanding write
   std::chrono::steady_clock::time_point since_;  // the outstanding write was begun, or the call accepted
 };
 

@@ -144,6 +144,8 @@ void LocalSession::Pump() {
     out_.Clear();
     if (session_->TakeFrame(out_)) {
       sender_.Begin(out_);
+      seconds_taking_ = 0;
+      taking_time_max_ = SessionOutbox::TakingTimeMax(sender_.bytes_waiting());
       if (sender_.bytes_waiting() > kKeptOutBytesMax) v1::ServerFrame().Swap(&out_);
       was_active_ = true;
       continue;
@@ -221,6 +223,10 @@ void LocalSession::JudgePace() {
   writing_.Note(sender_.bytes_moved(), !sender_.idle());
   if (std::max(reading_.seconds(), writing_.seconds()) > kStallSecondsMax) {
     return Violate(fmt::format("it has not gone on with a frame for {} seconds", kStallSecondsMax));
+  }
+  seconds_taking_ += sender_.idle() ? 0 : 1;
+  if (std::chrono::seconds(seconds_taking_) > taking_time_max_) {
+    return Violate(fmt::format("it has not taken a frame within {} seconds", taking_time_max_.count()));
   }
   if (large_bytes_ == 0 || refused_) return;
   // Its room is taken from others.

@@ -7,6 +7,7 @@
 // THREADS: the engine's.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -128,9 +129,11 @@ class LocalSession {
   bool was_active_ = false;   // since the last OnSecond
   uint32_t seconds_without_hello_ = 0;
   uint64_t bytes_read_ = 0;
-  Standstill reading_;                   // it does not finish what it has begun
-  Standstill writing_;                   // it does not take what it is told
-  uint32_t seconds_in_large_frame_ = 0;  // this one
+  Standstill reading_;                      // it does not finish what it has begun
+  Standstill writing_;                      // it takes nothing of what it is told
+  uint32_t seconds_in_large_frame_ = 0;     // this one
+  uint32_t seconds_taking_ = 0;             // the frame that is on its way to it
+  std::chrono::seconds taking_time_max_{};  // of that frame
 };
 
 }  // namespace baton

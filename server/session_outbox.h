@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -56,6 +57,12 @@ class SessionOutbox {
   // The last word: what is appended afterwards is dropped, and so is a second one. Says whether this was the
   // first.
   bool GoAway(const absl::Status& why, Duration retry_after);
+
+  // How long a client may be about taking a frame of so many bytes. One that is slower ends: a byte now and
+  // then would keep its share of the memory for ever.
+  static constexpr std::chrono::seconds TakingTimeMax(size_t frame_bytes) {
+    return kOutboxStallMax + std::chrono::seconds(frame_bytes / kOutboxPaceMin);
+  }
 
   // Swaps the oldest frame into `frame`, which must be empty and whose memory is used again; false: there is
   // none.

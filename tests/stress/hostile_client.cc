@@ -87,12 +87,15 @@ std::string RandomBytes(Random& random, size_t length) {
 }
 
 std::shared_ptr<grpc::Channel> NewConnection(const LocalBroker& broker) {
+  return NewConnection(GrpcSocketPath(broker.runtime_dir()));
+}
+
+std::shared_ptr<grpc::Channel> NewConnection(const std::string& socket_path) {
   static std::atomic<int> connections{0};
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetInt("baton.hostile", ++connections);
-  return grpc::CreateCustomChannel("unix:" + GrpcSocketPath(broker.runtime_dir()),
-                                   grpc::InsecureChannelCredentials(), arguments);
+  return grpc::CreateCustomChannel("unix:" + socket_path, grpc::InsecureChannelCredentials(), arguments);
 }
 
 // ---- Calls of bytes.

@@ -28,6 +28,7 @@ std::string RandomBytes(Random& random, size_t length);
 
 // A connection of its own to the broker's socket.
 std::shared_ptr<grpc::Channel> NewConnection(const LocalBroker& broker);
+std::shared_ptr<grpc::Channel> NewConnection(const std::string& socket_path);
 
 // One call of any method, its messages as bytes. One operation at a time.
 class ByteCall {

@@ -146,6 +146,15 @@ std::string RingIntruder::HearGoAway() {
 
 // ---- As no client should.
 
+std::optional<v1::ServerFrame> RingIntruder::HearSome(size_t bytes) {
+  const auto state = receiver_->Pull(bytes);
+  if (receiver_->Release()) Ring(1);
+  v1::ServerFrame frame;
+  const std::string_view heard = state == FrameReceiver::State::kFrame ? receiver_->frame() : "";
+  if (heard.empty() || !frame.ParseFromArray(heard.data(), static_cast<int>(heard.size()))) return {};
+  return frame;
+}
+
 size_t RingIntruder::SayBytes(std::string_view bytes) {
   const size_t said = writer_->Write(bytes);
   if (writer_->Publish()) Ring(1);

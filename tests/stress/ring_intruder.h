@@ -50,6 +50,8 @@ class RingIntruder {
 
   // ---- As no client should.
 
+  // Takes up to so many bytes of what it is told; the frame that they complete, if any.
+  std::optional<v1::ServerFrame> HearSome(size_t bytes);
   // So many bytes as they are, without a length; as far as there is room. Rings when it is asked to.
   size_t SayBytes(std::string_view bytes);
   void SayLength(uint32_t length);
