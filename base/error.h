@@ -43,6 +43,7 @@ inline constexpr std::string_view kSubscriptionExists = "SUBSCRIPTION_EXISTS";
 inline constexpr std::string_view kSubscriptionNotFound = "SUBSCRIPTION_NOT_FOUND";
 // Made by the client library itself; never on the wire.
 inline constexpr std::string_view kBrokerUnreachable = "BROKER_UNREACHABLE";
+inline constexpr std::string_view kAnswerLost = "ANSWER_LOST";
 inline constexpr std::string_view kClientClosed = "CLIENT_CLOSED";
 inline constexpr std::string_view kClientForked = "CLIENT_FORKED";
 inline constexpr std::string_view kPublishWindowFull = "PUBLISH_WINDOW_FULL";

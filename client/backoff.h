@@ -1,5 +1,6 @@
-// Pauses between attempts to reconnect: the first one short, then doubling up to a limit, each with jitter,
-// so that the clients of a broker that was restarted do not come back in step.
+// Pauses between attempts at something that failed, to reconnect above all: the first one short, then
+// doubling up to a limit, each with jitter, so that the clients of a broker that was restarted do not come
+// back in step.
 #pragma once
 
 #include <chrono>
@@ -10,7 +11,8 @@ namespace baton::client {
 
 class Backoff {
  public:
-  Backoff(std::chrono::milliseconds pause_max, uint64_t seed) : pause_max_(pause_max), random_(seed) {}
+  explicit Backoff(std::chrono::milliseconds pause_max, uint64_t seed = RandomSeed())
+      : pause_max_(pause_max), random_(seed) {}
 
   // Between half and all of: 20 ms, 40 ms, 80 ms … pause_max.
   std::chrono::milliseconds Next() {
@@ -24,6 +26,11 @@ class Backoff {
 
  private:
   static constexpr std::chrono::milliseconds kFirst{20};
+
+  static uint64_t RandomSeed() {
+    std::random_device device;
+    return (uint64_t{device()} << 32) | device();
+  }
 
   std::chrono::milliseconds pause_max_;
   std::chrono::milliseconds pause_ = kFirst;

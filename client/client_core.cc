@@ -48,25 +48,28 @@ bool IsAnswer(const absl::Status& status) {
 
 }  // namespace
 
-ClientCore::ClientCore(ClientOptions options, Address address, std::shared_ptr<grpc::Channel> channel)
+ClientCore::ClientCore(ClientOptions options, Address address,
+                       absl::StatusOr<std::shared_ptr<grpc::Channel>> channel)
     : options_(std::move(options)),
       address_(std::move(address)),
       channel_(std::move(channel)),
-      calls_(std::make_shared<GrpcCalls>(channel_)) {}
+      calls_(std::make_shared<GrpcCalls>(channel_)),
+      late_calls_(std::make_shared<GrpcCalls>(channel_)),
+      publish_names_(RandomProducerId) {}
 
 absl::StatusOr<std::shared_ptr<ClientCore>> ClientCore::Connect(ClientOptions options) {
   auto address = ResolveAddress(options.url);
   if (!address.ok()) return address.status();
   auto channel = MakeChannel(*address, options);
   if (!channel.ok()) return channel.status();
-  auto core = std::make_shared<ClientCore>(std::move(options), *std::move(address), *std::move(channel));
+  auto core = std::make_shared<ClientCore>(std::move(options), *std::move(address), std::move(channel));
   if (absl::Status there = core->WaitForBroker(); !there.ok()) return there;
   return core;
 }
 
 std::unique_ptr<Transport> ClientCore::MakeTransport() const {
   if (address_.carrier == Address::Carrier::kLocal) return std::make_unique<LocalTransport>(address_.target);
-  return std::make_unique<GrpcTransport>(channel_);
+  return std::make_unique<GrpcTransport>(*channel_);
 }
 
 // Whether somebody listens is all there is to know before the first session or call.
@@ -129,11 +132,12 @@ absl::StatusOr<std::shared_ptr<Session>> ClientCore::OpenSession() {
                              .producer_id = RandomProducerId(),
                              .reconnect_pause_max = options_.reconnect_pause_max,
                              .on_connection = options_.on_connection};
-      const auto settle_late = [calls = calls_, timeout = options_.call_timeout](
-                                   const Settlement& how, const std::vector<std::string>& tokens) {
-        return calls->Settle(how, tokens, timeout);
-      };
-      session_ = std::make_shared<Session>(std::move(options), MakeTransport(), settle_late);
+      LateSettler::Calls late{
+          .send = [calls = late_calls_, timeout = options_.call_timeout](
+                      const Settlement& how,
+                      const std::vector<std::string>& tokens) { return calls->Settle(how, tokens, timeout); },
+          .cancel = [calls = late_calls_] { calls->Cancel(); }};
+      session_ = std::make_shared<Session>(std::move(options), MakeTransport(), std::move(late));
       session_->Start();
     }
     session = session_;
@@ -170,7 +174,6 @@ absl::Status ClientCore::Close() {
 absl::StatusOr<std::vector<absl::Status>> ClientCore::Settle(const Settlement& how,
                                                              std::span<const std::string> tokens) {
   if (absl::Status usable = CheckUsable(); !usable.ok()) return usable;
-  calls_->Recover();
   auto statuses = calls_->Settle(how, tokens, options_.call_timeout);
   if (!statuses.ok()) return Explain(statuses.status());
   return statuses;

@@ -14,6 +14,7 @@
 #include "client/fork_guard.h"
 #include "client/grpc_calls.h"
 #include "client/mutex.h"
+#include "client/publish_names.h"
 #include "client/session.h"
 #include "client/transport.h"
 
@@ -23,11 +24,13 @@ class ClientCore {
  public:
   static absl::StatusOr<std::shared_ptr<ClientCore>> Connect(ClientOptions options);
 
-  ClientCore(ClientOptions options, Address address, std::shared_ptr<grpc::Channel> channel);
+  // `channel`: or why it cannot be had. REQUIRES: one, unless sessions go over rings.
+  ClientCore(ClientOptions options, Address address, absl::StatusOr<std::shared_ptr<grpc::Channel>> channel);
 
   const ClientOptions& options() const { return options_; }
   const std::string& url() const { return address_.url; }
   const ForkGuard& fork_guard() const { return fork_guard_; }
+  PublishNames& publish_names() { return publish_names_; }
 
   // OK: calls may be made. FAILED_PRECONDITION when closed, or in a forked child.
   absl::Status CheckUsable();
@@ -42,7 +45,6 @@ class ClientCore {
   auto Call(Method method, const Request& request, std::chrono::milliseconds longer = {})
       -> decltype(std::declval<GrpcCalls&>().Call(method, request, longer)) {
     if (absl::Status usable = CheckUsable(); !usable.ok()) return usable;
-    calls_->Recover();
     auto response = calls_->Call(method, request, options_.call_timeout + longer);
     if (!response.ok()) return Explain(response.status());
     return response;
@@ -62,9 +64,11 @@ class ClientCore {
   // Constant.
   const ClientOptions options_;
   const Address address_;
-  const std::shared_ptr<grpc::Channel> channel_;
+  const absl::StatusOr<std::shared_ptr<grpc::Channel>> channel_;
   const ForkGuard fork_guard_;
-  const std::shared_ptr<GrpcCalls> calls_;  // any thread
+  const std::shared_ptr<GrpcCalls> calls_;       // any thread
+  const std::shared_ptr<GrpcCalls> late_calls_;  // the session's, which ends them; any thread
+  PublishNames publish_names_;                   // any thread
 
   Mutex mutex_;
   bool closed_ ABSL_GUARDED_BY(mutex_) = false;

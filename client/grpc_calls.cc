@@ -2,11 +2,38 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/error.h"
 #include "client/convert.h"
+#include "client/grpc_status.h"
 
 namespace baton::client {
 namespace {
+
+constexpr std::chrono::milliseconds kReconnectMax{1'000};
+// Nobody has heard from the broker for so long: then it is asked before it is told something.
+constexpr std::chrono::milliseconds kIdleMax{100};
+
+gpr_timespec After(std::chrono::milliseconds timeout) {
+  return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(timeout.count(), GPR_TIMESPAN));
+}
+
+// What the broker says has a reason in its details: without any it is gRPC that speaks.
+bool IsOfGrpc(const grpc::Status& status, grpc::StatusCode code) {
+  return status.error_code() == code && status.error_details().empty();
+}
+bool IsLost(const grpc::Status& status) { return IsOfGrpc(status, grpc::StatusCode::UNAVAILABLE); }
+bool IsLate(const grpc::Status& status) { return IsOfGrpc(status, grpc::StatusCode::DEADLINE_EXCEEDED); }
+bool IsCancelled(const grpc::Status& status) { return IsOfGrpc(status, grpc::StatusCode::CANCELLED); }
+
+absl::Status AnswerLost(const grpc::Status& status) {
+  return MakeError(
+      static_cast<absl::StatusCode>(status.error_code()), reason::kAnswerLost,
+      fmt::format("the broker's answer did not come ({}): what was asked for may or may not have "
+                  "been carried out",
+                  status.error_message()));
+}
 
 absl::StatusOr<std::vector<absl::Status>> ResultsOf(const absl::StatusOr<v1::SettleResponse>& response,
                                                     size_t count) {
@@ -33,19 +60,71 @@ Request RequestWith(std::span<const std::string> tokens) {
 
 }  // namespace
 
+GrpcCalls::GrpcCalls(absl::StatusOr<std::shared_ptr<grpc::Channel>> channel)
+    : channel_(std::move(channel)),
+      broker_(channel_.ok() ? v1::Broker::NewStub(*channel_) : nullptr),
+      admin_(channel_.ok() ? v1::Admin::NewStub(*channel_) : nullptr) {}
+
 bool GrpcCalls::WaitForConnection(std::chrono::milliseconds timeout) {
-  return channel_->WaitForConnected(After(timeout));
+  return (*channel_)->WaitForConnected(After(timeout));
 }
 
-bool GrpcCalls::WasNotSent(const grpc::Status& status) {
-  return status.error_code() == grpc::StatusCode::UNAVAILABLE &&
-         status.error_message().find("Broken pipe") != std::string::npos;
+bool GrpcCalls::Reconnect(gpr_timespec deadline) {
+  return (*channel_)->WaitForConnected(gpr_time_min(deadline, After(kReconnectMax)));
 }
 
-void GrpcCalls::Recover() {
-  if (channel_->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_TRANSIENT_FAILURE) {
-    WaitForConnection(std::chrono::seconds(1));
+absl::Status GrpcCalls::Run(Effect effect, std::chrono::milliseconds timeout, const Attempt& attempt) {
+  const gpr_timespec deadline = After(timeout);
+  // After a failure nobody but a waiting call polls the channel's socket, and calls do not wait: a connection
+  // that could be made again would not be.
+  if ((*channel_)->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_TRANSIENT_FAILURE) Reconnect(deadline);
+  if (effect != Effect::kNone) {
+    if (const grpc::Status reached = Reach(deadline); !reached.ok()) return FromGrpc(reached);
   }
+  grpc::Status status = Try(attempt, deadline);
+  if (IsLost(status) && effect != Effect::kTwice && Reconnect(deadline)) status = Try(attempt, deadline);
+  if (effect != Effect::kNone && (IsLost(status) || IsLate(status))) return AnswerLost(status);
+  return FromGrpc(status);
+}
+
+grpc::Status GrpcCalls::Try(const Attempt& attempt, gpr_timespec deadline) {
+  grpc::ClientContext context;
+  context.set_deadline(deadline);
+  {
+    MutexLock lock(mutex_);
+    if (cancelled_) return {grpc::StatusCode::CANCELLED, "the client is closed"};
+    under_way_.insert(&context);
+  }
+  grpc::Status status = attempt(context);
+  if (!IsLost(status) && !IsLate(status)) {
+    last_answer_.store(std::chrono::steady_clock::now(), std::memory_order_relaxed);
+  }
+  MutexLock lock(mutex_);
+  under_way_.erase(&context);
+  return status;
+}
+
+// There is a connection. While nothing is called nobody looks at the socket, and the end of one is noticed
+// late; a call that changes nothing finds out, and makes a new one. What keeps that from being made is known
+// to have come before the call that matters.
+grpc::Status GrpcCalls::Reach(gpr_timespec deadline) {
+  const auto idle = std::chrono::steady_clock::now() - last_answer_.load(std::memory_order_relaxed);
+  const bool connected = (*channel_)->GetState(/*try_to_connect=*/false) == GRPC_CHANNEL_READY;
+  if (connected && idle < kIdleMax) return grpc::Status::OK;
+  const Attempt ask = [this](grpc::ClientContext& context) {
+    v1::BrokerStatus response;
+    return admin_->GetStatus(&context, v1::GetStatusRequest(), &response);
+  };
+  grpc::Status status = Try(ask, deadline);
+  if (IsLost(status) && connected && Reconnect(deadline)) status = Try(ask, deadline);
+  const bool reached = !IsLost(status) && !IsLate(status) && !IsCancelled(status);
+  return reached ? grpc::Status::OK : status;
+}
+
+void GrpcCalls::Cancel() {
+  MutexLock lock(mutex_);  // also over TryCancel: a call that ends takes its context away
+  cancelled_ = true;
+  for (grpc::ClientContext* context : under_way_) context->TryCancel();
 }
 
 absl::StatusOr<std::vector<absl::Status>> GrpcCalls::Settle(const Settlement& how,

@@ -1,84 +1,115 @@
 // Unary calls: the request and response types of the wire, one blocking call each.
+//
+// A connection that ends takes the answers with it, and nobody can tell whether the broker had the calls:
+// gRPC sends one again by itself only when it knows that the broker never began it, and "Broken pipe" does
+// not say so. What does no harm when it is done twice is therefore called again, once; of everything else
+// ANSWER_LOST says that it may have been carried out. What is known not to have been sent is no such case:
+// then no broker answers.
 #pragma once
 
 #include <grpcpp/grpcpp.h>
 
+#include <atomic>
+#include <chrono>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "baton/v1/admin.grpc.pb.h"
 #include "baton/v1/broker.grpc.pb.h"
-#include "client/grpc_status.h"
+#include "client/mutex.h"
 #include "client/settlement.h"
 
 namespace baton::client {
 
+// What a call that is carried out twice does.
+enum class Effect {
+  kNone,   // it changes nothing
+  kSame,   // as once
+  kTwice,  // more, or its second answer is about the first
+};
+
+template <class Request>
+constexpr Effect EffectOf(const Request&) {
+  return Effect::kTwice;
+}
+inline Effect EffectOf(const v1::GetStatusRequest&) { return Effect::kNone; }
+inline Effect EffectOf(const v1::GetQueueRequest&) { return Effect::kNone; }
+inline Effect EffectOf(const v1::ListQueuesRequest&) { return Effect::kNone; }
+inline Effect EffectOf(const v1::ListMessagesRequest&) { return Effect::kNone; }
+inline Effect EffectOf(const v1::GetMessageRequest&) { return Effect::kNone; }
+inline Effect EffectOf(const v1::ExtendRequest&) { return Effect::kSame; }
+inline Effect EffectOf(const v1::PublishRequest& request) {
+  return request.producer_id() != 0 ? Effect::kSame : Effect::kTwice;
+}
+
 // THREADS: any.
 class GrpcCalls {
  public:
-  explicit GrpcCalls(std::shared_ptr<grpc::Channel> channel)
-      : channel_(std::move(channel)),
-        broker_(v1::Broker::NewStub(channel_)),
-        admin_(v1::Admin::NewStub(channel_)) {}
+  // `channel`: or why there is none; then that is the answer to every call.
+  explicit GrpcCalls(absl::StatusOr<std::shared_ptr<grpc::Channel>> channel);
 
   // Tries to connect; true when there is a connection. BLOCKS until then, up to `timeout`.
   bool WaitForConnection(std::chrono::milliseconds timeout);
-  // After a failure nobody but a waiting call polls the channel's socket, and calls do not wait: a connection
-  // that could be made again would not be. BLOCKS a second at most, and only after a failure.
-  void Recover();
 
-  // Call(&v1::Admin::Stub::GetQueue, request, 30s). BLOCKS up to `timeout`.
+  // Call(&v1::Admin::Stub::GetQueue, request, 30s). BLOCKS up to `timeout`, and after a failure a second
+  // longer.
   template <class Request, class Response>
   absl::StatusOr<Response> Call(grpc::Status (v1::Admin::Stub::*method)(grpc::ClientContext*, const Request&,
                                                                         Response*),
                                 const Request& request, std::chrono::milliseconds timeout) {
-    return Call(*admin_, method, request, timeout);
+    return Call(admin_.get(), method, request, timeout);
   }
   template <class Request, class Response>
   absl::StatusOr<Response> Call(grpc::Status (v1::Broker::Stub::*method)(grpc::ClientContext*, const Request&,
                                                                          Response*),
                                 const Request& request, std::chrono::milliseconds timeout) {
-    return Call(*broker_, method, request, timeout);
+    return Call(broker_.get(), method, request, timeout);
   }
 
   // Settles tokens: one status each, or an error of the whole call. BLOCKS.
   absl::StatusOr<std::vector<absl::Status>> Settle(const Settlement& how, std::span<const std::string> tokens,
                                                    std::chrono::milliseconds timeout);
 
- private:
-  static gpr_timespec After(std::chrono::milliseconds timeout) {
-    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(timeout.count(), GPR_TIMESPAN));
-  }
+  // Ends what is under way, and what is called later: CANCELLED.
+  void Cancel() ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // It was given to a connection that had ended, so that the broker has not got it.
-  static bool WasNotSent(const grpc::Status& status);
+ private:
+  using Attempt = std::function<grpc::Status(grpc::ClientContext&)>;
 
   template <class Stub, class Request, class Response>
-  absl::StatusOr<Response> Call(Stub& stub,
+  absl::StatusOr<Response> Call(Stub* stub,
                                 grpc::Status (Stub::*method)(grpc::ClientContext*, const Request&, Response*),
                                 const Request& request, std::chrono::milliseconds timeout) {
-    const gpr_timespec deadline = After(timeout);
+    if (!channel_.ok()) return channel_.status();
     Response response;
-    grpc::Status status;
-    for (int attempt = 1; attempt <= 2; ++attempt) {
-      grpc::ClientContext context;
-      context.set_deadline(deadline);
-      status = (stub.*method)(&context, request, &response);
-      // While nothing was called nobody looked at the socket, and a broker that was started again meanwhile
-      // is met by another connection.
-      if (attempt > 1 || !WasNotSent(status) || !WaitForConnection(std::chrono::seconds(1))) break;
-    }
-    if (!status.ok()) return FromGrpc(status);
+    absl::Status done = Run(EffectOf(request), timeout, [&](grpc::ClientContext& context) {
+      return (stub->*method)(&context, request, &response);
+    });
+    if (!done.ok()) return done;
     return response;
   }
 
-  const std::shared_ptr<grpc::Channel> channel_;
-  const std::unique_ptr<v1::Broker::Stub> broker_;
+  absl::Status Run(Effect effect, std::chrono::milliseconds timeout, const Attempt& attempt);
+  grpc::Status Try(const Attempt& attempt, gpr_timespec deadline) ABSL_LOCKS_EXCLUDED(mutex_);
+  grpc::Status Reach(gpr_timespec deadline);
+  bool Reconnect(gpr_timespec deadline);
+
+  const absl::StatusOr<std::shared_ptr<grpc::Channel>> channel_;
+  const std::unique_ptr<v1::Broker::Stub> broker_;  // null without a channel, like the next
   const std::unique_ptr<v1::Admin::Stub> admin_;
+
+  std::atomic<SteadyTime> last_answer_{};  // came then; only a hint
+
+  Mutex mutex_;
+  bool cancelled_ ABSL_GUARDED_BY(mutex_) = false;
+  absl::flat_hash_set<grpc::ClientContext*> under_way_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace baton::client

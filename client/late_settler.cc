@@ -10,9 +10,6 @@
 namespace baton::client {
 namespace {
 
-// After a call that did not get through, unless the session is lost and comes back before.
-constexpr std::chrono::milliseconds kRetryPause{200};
-
 std::vector<Settlements::Answer> AnswerAll(SettleGroup& group, const absl::Status& status) {
   std::vector<Settlements::Answer> answers;
   answers.reserve(group.entries.size());
@@ -88,10 +85,12 @@ void LateSettler::Run() {
     {
       MutexLock lock(mutex_);
       sending_ = false;
-      if (!group.entries.empty()) {
+      if (group.entries.empty()) {
+        retry_pauses_.Reset();
+      } else {
         waiting_.push_front(std::move(group));
         failed_connection_ = connection;
-        retry_at_ = std::chrono::steady_clock::now() + kRetryPause;
+        retry_at_ = std::chrono::steady_clock::now() + retry_pauses_.Next();
       }
     }
     answered_(std::move(answers));
@@ -109,8 +108,8 @@ std::vector<Settlements::Answer> LateSettler::SendGroup(SettleGroup& group) {
     for (size_t i = 0; i < count; ++i) {
       tokens.push_back(group.entries[i].chunk->token(group.entries[i].index).ToText());
     }
-    const auto statuses = send_(group.how, tokens);
-    if (absl::IsUnavailable(statuses.status())) break;
+    const auto statuses = calls_.send(group.how, tokens);
+    if (absl::IsUnavailable(statuses.status()) || absl::IsCancelled(statuses.status())) break;
     for (size_t i = 0; i < count; ++i) {
       const absl::Status status = statuses.ok() ? (*statuses)[i] : statuses.status();
       answers.push_back({.kind = group.how.kind, .entry = std::move(group.entries[i]), .status = status});
@@ -129,7 +128,10 @@ void LateSettler::Stop(const absl::Status& error) {
     thread.swap(thread_);
     changed_.NotifyAll();
   }
-  if (thread.joinable()) thread.join();
+  if (thread.joinable()) {
+    calls_.cancel();
+    thread.join();
+  }
   {
     MutexLock lock(mutex_);
     rest.swap(waiting_);

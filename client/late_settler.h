@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/backoff.h"
 #include "client/mutex.h"
 #include "client/settlement.h"
 #include "client/settlements.h"
@@ -29,7 +30,12 @@ class LateSettler {
   // Takes what was answered. Runs on the settler's thread, and in Stop and Add on the caller's.
   using Answered = std::function<void(std::vector<Settlements::Answer> answers)>;
 
-  LateSettler(Send send, Answered answered) : send_(std::move(send)), answered_(std::move(answered)) {}
+  struct Calls {
+    Send send;
+    std::function<void()> cancel;  // ends the one on its way, and later ones: CANCELLED. Any thread
+  };
+
+  LateSettler(Calls calls, Answered answered) : calls_(std::move(calls)), answered_(std::move(answered)) {}
   ~LateSettler() { Stop(absl::CancelledError()); }
 
   void Add(SettleGroup group);
@@ -37,17 +43,20 @@ class LateSettler {
   void SetConnected(bool connected);
   // Nothing waits and nothing is on its way.
   bool idle();
-  // Answers the rest with `error`, and what is added later. BLOCKS for a call on its way.
+  // Answers the rest with `error`, and what is added later. A call on its way is cancelled.
   void Stop(const absl::Status& error);
 
  private:
+  // Between calls that did not get through, unless the session is lost and comes back before.
+  static constexpr std::chrono::milliseconds kRetryPauseMax{2'000};
+
   bool MayTry() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Run();
   // Moves the entries that were answered out of `group`; what is left could not be asked, because the broker
   // is gone.
   std::vector<Settlements::Answer> SendGroup(SettleGroup& group);
 
-  const Send send_;
+  const Calls calls_;
   const Answered answered_;
 
   Mutex mutex_;
@@ -58,6 +67,7 @@ class LateSettler {
   uint64_t connection_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_connection_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t failed_connection_ ABSL_GUARDED_BY(mutex_) = 0;
+  Backoff retry_pauses_ ABSL_GUARDED_BY(mutex_){kRetryPauseMax};
   SteadyTime retry_at_ ABSL_GUARDED_BY(mutex_){};  // on that connection
   absl::Status stopped_ ABSL_GUARDED_BY(mutex_);
   std::thread thread_ ABSL_GUARDED_BY(mutex_);

@@ -18,13 +18,21 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 
-constexpr int kHandshakeTimeoutMs = 2'000;
-constexpr milliseconds kFirstPause{10};
-constexpr milliseconds kLongestPause{200};
+constexpr milliseconds kHandshakeTimeout{2'000};
+constexpr milliseconds kPauseMax{200};
 
 absl::Status ConnectionLost() {
   return MakeError(absl::StatusCode::kUnavailable, reason::kBrokerUnreachable,
                    "the broker has closed the connection, or has ended");
+}
+
+absl::Status NoAnswer() {
+  return MakeError(absl::StatusCode::kUnavailable, reason::kBrokerUnreachable, "no answer to the hello");
+}
+
+bool CanBeRead(const Descriptor& socket) {
+  pollfd look{.fd = socket.get(), .events = POLLIN, .revents = 0};
+  return poll(&look, 1, 0) > 0;
 }
 
 absl::Status BadFrame() {
@@ -41,7 +49,7 @@ LocalTransport::Rings::Rings(LocalConnection connection, Segment mapped)
       receiver(segment.FromBroker(), kFrameBytesMax, kFrameBytesMax) {}
 
 LocalTransport::LocalTransport(std::string path)
-    : path_(std::move(path)), woken_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+    : path_(std::move(path)), woken_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)), pauses_(kPauseMax) {}
 
 LocalTransport::~LocalTransport() { Close(); }
 
@@ -53,7 +61,7 @@ void LocalTransport::Open() {
                          "the process has no file descriptors left"));
   }
   next_attempt_ = SteadyTime{};
-  attempt_pause_ = kFirstPause;
+  pauses_.Reset();
 }
 
 void LocalTransport::SetState(State state) {
@@ -80,6 +88,7 @@ void LocalTransport::Close() {
 
 void LocalTransport::End(absl::Status why) {
   close_status_ = std::move(why);
+  handshake_.Reset();
   MutexLock lock(mutex_);
   state_ = State::kEnding;
   // Also for a child that was forked and holds the socket too.
@@ -149,20 +158,32 @@ std::optional<LocalTransport::Event> LocalTransport::PullFrame() {
 
 // One attempt when it is time. A broker that is not there is tried again; a refusal is an answer.
 void LocalTransport::TryToConnect() {
-  if (steady_clock::now() < next_attempt_) return;
-  auto connection = ConnectLocally(path_, kHandshakeTimeoutMs);
-  if (connection.ok()) {
-    auto segment = Segment::Map(std::move(connection->segment));
-    if (!segment.ok()) return End(segment.status());
-    segment->file().Reset();
-    MutexLock lock(mutex_);
-    rings_.emplace(*std::move(connection), *std::move(segment));
-    state_ = State::kOpen;
+  const SteadyTime now = steady_clock::now();
+  if (!handshake_) {
+    if (now < next_attempt_) return;
+    auto begun = BeginHandshake(path_);
+    if (!begun.ok()) return TryAgain(begun.status());
+    handshake_ = *std::move(begun);
+    answer_due_ = now + kHandshakeTimeout;
+  }
+  if (!CanBeRead(handshake_)) {
+    if (now >= answer_due_) TryAgain(NoAnswer());
     return;
   }
-  if (connection.status().code() != absl::StatusCode::kUnavailable) return End(connection.status());
-  next_attempt_ = steady_clock::now() + attempt_pause_;
-  attempt_pause_ = std::min(2 * attempt_pause_, kLongestPause);
+  auto connection = EndHandshake(std::move(handshake_));
+  if (!connection.ok()) return TryAgain(connection.status());
+  auto segment = Segment::Map(std::move(connection->segment));
+  if (!segment.ok()) return End(segment.status());
+  segment->file().Reset();
+  MutexLock lock(mutex_);
+  rings_.emplace(*std::move(connection), *std::move(segment));
+  state_ = State::kOpen;
+}
+
+void LocalTransport::TryAgain(const absl::Status& why) {
+  if (why.code() != absl::StatusCode::kUnavailable) return End(why);
+  handshake_.Reset();
+  next_attempt_ = steady_clock::now() + pauses_.Next();
 }
 
 // False: something has come meanwhile.
@@ -175,7 +196,7 @@ bool LocalTransport::Arm() {
 
 void LocalTransport::Sleep(SteadyTime deadline) {
   if (state_ == State::kEnding || !Arm()) return;
-  if (state_ == State::kConnecting) deadline = std::min(deadline, next_attempt_);
+  if (state_ == State::kConnecting) deadline = std::min(deadline, handshake_ ? answer_due_ : next_attempt_);
   timespec timeout{};
   if (deadline != SteadyTime::max()) {
     const auto wait = std::max(deadline - steady_clock::now(), steady_clock::duration(0));
@@ -185,6 +206,7 @@ void LocalTransport::Sleep(SteadyTime deadline) {
   pollfd waiting[2] = {{.fd = woken_fd_.get(), .events = POLLIN, .revents = 0},
                        {.fd = -1, .events = POLLIN, .revents = 0}};
   if (state_ == State::kOpen) waiting[1].fd = rings_->socket.get();
+  if (state_ == State::kConnecting) waiting[1].fd = handshake_.get();  // -1: none
   sleeping_.store(true);
   const bool sleeps = !woken_.load();
   const int ready =
@@ -196,6 +218,7 @@ void LocalTransport::Sleep(SteadyTime deadline) {
     // allowed to fail: the next sleep ends at once
     [[maybe_unused]] const ssize_t taken = read(woken_fd_.get(), &wakes, sizeof(wakes));
   }
+  if (state_ == State::kConnecting) return;
   if (waiting[1].revents == 0 || TakeBells(rings_->socket.get()).has_value()) return;
   // What the broker said before it closed is still in the ring.
   if (!rings_->receiver.HasData()) End(ConnectionLost());

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "client/backoff.h"
 #include "client/transport.h"
 #include "local/frame_stream.h"
 #include "local/handshake.h"
@@ -40,6 +41,7 @@ class LocalTransport final : public Transport {
 
   void SetState(State state);
   void TryToConnect();
+  void TryAgain(const absl::Status& why);
   bool PushPending();
   std::optional<Event> Poll();
   std::optional<Event> PullFrame();
@@ -56,8 +58,10 @@ class LocalTransport final : public Transport {
   mutable Mutex mutex_;  // of these two and the sender
 
   // Owner thread.
-  SteadyTime next_attempt_{};
-  std::chrono::milliseconds attempt_pause_{0};
+  Descriptor handshake_;       // said hello on it, not answered yet
+  SteadyTime answer_due_{};    // to that
+  SteadyTime next_attempt_{};  // without one
+  Backoff pauses_;             // between attempts
   v1::ServerFrame frame_;
   absl::Status close_status_;
 

@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <iterator>
 #include <optional>
-#include <random>
 #include <utility>
 
 #include "base/check.h"
@@ -19,7 +18,9 @@ using std::chrono::steady_clock;
 
 constexpr uint32_t kProtocolVersion = 1;
 constexpr std::chrono::seconds kHelloTimeout{10};
-constexpr std::chrono::seconds kGoodbyeTimeout{1};
+// For the frame that is on its way, the goodbye after it, and the broker's end. Without it the end of the
+// connection gives the leases back just as well.
+constexpr std::chrono::milliseconds kGoodbyeTimeout{80};
 constexpr std::chrono::seconds kLateSettlementsFirst{2};
 // A connection that lived shorter does not count as a success: the pauses go on growing.
 constexpr std::chrono::seconds kStableAfter{5};
@@ -45,21 +46,16 @@ absl::Status Violation(std::string_view what) {
                    fmt::format("{}; is it a broker of another version?", what));
 }
 
-uint64_t RandomSeed() {
-  std::random_device device;
-  return (uint64_t{device()} << 32) | device();
-}
-
 }  // namespace
 
-Session::Session(SessionOptions options, std::unique_ptr<Transport> transport, LateSettler::Send settle_late)
+Session::Session(SessionOptions options, std::unique_ptr<Transport> transport, LateSettler::Calls late_calls)
     : options_(std::move(options)),
       transport_(std::move(transport)),
       late_settler_(
-          std::move(settle_late),
+          std::move(late_calls),
           [this](std::vector<Settlements::Answer> answers) { TakeLateAnswers(std::move(answers)); }),
       outgoing_(transport_.get(), &window_, &settlements_, &subscriptions_),
-      backoff_(options_.reconnect_pause_max, RandomSeed()) {}
+      backoff_(options_.reconnect_pause_max) {}
 
 Session::~Session() {
   MutexLock lock(mutex_);
@@ -223,13 +219,12 @@ bool Session::BeginClosing(SteadyTime now) {
       return true;
     case Link::kUp:
       outgoing_.SetUp(false);
+      if (deadline_ == SteadyTime{}) deadline_ = now + kGoodbyeTimeout;
       if (!outgoing_.Say([](v1::ClientFrame& frame) { frame.mutable_goodbye(); })) {
-        if (deadline_ == SteadyTime{}) deadline_ = now + kGoodbyeTimeout;
         if (now < deadline_) return true;  // after the frame that is on its way
         transport_->Close();
       }
       link_ = Link::kClosing;
-      deadline_ = now + kGoodbyeTimeout;
       return true;
   }
   return false;

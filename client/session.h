@@ -44,7 +44,7 @@ struct SessionOptions {
 
 class Session : public std::enable_shared_from_this<Session> {
  public:
-  Session(SessionOptions options, std::unique_ptr<Transport> transport, LateSettler::Send settle_late);
+  Session(SessionOptions options, std::unique_ptr<Transport> transport, LateSettler::Calls late_calls);
   ~Session();
 
   void Start();
@@ -69,7 +69,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // OK: the session is up now. ERRORS: what keeps it from being; at the deadline the last reason. BLOCKS.
   absl::Status WaitUntilUp(SteadyTime deadline);
 
-  // Says goodbye, ends the thread, answers what is left with `error`. Idempotent. BLOCKS a second or so.
+  // Says goodbye, ends the thread, answers what is left with `error`. Idempotent. BLOCKS a tenth of a second
+  // at most, when the broker does not answer, and for the user's code that runs on that thread.
   void Close(const absl::Status& error);
 
  private:

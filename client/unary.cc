@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/limits.h"
 #include "baton/client.h"
 #include "client/client_core.h"
 #include "client/convert.h"
@@ -53,7 +54,16 @@ absl::StatusOr<std::vector<absl::StatusOr<Confirmation>>> Client::Publish(std::s
   for (const Message& message : messages) {
     if (absl::Status added = AddMessage(message, request); !added.ok()) return added;
   }
+  // As many as the broker can tell from earlier ones are named, so that the call may be repeated.
+  const bool named = messages.size() <= kProducerWindow;
+  const client::PublishNames::Name name =
+      named ? core_->publish_names().Borrow() : client::PublishNames::Name();
+  if (named) {
+    request.set_producer_id(name.producer_id);
+    request.set_first_sequence(name.next_sequence);
+  }
   const auto response = core_->Call(&Broker::Publish, request);
+  if (named) core_->publish_names().GiveBack(name, messages.size());
   if (!response.ok()) return response.status();
   if (static_cast<size_t>(response->results_size()) != messages.size()) {
     return MakeError(

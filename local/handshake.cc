@@ -74,8 +74,7 @@ Descriptor TakeDescriptor(msghdr& message) {
 }
 
 // The answer is sent at once, and arrives so.
-absl::StatusOr<Descriptor> ReceiveWelcome(int socket, int timeout_ms, LocalWelcome& welcome) {
-  if (!WaitReadable(socket, timeout_ms)) return Unreachable("no answer to the hello");
+absl::StatusOr<Descriptor> ReceiveWelcome(int socket, LocalWelcome& welcome) {
   ControlBuffer control;
   iovec part{.iov_base = &welcome, .iov_len = sizeof(welcome)};
   msghdr message{};
@@ -144,21 +143,32 @@ absl::Status StatusOf(const LocalWelcome& welcome) {
 
 absl::Status ProbeLocally(const std::string& path) { return Connect(path).status(); }
 
-absl::StatusOr<LocalConnection> ConnectLocally(const std::string& path, int timeout_ms) {
+absl::StatusOr<Descriptor> BeginHandshake(const std::string& path) {
   auto socket = Connect(path);
   if (!socket.ok()) return socket.status();
   const LocalHello hello{.layout_version_min = kLayoutVersion, .layout_version_max = kLayoutVersion};
   if (send(socket->get(), &hello, sizeof(hello), MSG_NOSIGNAL) != sizeof(hello))
     return Unreachable("the broker closed the connection");
+  return socket;
+}
+
+absl::StatusOr<LocalConnection> EndHandshake(Descriptor socket) {
   LocalWelcome welcome;
-  auto segment = ReceiveWelcome(socket->get(), timeout_ms, welcome);
+  auto segment = ReceiveWelcome(socket.get(), welcome);
   if (!segment.ok()) return segment.status();
   if (absl::Status taken = StatusOf(welcome); !taken.ok()) return taken;
   if (!*segment) {
     return MakeError(absl::StatusCode::kFailedPrecondition, reason::kProtocolViolation,
                      "the broker's answer has no memory with it");
   }
-  return LocalConnection{.socket = *std::move(socket), .segment = *std::move(segment)};
+  return LocalConnection{.socket = std::move(socket), .segment = *std::move(segment)};
+}
+
+absl::StatusOr<LocalConnection> ConnectLocally(const std::string& path, int timeout_ms) {
+  auto socket = BeginHandshake(path);
+  if (!socket.ok()) return socket.status();
+  if (!WaitReadable(socket->get(), timeout_ms)) return Unreachable("no answer to the hello");
+  return EndHandshake(*std::move(socket));
 }
 
 std::optional<size_t> ReceiveHello(int socket, char* into, size_t bytes_max) {

@@ -49,16 +49,18 @@ LocalWelcome RefusalFor(const absl::Status& why);
 // What the broker said: OK, or why not.
 absl::Status StatusOf(const LocalWelcome& welcome);
 
-// The client's part. Connects, and gives back the socket and the segment's descriptor.
-// BLOCKS until the broker has answered, at most `timeout_ms` at each step.
-// ERRORS: UNAVAILABLE when nobody listens or answers; else what the broker said.
+// The client's part. It connects and says hello; when the socket can be read it takes the answer. Neither
+// blocks. ERRORS: UNAVAILABLE when nobody listens, or the broker has closed; else what the broker said.
 struct LocalConnection {
   Descriptor socket;  // non-blocking
   Descriptor segment;
 };
-// Does anybody listen there? ERRORS: as ConnectLocally. Never blocks.
-absl::Status ProbeLocally(const std::string& path);
+absl::StatusOr<Descriptor> BeginHandshake(const std::string& path);
+absl::StatusOr<LocalConnection> EndHandshake(Descriptor socket);
+// Both. BLOCKS until the broker has answered, at most `timeout_ms`; UNAVAILABLE when it does not.
 absl::StatusOr<LocalConnection> ConnectLocally(const std::string& path, int timeout_ms);
+// Does anybody listen there? ERRORS: as BeginHandshake. Never blocks.
+absl::Status ProbeLocally(const std::string& path);
 
 // The broker's part: takes what has come of a hello, and says how much. Absent: the client has gone, or sent
 // descriptors. Never blocks.

@@ -45,9 +45,9 @@ struct TlsOptions {
 enum class ConnectionState : uint8_t { kConnected, kLost };
 
 struct ClientOptions {
-  // grpc+unix:PATH, grpc://HOST:PORT or grpcs://HOST:PORT. Empty: the environment variable BATON_URL, else
-  // the socket of this user's broker (grpc.sock in $XDG_RUNTIME_DIR/baton, /run/baton for root, else
-  // /tmp/baton-<uid>).
+  // unix:PATH (rings), grpc+unix:PATH, grpc://HOST:PORT or grpcs://HOST:PORT. Empty: the environment variable
+  // BATON_URL, else the socket of this user's broker (baton.sock in $XDG_RUNTIME_DIR/baton, /run/baton for
+  // root, else /tmp/baton-<uid>).
   std::string url = {};
   std::string name =
       {};  // for people: in `baton status` and the broker's log; empty = the program's name and process id
@@ -101,8 +101,11 @@ class Client {
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;
 
-  // Waits up to close_timeout until everything published is answered and consumers have stopped; then ends
-  // the session. DEADLINE_EXCEEDED: something was left unanswered (its callbacks have run with an error).
+  // Waits up to close_timeout until everything published is answered and consumers have stopped, for which
+  // the broker must answer and running handlers must return; not at all when there is nothing of that. Then
+  // it ends the session in a tenth of a second, whether it is connecting, in a handshake, between attempts,
+  // or connected to a broker that does not answer any more; only callbacks that are running are waited for.
+  // DEADLINE_EXCEEDED: something was left unanswered (its callbacks have run with an error).
   // Idempotent. BLOCKS.
   absl::Status Close();
 
@@ -134,7 +137,10 @@ class Client {
   absl::StatusOr<BrokerStatus> Status();
 
   // Unary calls, for programs that publish or take a message now and then. One answer per message or token,
-  // in order.
+  // in order. When the connection ends before the answer, a Publish of up to 1,024 messages is repeated and
+  // stored once (what the first call stored is a `duplicate`, without its id); Extend and what only reads
+  // are repeated, too. Anything else, and a second failure, is ANSWER_LOST: it may or may not have been
+  // carried out.
   absl::StatusOr<std::vector<absl::StatusOr<Confirmation>>> Publish(std::string_view queue,
                                                                     std::span<const Message> messages);
   absl::StatusOr<std::vector<ReceivedMessage>> Receive(const ReceiveOptions& options);
