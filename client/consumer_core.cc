@@ -233,7 +233,10 @@ ConsumerCounters ConsumerCore::counters() const {
 
 void ConsumerCore::Settle(const std::shared_ptr<DeliveryChunk>& chunk, uint32_t index, const Settlement& how,
                           SettleCallback done) {
-  if (InForkedChild()) return;
+  if (absl::Status forked = CheckForked(); !forked.ok()) {
+    if (done) std::move(done)(forked);
+    return;
+  }
   const bool extends = how.kind == v1::Settle::EXTEND;
   if (!extends) chunk->Move(index, DeliveryPhase::kStarted, DeliveryPhase::kSettled);
   Settlement checked = how;

@@ -23,4 +23,9 @@ class ForkGuard {
   uint64_t generation_;
 };
 
+// Says that this process is about to use gRPC. FAILED_PRECONDITION in a child of one that had: the two share
+// gRPC's epoll set, so that calls of the child take the parent's events away, and locks of gRPC may be held
+// by threads that are not there.
+absl::Status BeginUsingGrpc();
+
 }  // namespace baton::client

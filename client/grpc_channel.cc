@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "base/runtime_dir.h"
+#include "client/fork_guard.h"
 
 namespace baton::client {
 namespace {
@@ -78,6 +79,7 @@ grpc::ChannelArguments Arguments(const Address& address, const ClientOptions& op
 
 absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const Address& address,
                                                            const ClientOptions& options) {
+  if (absl::Status may = BeginUsingGrpc(); !may.ok()) return may;
   std::shared_ptr<grpc::ChannelCredentials> credentials;
   std::string target = address.target;
   switch (address.carrier) {

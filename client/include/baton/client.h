@@ -90,8 +90,9 @@ struct ReceivedMessage {
 // OWNERSHIP: producers and consumers keep what they need of the client, and fail with FAILED_PRECONDITION
 // once it is closed. THREADS: any; on_connection, publish and settle callbacks share one thread of the
 // client's own. ERRORS: UNAVAILABLE when no broker answers, UNAUTHENTICATED …; ReasonOf(status) is the stable
-// word. After fork() the child has no connection: every call is FAILED_PRECONDITION there, and destructors do
-// nothing.
+// word. After fork() the child has no connection: every call is FAILED_PRECONDITION there (CLIENT_FORKED),
+// and destructors do nothing; the parent goes on. A client made in the child has no unary calls, because gRPC
+// does not survive a fork, and needs an address of rings.
 class Client {
  public:
   // Checks that a broker answers. BLOCKS up to connect_timeout (at least one attempt).
