@@ -11,6 +11,21 @@ namespace baton {
 namespace {
 
 constexpr std::chrono::seconds kHelloWaitMax{10};
+// What a session keeps of the last frame, to read the next one into; and the bodies, for good publishers send
+// many alike.
+constexpr size_t kKeptInBytesMax = 256u << 10;
+constexpr size_t kEntryBytes = 256;
+
+// About what the small things in `frame` hold, which are much smaller on the wire.
+size_t BytesOf(const v1::ClientFrame& frame) {
+  size_t bytes =
+      kEntryBytes * static_cast<size_t>(frame.subscribe_size() + frame.publish_size() + frame.settle_size() +
+                                        frame.credit_size() + frame.unsubscribe_size());
+  for (const v1::Settle& settle : frame.settle()) {
+    bytes += sizeof(uint64_t) * static_cast<size_t>(settle.tags_size());
+  }
+  return bytes;
+}
 
 absl::Status Stopping() {
   return MakeError(absl::StatusCode::kUnavailable, reason::kBrokerStopping,
@@ -57,7 +72,9 @@ void GrpcSession::OnAccepted(bool ok) {
 void GrpcSession::OnRead(bool ok) {
   was_active_ = true;
   if (ok && !finishing_) {
-    Follow(session_->OnFrame(in_));
+    const ClientSession::Reading reading = session_->OnFrame(in_);
+    if (BytesOf(in_) > kKeptInBytesMax) v1::ClientFrame().Swap(&in_);
+    Follow(reading);
   } else if (!ok) {
     // Says nothing to a client that is gone, and the truth to one that is not.
     session_->End(
