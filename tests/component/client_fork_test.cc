@@ -171,6 +171,37 @@ TEST_P(ClientFork, TheChildOfAProcessThatUsedGrpcIsToldNotTo) {
   ExpectUntouched();
 }
 
+// Exit codes: what went wrong.
+int UseGrpc(const std::string& url, const std::string& queue) {
+  auto client = Client::Connect({.url = url, .call_timeout = 10s});
+  if (!client.ok()) return 1;
+  if (!client->CreateQueue(queue).ok()) return 2;
+  auto producer = client->NewProducer();
+  if (!producer.ok() || !producer->Publish(queue, {.body = "x"}).get().ok()) return 3;
+  if (client->GetQueue(queue)->counts.ready != 1) return 4;
+  return client->Close().ok() ? 0 : 5;
+}
+
+int ForkBeforeTheFirstClient() {
+  BrokerProcess broker;
+  if (!broker.Start().empty()) return 10;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(kChildSecondsMax);
+    ::_exit(UseGrpc(broker.grpc_url(), "child"));
+  }
+  const int parent = UseGrpc(broker.grpc_url(), "parent");
+  int status = 0;
+  if (::waitpid(child, &status, 0) != child || !WIFEXITED(status)) return 11;
+  return parent != 0 ? 20 + parent : WEXITSTATUS(status);
+}
+
+// In a process that is started for it, because this one has had clients.
+TEST(ClientForkFirst, ParentAndChildMayBothUseGrpc) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(std::exit(ForkBeforeTheFirstClient()), testing::ExitedWithCode(0), "");
+}
+
 INSTANTIATE_TEST_SUITE_P(Over, ClientFork, testing::Values("rings", "grpc"),
                          [](const auto& info) { return info.param; });
 
