@@ -11,9 +11,6 @@
 namespace baton {
 namespace {
 
-// What a turn may add before the engine hears that memory is low.
-constexpr size_t kHeadroomBytes = 8u << 20;
-
 // The queue in a row's key; none where there is none.
 QueueId QueueOfKey(std::string_view key) {
   if (key.empty()) return {};
@@ -51,8 +48,9 @@ bool IsOverAllQueues(const ReadRequest& request) {
 
 absl::StatusOr<std::unique_ptr<TieredStore>> TieredStore::Open(Store* disk,
                                                                const MemoryRegion::Options& region,
-                                                               const std::set<QueueId>& queues) {
-  std::unique_ptr<TieredStore> store(new TieredStore(disk, region));
+                                                               const std::set<QueueId>& queues,
+                                                               size_t headroom_bytes) {
+  std::unique_ptr<TieredStore> store(new TieredStore(disk, region, headroom_bytes));
   auto memory = MemoryStore::Adopt(region);
   if (!memory.ok()) return memory.status();
   store->adopted_ = std::move(memory->adopted);
@@ -109,7 +107,7 @@ void TieredStore::Start(Store::Listener* listener) {
 void TieredStore::LookAgain() {
   if (memory_state_ == DiskState::kOk || !memory_wanted_) return;
   if (memory_ == nullptr && !OpenMemory().ok()) return;
-  if (memory_->MakeRoom(kHeadroomBytes).ok()) TellMemoryState(DiskState::kOk);
+  if (memory_->MakeRoom(headroom_bytes_).ok()) TellMemoryState(DiskState::kOk);
 }
 
 absl::Status TieredStore::ScanNow(
@@ -198,7 +196,7 @@ absl::Status TieredStore::ApplyToMemory(const Commit& commit) {
   const Commit leftovers = Leftovers(commit);
   if (applied.ok() && !leftovers.empty()) applied = memory_->Apply(leftovers);
   if (!applied.ok()) return applied;
-  TellMemoryState(memory_->MakeRoom(kHeadroomBytes).ok() ? DiskState::kOk : DiskState::kLow);
+  TellMemoryState(memory_->MakeRoom(headroom_bytes_).ok() ? DiskState::kOk : DiskState::kLow);
   shared_bytes_.store(memory_->bytes_used(), std::memory_order_relaxed);  // a figure, orders nothing
   CloseMemoryIfEmpty();
   return absl::OkStatus();

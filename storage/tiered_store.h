@@ -27,10 +27,12 @@ namespace baton {
 class TieredStore final : public Store, private Store::Listener {
  public:
   // Looks for a region that is there, and keeps of it what belongs to `queues`: memory queues whose
-  // definitions are on disk. `disk` outlives this object. ERRORS: INTERNAL when what cannot be used cannot be
-  // set aside either.
+  // definitions are on disk. `disk` outlives this object. `headroom_bytes`: what a turn may add before the
+  // listener hears that memory is low. ERRORS: INTERNAL when what cannot be used cannot be set aside either.
+  static constexpr size_t kHeadroomBytes = 8u << 20;
   static absl::StatusOr<std::unique_ptr<TieredStore>> Open(Store* disk, const MemoryRegion::Options& region,
-                                                           const std::set<QueueId>& queues);
+                                                           const std::set<QueueId>& queues,
+                                                           size_t headroom_bytes = kHeadroomBytes);
 
   // Of the region that was there: nothing when there was none.
   const MemoryStore::Adopted& adopted() const { return adopted_; }
@@ -46,7 +48,8 @@ class TieredStore final : public Store, private Store::Listener {
   Stats stats() const override;
 
  private:
-  TieredStore(Store* disk, const MemoryRegion::Options& region) : disk_(disk), region_(region) {}
+  TieredStore(Store* disk, const MemoryRegion::Options& region, size_t headroom_bytes)
+      : disk_(disk), region_(region), headroom_bytes_(headroom_bytes) {}
 
   // Where an operation belongs.
   enum class Part { kDisk, kMemory };
@@ -71,6 +74,7 @@ class TieredStore final : public Store, private Store::Listener {
   // Constant after Start.
   Store* const disk_;
   const MemoryRegion::Options region_;
+  const size_t headroom_bytes_;
   Store::Listener* listener_ = nullptr;
 
   // Owner thread.

@@ -25,6 +25,7 @@ void BrokerModel::Publish(const Message& message, Instant now) {
   last_seq_ = message.seq;
   Entry entry{.id = message.id,
               .queue = message.queue->name,
+              .in_memory = message.queue->is_memory(),
               .priority = message.priority,
               .seq = message.seq,
               .deadline = message.deadline,
@@ -40,7 +41,8 @@ void BrokerModel::Publish(const Message& message, Instant now) {
   now_.entries.emplace(message.seq, std::move(entry));
   published_[message.seq] = next_commit;
   if (message.producer) {
-    const bool fresh = now_.accepted.emplace(message.producer, message.sequence).second;
+    const std::pair key(message.producer, message.sequence);
+    const bool fresh = now_.accepted.emplace(key, message.queue->is_memory()).second;
     BATON_CHECK(fresh) << "sequence " << message.sequence << " was stored twice";
   }
 }
@@ -115,6 +117,7 @@ void BrokerModel::OnArrow(Arrow arrow, const Message& message, Instant now) {
     case Arrow::kDeadLettered:
       BATON_CHECK_GT(message.seq, last_seq_);
       last_seq_ = message.seq;
+      BATON_CHECK_EQ(entry.in_memory, message.queue->is_memory());
       entry.queue = message.queue->name;
       entry.seq = message.seq;
       entry.attempts = 0;
@@ -150,13 +153,20 @@ void BrokerModel::Synced(CommitNumber number) {
   commits_.erase(commits_.begin(), commits_.lower_bound(number));
 }
 
-void BrokerModel::Crashed(CommitNumber survived) {
-  on_the_way_out_.clear();
-  if (survived) {
-    now_ = commits_.at(survived);
-  } else {
-    now_ = before_;
+void BrokerModel::Keep(const Memory& from, bool in_memory, Memory& to) {
+  for (const auto& [seq, entry] : from.entries) {
+    if (entry.in_memory == in_memory) to.entries.emplace(seq, entry);
   }
+  for (const auto& [key, by_memory_queue] : from.accepted) {
+    if (by_memory_queue == in_memory) to.accepted.emplace(key, by_memory_queue);
+  }
+}
+
+void BrokerModel::Crashed(CommitNumber survived_on_disk, bool memory_survived) {
+  on_the_way_out_.clear();
+  now_ = {};
+  Keep(survived_on_disk ? commits_.at(survived_on_disk) : before_, false, now_);
+  if (memory_survived) Keep(commits_.empty() ? before_ : commits_.rbegin()->second, true, now_);
   commits_.clear();
   published_.clear();
   acked_.clear();

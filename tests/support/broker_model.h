@@ -1,6 +1,6 @@
 // The reference model: what a broker is, without windows, reads, commits or rows. It watches every arrow of
 // every message's life and says whether it was right; it is told of commits and crashes, and then remembers
-// only what survived.
+// only what survived: on disk up to some commit, in memory queues up to the last one or nothing.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,7 @@ class BrokerModel : public LifeCycleObserver {
   struct Entry {
     MessageId id;
     std::string queue;
+    bool in_memory = false;  // of a memory queue
     State state = State::kReady;
     uint32_t priority = 0;
     Seq seq;
@@ -53,8 +54,9 @@ class BrokerModel : public LifeCycleObserver {
 
   // The turn's commit: what is now is what survives if it does.
   void Committed(CommitNumber number);
-  // Only commits up to this one survived; leases are gone.
-  void Crashed(CommitNumber survived);
+  // Of what is on disk only commits up to this one survived; of what is in memory everything handed over, or
+  // nothing. Leases are gone.
+  void Crashed(CommitNumber survived_on_disk, bool memory_survived);
   // Everything up to here will never be lost; older memories may go.
   void Synced(CommitNumber number);
 
@@ -78,12 +80,13 @@ class BrokerModel : public LifeCycleObserver {
  private:
   struct Memory {
     std::map<Seq, Entry> entries;
-    std::set<std::pair<ProducerId, uint64_t>> accepted;
+    std::map<std::pair<ProducerId, uint64_t>, bool> accepted;  // and whether by a memory queue
   };
 
   Entry& At(const Message& message);
   void CheckIsNext(const Entry& entry) const;
   void Publish(const Message& message, Instant now);
+  static void Keep(const Memory& from, bool in_memory, Memory& to);
 
   Memory now_;
   Memory before_;  // when this life of the broker began

@@ -10,13 +10,21 @@ namespace {
 
 using std::chrono::milliseconds;
 
-const std::string kQueues[] = {"orders", "mail", "dead"};
-const SubscriptionId kSubscriptions[] = {SubscriptionId(1), SubscriptionId(2), SubscriptionId(3)};
+constexpr size_t kSourceQueues = 2;  // the first ones; the others are their dead-letter queues
+
+SubscriptionId SubscriptionOf(size_t queue) { return SubscriptionId(queue + 1); }
 
 }  // namespace
 
 EngineSimulation::EngineSimulation(const Options& options)
-    : options_(options), random_(options.seed), clients_(2) {
+    : options_(options),
+      random_(options.seed),
+      kind_(Chance(40)   ? Kind::kOnDisk
+            : Chance(50) ? Kind::kInMemory
+                         : Kind::kBoth),
+      queues_(kind_ == Kind::kBoth ? std::vector<std::string>{"orders", "mail", "dead", "ashes"}
+                                   : std::vector<std::string>{"orders", "mail", "dead"}),
+      clients_(2) {
   for (Client& client : clients_) client.producer = ProducerId(Below(1'000'000) + 1);
 }
 
@@ -31,6 +39,7 @@ void EngineSimulation::Run() {
   tally_.acked = model_.acks();
   tally_.expired = model_.arrows(Arrow::kExpired);
   tally_.dead_lettered = model_.arrows(Arrow::kDeadLettered);
+  tally_.digest = digest_.value();
 }
 
 // ---- A life begins.
@@ -43,40 +52,50 @@ void EngineSimulation::StartBroker() {
   if (Chance(20)) engine_options.leased_bytes_max = 2 * (sizeof(Message) + 180);
   if (Chance(20)) engine_options.uncommitted_bytes_max = 500;  // publishes wait for the store
   engine_ = std::make_unique<Engine>(engine_options, static_cast<Outputs*>(this), &model_);
-  const auto load = [this](RowKind kind, auto&& row) {
-    const KeyRange range = AllOf(kind);
-    const auto& rows = store_.rows();
-    for (auto at = rows.lower_bound(range.begin); at != rows.end() && at->first < range.end; ++at) {
-      BATON_CHECK(row(at->first, at->second).ok());
-    }
-  };
-  load(RowKind::kQueue, [this](auto& key, auto& value) { return engine_->LoadQueue(key, value); });
-  load(RowKind::kLedger, [this](auto& key, auto& value) { return engine_->LoadLedger(key, value); });
-  load(RowKind::kProducer, [this](auto& key, auto& value) { return engine_->LoadProducer(key, value); });
-  load(RowKind::kMemoryProducer,
-       [this](auto& key, auto& value) { return engine_->LoadProducer(key, value); });
+  store_.Open();
+  store_.Load(RowKind::kQueue, [this](auto key, auto value) { return engine_->LoadQueue(key, value); });
+  store_.Load(RowKind::kLedger, [this](auto key, auto value) { return engine_->LoadLedger(key, value); });
+  for (const RowKind kind : {RowKind::kProducer, RowKind::kMemoryProducer})
+    store_.Load(kind, [this](auto key, auto value) { return engine_->LoadProducer(key, value); });
+  store_.Start();
   engine_->Start(now_);
   model_.next_commit = CommitNumber(1);
-  if (epoch_ == Epoch(1)) {
-    Send(CreateQueue{
-        .call = NextCall(), .name = "dead", .config = {.attempts_max = 2, .exhausted = Disposal::kDrop}});
-    Send(CreateQueue{
-        .call = NextCall(), .name = "orders", .config = {.attempts_max = 3, .dead_letter_queue = "dead"}});
-    Send(CreateQueue{.call = NextCall(),
-                     .name = "mail",
-                     .config = {.durability = Durability::kRelaxed,
-                                .delivery = DeliveryMode::kCommitted,
-                                .attempts_max = 4,
-                                .backoff = milliseconds(50),
-                                .exhausted = Disposal::kPark,
-                                .expired = Disposal::kDeadLetter,
-                                .dead_letter_queue = "dead"}});
-    Turn();
-    while (store_.unwritten() > 0) store_.WriteOne();
-    store_.Sync();
-    engine_->OnProgress(store_.written(), store_.synced(), now_);
-  }
+  if (epoch_ == Epoch(1)) CreateQueues();
   for (Client& client : clients_) OpenClient(client);
+}
+
+CreateQueue EngineSimulation::Creation(const std::string& queue) {
+  QueueConfigPatch config{.attempts_max = 2, .exhausted = Disposal::kDrop};
+  if (queue == "orders") config = {.attempts_max = 3, .dead_letter_queue = "dead"};
+  if (queue == "mail") {
+    config = {.durability = Durability::kRelaxed,
+              .delivery = DeliveryMode::kCommitted,
+              .attempts_max = 4,
+              .backoff = milliseconds(50),
+              .exhausted = Disposal::kPark,
+              .expired = Disposal::kDeadLetter,
+              .dead_letter_queue = kind_ == Kind::kBoth ? "ashes" : "dead"};
+  }
+  const bool in_memory =
+      kind_ == Kind::kInMemory || (kind_ == Kind::kBoth && (queue == "mail" || queue == "ashes"));
+  if (in_memory) config.durability = Durability::kMemory;
+  return {.call = NextCall(), .name = queue, .config = std::move(config)};
+}
+
+void EngineSimulation::CreateQueues() {
+  for (auto queue = queues_.rbegin(); queue != queues_.rend(); ++queue) Send(Creation(*queue));
+  Turn();
+  while (store_.unwritten() > 0) store_.WriteOne();
+  store_.Sync();
+  engine_->OnProgress(store_.written(), store_.synced(), now_);
+}
+
+// Another queue of the same name: the old one's messages are gone, its subscriptions end.
+void EngineSimulation::RecreateQueue() {
+  const std::string& queue = queues_[Below(kSourceQueues)];
+  Send(DeleteQueue{.call = NextCall(), .name = queue});
+  model_.Purged(queue);
+  Send(Creation(queue));
 }
 
 void EngineSimulation::OpenClient(Client& client) {
@@ -118,7 +137,9 @@ void EngineSimulation::Step() {
   if (Chance(60)) Turn();
 }
 
-std::string EngineSimulation::AnyQueue() { return kQueues[Chance(80) ? Below(2) : Below(3)]; }
+std::string EngineSimulation::AnyQueue() {
+  return queues_[Below(Chance(80) ? kSourceQueues : queues_.size())];
+}
 
 NewMessage EngineSimulation::AnyMessage() {
   NewMessage message;
@@ -163,17 +184,17 @@ void EngineSimulation::RepublishSome() {
 
 void EngineSimulation::SubscribeSome() {
   const Client& client = AnyClient();
-  const size_t which = Below(3);
+  const size_t which = Below(queues_.size());
   if (Chance(15)) {
-    Send(Unsubscribe{.session = client.session, .subscription = kSubscriptions[which]});
+    Send(Unsubscribe{.session = client.session, .subscription = SubscriptionOf(which)});
   } else if (Chance(30)) {
     Send(SetCredit{.session = client.session,
-                   .subscription = kSubscriptions[which],
+                   .subscription = SubscriptionOf(which),
                    .messages = static_cast<uint32_t>(Below(4))});
   } else {
     Send(Subscribe{.session = client.session,
-                   .subscription = kSubscriptions[which],
-                   .queue = kQueues[which],
+                   .subscription = SubscriptionOf(which),
+                   .queue = queues_[which],
                    .lease = milliseconds(100 + Below(200)),
                    .credit_messages = static_cast<uint32_t>(1 + Below(4))});
   }
@@ -249,6 +270,7 @@ void EngineSimulation::Reconnect() {
 
 void EngineSimulation::Administrate() {
   const std::string queue = AnyQueue();
+  if (Chance(4)) return RecreateQueue();
   switch (Below(8)) {
     case 0:
       Send(PurgeQueue{.call = NextCall(), .name = queue});
@@ -308,6 +330,8 @@ void EngineSimulation::StoreWorks() {
   if (Chance(40)) store_.Sync();
   if (Chance(70)) engine_->OnProgress(store_.written(), store_.synced(), now_);
   if (Chance(30)) model_.Synced(store_.synced());
+  // Others fill shared memory, and make room again.
+  if (Chance(3)) engine_->OnMemoryState(Chance(50) ? DiskState::kLow : DiskState::kOk);
   while (Chance(60) && store_.LookOne()) {
   }
   while (Chance(60)) {
@@ -319,11 +343,15 @@ void EngineSimulation::StoreWorks() {
 }
 
 void EngineSimulation::Crash() {
-  const bool power_lost = Chance(50);
+  using Memory = SimulatedStore::Memory;
+  const bool power_lost = Chance(40);
+  const Memory memory = power_lost ? Memory::kLost : Chance(10) ? Memory::kUnusable : Memory::kKept;
   engine_.reset();
-  const CommitNumber survived = store_.Crash(power_lost ? Below(store_.unsynced() + 1) : store_.unsynced());
-  model_.Crashed(survived);
-  CheckPromises(power_lost);
+  const auto survived = store_.Crash(power_lost ? Below(store_.unsynced() + 1) : store_.unsynced(), memory);
+  const bool memory_survived = memory == Memory::kKept;
+  model_.Crashed(survived.on_disk, memory_survived);
+  for (const auto& [seq, entry] : model_.entries()) tally_.kept_in_memory += entry.in_memory ? 1 : 0;
+  CheckPromises(power_lost, memory_survived);
   if (power_lost) {  // what was only written may be back, from now on
     std::erase_if(confirmed_acks_,
                   [](const Promised& promised) { return promised.durability == Durability::kRelaxed; });
@@ -336,15 +364,17 @@ void EngineSimulation::Crash() {
 }
 
 // Nothing confirmed is lost, nothing whose ack was confirmed comes back.
-void EngineSimulation::CheckPromises(bool power_lost) const {
+void EngineSimulation::CheckPromises(bool power_lost, bool memory_survived) const {
+  const auto holds = [&](const Promised& promised) {
+    if (promised.durability == Durability::kMemory) return memory_survived;
+    return !power_lost || promised.durability == Durability::kDurable;
+  };
   for (const Promised& promised : confirmed_) {
-    if (power_lost && promised.durability == Durability::kRelaxed) continue;
-    BATON_CHECK(model_.Accepted(promised.producer, promised.sequence))
+    BATON_CHECK(!holds(promised) || model_.Accepted(promised.producer, promised.sequence))
         << "a confirmed message is lost: " << promised.sequence;
   }
   for (const Promised& promised : confirmed_acks_) {
-    if (power_lost && promised.durability == Durability::kRelaxed) continue;
-    BATON_CHECK(model_.Find(promised.message) == nullptr)
+    BATON_CHECK(!holds(promised) || model_.Find(promised.message) == nullptr)
         << "an acked message came back: " << promised.message;
   }
 }
@@ -355,12 +385,17 @@ void EngineSimulation::Turn() {
   model_.CheckNothingOnItsWay();
   if (turn.number) {
     model_.Committed(turn.number);
+    turn.commit.ForEach([this](const Commit::Op& op) {
+      digest_.Add(op.key);
+      digest_.Add(op.value);
+    });
     store_.Submit(turn.number, std::move(turn.commit), turn.promise);
     engine_->OnHandedOver(turn.number);
   }
   model_.next_commit = CommitNumber(store_.submitted().value() + 1);
   for (ReadRequest& read : turn.reads) store_.Read(std::move(read));
   next_due_ = turn.next_due;
+  if (const auto state = store_.TakeMemoryState()) engine_->OnMemoryState(*state);
   CheckCounts();
 }
 
@@ -371,7 +406,7 @@ QueueInfo EngineSimulation::Info(const std::string& queue) {
 }
 
 void EngineSimulation::CheckCounts() {
-  for (const std::string& queue : kQueues) {
+  for (const std::string& queue : queues_) {
     const QueueInfo info = Info(queue);
     const BrokerModel::Counts counts = model_.CountsOf(queue);
     BATON_CHECK_EQ(info.leased, counts.leased) << queue;
@@ -403,7 +438,7 @@ bool EngineSimulation::NothingMoves() {
 void EngineSimulation::EndEverything() {
   ending_ = true;
   for (Client& client : clients_) Send(CloseSession{.session = client.session});
-  for (const std::string& queue : kQueues) {
+  for (const std::string& queue : queues_) {
     Send(UpdateQueue{.call = NextCall(),
                      .name = queue,
                      .config = {.attempts_max = 0, .in_flight_max = 0},
@@ -411,10 +446,10 @@ void EngineSimulation::EndEverything() {
   }
   Client& client = clients_[0];
   OpenClient(client);
-  for (size_t i = 0; i < 3; ++i) {
+  for (size_t i = 0; i < queues_.size(); ++i) {
     Send(Subscribe{.session = client.session,
-                   .subscription = kSubscriptions[i],
-                   .queue = kQueues[i],
+                   .subscription = SubscriptionOf(i),
+                   .queue = queues_[i],
                    .credit_messages = 5});
   }
   for (int round = 0;; ++round) {
@@ -442,7 +477,7 @@ void EngineSimulation::CheckRows() {
        {RowKind::kReady, RowKind::kDelayed, RowKind::kParked, RowKind::kAttempts, RowKind::kExpiry}) {
     BATON_CHECK_EQ(store_.CountOf(kind), 0u) << "rows of kind " << static_cast<char>(kind) << " are left";
   }
-  for (const std::string& queue : kQueues) {
+  for (const std::string& queue : queues_) {
     const QueueInfo info = Info(queue);
     BATON_CHECK_EQ(info.ready + info.leased + info.delayed + info.parked + info.bytes + info.resident, 0u)
         << queue;
@@ -457,12 +492,19 @@ void EngineSimulation::Send(Command command) {
   engine_->Handle(std::move(command), now_);
 }
 
-void EngineSimulation::SessionOpened(SessionId, uint64_t) {}
-void EngineSimulation::Subscribed(SessionId, SubscriptionId, absl::StatusOr<Duration>) {}
-void EngineSimulation::SubscriptionEnded(SessionId, SubscriptionId, absl::Status) {}
-void EngineSimulation::EndSession(SessionId, absl::Status) {}
+void EngineSimulation::SessionOpened(SessionId session, uint64_t accepted_sequence) {
+  digest_.Add({1, session.value(), accepted_sequence});
+}
+void EngineSimulation::Subscribed(SessionId session, SubscriptionId subscription, absl::StatusOr<Duration>) {
+  digest_.Add({2, session.value(), subscription.value()});
+}
+void EngineSimulation::SubscriptionEnded(SessionId session, SubscriptionId subscription, absl::Status) {
+  digest_.Add({3, session.value(), subscription.value()});
+}
+void EngineSimulation::EndSession(SessionId session, absl::Status) { digest_.Add({4, session.value()}); }
 
 void EngineSimulation::Deliver(SessionId session, const DeliveryView& delivery) {
+  digest_.Add({5, session.value(), delivery.tag, delivery.id.seq.value()});
   const BrokerModel::Entry* entry = model_.Find(delivery.id.seq);
   BATON_CHECK(entry != nullptr && entry->state == BrokerModel::State::kLeased);
   BATON_CHECK_EQ(entry->body, delivery.body);
@@ -481,7 +523,14 @@ void EngineSimulation::Deliver(SessionId session, const DeliveryView& delivery) 
   BATON_CHECK(false) << "a delivery to a session that is closed";
 }
 
+// Commits up to this one are as safe as such a queue promises.
+CommitNumber EngineSimulation::Done(Durability durability) const {
+  if (durability == Durability::kMemory) return store_.submitted();
+  return durability == Durability::kDurable ? store_.synced() : store_.written();
+}
+
 void EngineSimulation::Confirm(SessionId session, ConfirmRun run) {
+  digest_.Add({6, session.value(), run.first, run.last});
   for (Client& client : clients_) {
     if (client.session != session) continue;
     for (uint64_t sequence = run.first; sequence <= run.last; ++sequence) {
@@ -497,13 +546,13 @@ void EngineSimulation::Confirm(SessionId session, ConfirmRun run) {
       const auto id = MessageId::FromBytes(
           std::string_view(run.ids).substr((sequence - run.first) * MessageId::kBytes, MessageId::kBytes));
       const CommitNumber commit = model_.published_with(id->seq);
-      BATON_CHECK_LE(commit, run.durability == Durability::kDurable ? store_.synced() : store_.written())
-          << "confirmed before its promise holds";
+      BATON_CHECK_LE(commit, Done(run.durability)) << "confirmed before its promise holds";
     }
   }
 }
 
 void EngineSimulation::Settled(SessionId session, uint64_t through, std::vector<SettleFailure> failures) {
+  digest_.Add({7, session.value(), through, failures.size()});
   for (Client& client : clients_) {
     if (client.session != session) continue;
     BATON_CHECK_GT(through, client.settled_through);
@@ -517,8 +566,10 @@ void EngineSimulation::Settled(SessionId session, uint64_t through, std::vector<
         });
         if (failed) continue;
         BATON_CHECK(model_.Find(acked.message) == nullptr) << "acked, yet there: " << acked.message;
-        BATON_CHECK_LE(model_.acked_with(acked.message), store_.written())
-            << "an ack was confirmed before it was written";
+        const bool in_memory = acked.durability == Durability::kMemory;
+        BATON_CHECK_LE(model_.acked_with(acked.message),
+                       Done(in_memory ? Durability::kMemory : Durability::kRelaxed))
+            << "an ack was confirmed before it was stored";
         confirmed_acks_.push_back(
             {.message = acked.message, .producer = {}, .sequence = 0, .durability = acked.durability});
       }
@@ -527,6 +578,7 @@ void EngineSimulation::Settled(SessionId session, uint64_t through, std::vector<
 }
 
 void EngineSimulation::Answer(CallId call, absl::StatusOr<Reply> reply) {
+  digest_.Add({8, call.value(), static_cast<uint64_t>(reply.status().code())});
   if (!reply.ok()) {
     BATON_CHECK(reply.status().code() != absl::StatusCode::kInternal) << reply.status();
     return;

@@ -1,7 +1,7 @@
 // One broker's life from a seed: random commands from two sessions and from calls, commits and reads that
 // complete at any later turn, time that jumps to deadlines, clients that die, acks that come twice or late,
-// crashes that lose every commit not written. Checked against the model at every arrow, every confirmation
-// and every turn.
+// crashes that lose every commit not written, of memory queues nothing or everything. Checked against the
+// model at every arrow, every confirmation and every turn.
 #pragma once
 
 #include <deque>
@@ -14,7 +14,8 @@
 
 #include "server/engine/engine.h"
 #include "tests/support/broker_model.h"
-#include "tests/support/fake_store.h"
+#include "tests/support/history_digest.h"
+#include "tests/support/simulated_store.h"
 
 namespace baton {
 
@@ -41,7 +42,8 @@ class EngineSimulation : private Outputs {
     uint64_t dead_lettered = 0;
     uint64_t crashes = 0;
     uint64_t reads = 0;
-    uint64_t late_acks = 0;
+    uint64_t kept_in_memory = 0;  // messages of memory queues that a crash did not lose
+    uint64_t digest = 0;          // of all that was stored and said, in order
   };
   const Tally& tally() const { return tally_; }
 
@@ -68,8 +70,14 @@ class EngineSimulation : private Outputs {
     uint64_t settled_through = 0;
   };
 
+  // Where the queues of a life are.
+  enum class Kind { kOnDisk, kInMemory, kBoth };
+
   // Steps.
   void StartBroker();
+  void CreateQueues();
+  CreateQueue Creation(const std::string& queue);
+  void RecreateQueue();
   void Step();
   void PublishSome();
   void RepublishSome();
@@ -89,7 +97,8 @@ class EngineSimulation : private Outputs {
   bool NothingMoves();
   void OpenClient(Client& client);
   QueueInfo Info(const std::string& queue);
-  void CheckPromises(bool power_lost) const;
+  void CheckPromises(bool power_lost, bool memory_survived) const;
+  CommitNumber Done(Durability durability) const;
 
   // Choices.
   uint64_t Below(uint64_t bound) { return bound == 0 ? 0 : random_() % bound; }
@@ -112,7 +121,9 @@ class EngineSimulation : private Outputs {
 
   const Options options_;
   std::mt19937_64 random_;
-  FakeStore store_;
+  const Kind kind_;
+  const std::vector<std::string> queues_;  // dead-letter queues last
+  SimulatedStore store_;
   BrokerModel model_;
   std::unique_ptr<Engine> engine_;
   Instant now_ = InstantFromMicros(1'700'000'000'000'000);
@@ -134,6 +145,7 @@ class EngineSimulation : private Outputs {
   std::vector<Promised> confirmed_;
   std::vector<Promised> confirmed_acks_;
   bool ending_ = false;
+  HistoryDigest digest_;
   Tally tally_;
 };
 

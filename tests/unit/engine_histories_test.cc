@@ -46,12 +46,15 @@ TEST_P(EngineHistories, AgreeWithTheModel) {
     total.dead_lettered += life.tally().dead_lettered;
     total.crashes += life.tally().crashes;
     total.reads += life.tally().reads;
+    total.kept_in_memory += life.tally().kept_in_memory;
   }
   std::printf(
-      "published %llu, delivered %llu, expired %llu, dead-lettered %llu, crashes %llu, reads %llu\n",
+      "published %llu, delivered %llu, expired %llu, dead-lettered %llu, crashes %llu, reads %llu, "
+      "kept in memory %llu\n",
       static_cast<unsigned long long>(total.published), static_cast<unsigned long long>(total.delivered),
       static_cast<unsigned long long>(total.expired), static_cast<unsigned long long>(total.dead_lettered),
-      static_cast<unsigned long long>(total.crashes), static_cast<unsigned long long>(total.reads));
+      static_cast<unsigned long long>(total.crashes), static_cast<unsigned long long>(total.reads),
+      static_cast<unsigned long long>(total.kept_in_memory));
   // A simulation in which nothing happens would agree with any model.
   if (count >= 100) {
     EXPECT_GT(total.delivered, count);
@@ -59,6 +62,7 @@ TEST_P(EngineHistories, AgreeWithTheModel) {
     EXPECT_GT(total.dead_lettered, count / 10);
     EXPECT_GT(total.crashes, count / 10);
     EXPECT_GT(total.reads, count);
+    EXPECT_GT(total.kept_in_memory, count / 10);
   }
 }
 
