@@ -1,6 +1,8 @@
 #include "server/engine/dispatcher.h"
 
 #include <algorithm>
+#include <tuple>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -112,7 +114,11 @@ void Dispatcher::Detach(Subscription& subscription) {
 }
 
 void Dispatcher::EndAll(Queue& queue, const absl::Status& why) {
-  const std::vector<Subscription*> all(queue.subscriptions.begin(), queue.subscriptions.end());
+  std::vector<Subscription*> all(queue.subscriptions.begin(), queue.subscriptions.end());
+  // Not in the order of their addresses: the same history has the same end each time.
+  std::sort(all.begin(), all.end(), [](const Subscription* a, const Subscription* b) {
+    return std::tuple(a->session, a->id, a->call) < std::tuple(b->session, b->id, b->call);
+  });
   for (Subscription* subscription : all) {
     if (subscription->call) {
       AnswerReceive(*subscription, why);

@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "absl/container/btree_map.h"
-#include "absl/container/flat_hash_map.h"
 #include "base/ids.h"
 #include "base/message_id.h"
 #include "base/time.h"
@@ -45,7 +44,8 @@ struct Session {
   ProducerId producer;
   Instant opened;
 
-  absl::flat_hash_map<SubscriptionId, std::unique_ptr<Subscription>> subscriptions;
+  // In order: what their end brings about is the same each time a history is played.
+  absl::btree_map<SubscriptionId, std::unique_ptr<Subscription>> subscriptions;
   uint64_t unconfirmed = 0;                        // messages it published that have no answer yet
   absl::btree_map<uint64_t, Unsettled> unsettled;  // by tag
   uint64_t last_tag = 0;
