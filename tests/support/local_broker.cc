@@ -37,6 +37,7 @@ std::string ReasonOfRpc(const grpc::Status& status) {
 LocalBroker::LocalBroker(Config config, CarrierKind carrier) : config_(std::move(config)), carrier_(carrier) {
   config_.data_dir = directory_.path() + "/data";
   config_.runtime_dir = directory_.path() + "/run";
+  config_.memory_queue_dir = shared_.path();
   if (carrier == CarrierKind::kGrpcTcp) config_.listen = "127.0.0.1:0";
   Start();
 }
@@ -88,6 +89,23 @@ v1::Queue LocalBroker::GetQueue(const std::string& name) {
   return queue;
 }
 
+void LocalBroker::SetPaused(const std::string& name, bool paused) {
+  v1::UpdateQueueRequest request;
+  request.set_name(name);
+  request.set_paused(paused);
+  v1::Queue queue;
+  const grpc::Status status = admin().UpdateQueue(PatientContext().get(), request, &queue);
+  BATON_CHECK(status.ok()) << status.error_message();
+}
+
+void LocalBroker::PurgeQueue(const std::string& name) {
+  v1::PurgeQueueRequest request;
+  request.set_name(name);
+  v1::PurgeQueueResponse response;
+  const grpc::Status status = admin().PurgeQueue(PatientContext().get(), request, &response);
+  BATON_CHECK(status.ok()) << status.error_message();
+}
+
 std::vector<v1::PublishResult> LocalBroker::Publish(const std::string& queue,
                                                     const std::vector<std::string>& bodies) {
   v1::PublishRequest request;
@@ -127,8 +145,20 @@ void RawSession::Subscribe(uint64_t subscription, const std::string& queue, uint
   Send(SubscribeFrame(subscription, queue, credit));
 }
 
+void RawSession::Subscribe(const v1::Subscribe& subscribe) {
+  v1::ClientFrame frame;
+  *frame.add_subscribe() = subscribe;
+  Send(frame);
+}
+
 void RawSession::Settle(v1::Settle::Kind kind, const std::vector<uint64_t>& tag_pairs) {
   Send(SettleFrame(kind, tag_pairs));
+}
+
+void RawSession::Settle(const v1::Settle& settle) {
+  v1::ClientFrame frame;
+  *frame.add_settle() = settle;
+  Send(frame);
 }
 
 void RawSession::Note(const v1::Deliveries& deliveries) {
@@ -144,7 +174,9 @@ void RawSession::Note(const v1::Deliveries& deliveries) {
                            .attempt = At(deliveries.attempts(), i, 1),
                            .redelivered = At(deliveries.redelivered(), i, false),
                            .number = number,
-                           .id = deliveries.ids().substr(static_cast<size_t>(i) * 24, 24)});
+                           .id = deliveries.ids().substr(static_cast<size_t>(i) * 24, 24),
+                           .producer_id = At(deliveries.producer_ids(), i, 0),
+                           .sequence = At(deliveries.sequences(), i, 0)});
     at += deliveries.body_sizes(i);
   }
 }

@@ -28,7 +28,7 @@ namespace baton {
 class LocalBroker {
  public:
   LocalBroker() : LocalBroker(Config()) {}
-  // data_dir and runtime_dir are the fixture's. `carrier`: of the sessions.
+  // data_dir, runtime_dir and memory_queue_dir are the fixture's. `carrier`: of the sessions.
   explicit LocalBroker(Config config, CarrierKind carrier = CarrierKind::kGrpcUnix);
   ~LocalBroker();
 
@@ -43,6 +43,8 @@ class LocalBroker {
 
   void CreateQueue(const std::string& name, const v1::QueueConfig& config = {});
   v1::Queue GetQueue(const std::string& name);
+  void SetPaused(const std::string& name, bool paused);
+  void PurgeQueue(const std::string& name);
   std::vector<v1::PublishResult> Publish(const std::string& queue, const std::vector<std::string>& bodies);
   std::vector<v1::ReceivedMessage> Receive(const std::string& queue, uint32_t messages_max,
                                            std::chrono::milliseconds wait = {});
@@ -51,6 +53,7 @@ class LocalBroker {
   void Start();
 
   TemporaryDirectory directory_;
+  const TemporaryDirectory shared_{TemporaryDirectory::InMemory()};  // of memory queues
   Config config_;
   const CarrierKind carrier_;
   Log log_{LogLevel::kError, LogFormat::kText};
@@ -77,6 +80,8 @@ struct RawDelivery {
   bool redelivered = false;
   uint64_t number = 0;
   std::string id;
+  uint64_t producer_id = 0;
+  uint64_t sequence = 0;
 };
 
 class RawSession {
@@ -91,7 +96,9 @@ class RawSession {
   void Send(const v1::ClientFrame& frame) { stream_->Write(frame); }
   void Publish(const std::string& queue, uint64_t first_sequence, const std::vector<std::string>& bodies);
   void Subscribe(uint64_t subscription, const std::string& queue, uint32_t credit = 100);
+  void Subscribe(const v1::Subscribe& subscribe);
   void Settle(v1::Settle::Kind kind, const std::vector<uint64_t>& tag_pairs);
+  void Settle(const v1::Settle& settle);
 
   // Read frames until so much has been heard since the start.
   void AwaitConfirmed(uint64_t sequence);
