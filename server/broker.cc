@@ -14,6 +14,7 @@
 #include "base/mutex.h"
 #include "base/runtime_dir.h"
 #include "server/broker_facts.h"
+#include "server/descriptor_limit.h"
 #include "server/engine/engine.h"
 #include "server/engine/queue_record.h"
 #include "server/engine_thread.h"
@@ -249,7 +250,9 @@ absl::Status Broker::Parts::StartLocal() {
   const Config& config = options.config;
   if (config.runtime_dir.empty()) return absl::OkStatus();
   local.emplace(&facts, &parking, budget.large_frames);
-  auto listener = LocalListener::Start({.socket_path = LocalSocketPath(config.runtime_dir)}, &facts, &*local);
+  auto listener = LocalListener::Start({.socket_path = LocalSocketPath(config.runtime_dir),
+                                        .descriptors_max = DescriptorsForClients(DescriptorLimit())},
+                                       &facts, &*local);
   if (!listener.ok()) return listener.status();
   local_listener = *std::move(listener);
   thread->SetCarrier(&*local);

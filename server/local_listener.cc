@@ -132,8 +132,13 @@ void LocalListener::Accept() {
   if (Hear(guest)) return;
   // Whoever has been silent for longest makes room: a client says its hello as soon as it is connected, so
   // that any number of silent ones keep nobody out.
-  if (guests_.size() >= kGuestsMax) guests_.erase(guests_.begin());
+  if (guests_.size() >= kGuestsMax || (IsBeyond(guest.socket) && !guests_.empty()))
+    guests_.erase(guests_.begin());
   guests_.push_back(std::move(guest));
+}
+
+bool LocalListener::IsBeyond(const Descriptor& socket) const {
+  return static_cast<size_t>(socket.get()) >= options_.descriptors_max;
 }
 
 bool LocalListener::Hear(Guest& guest) {
@@ -163,6 +168,11 @@ absl::Status LocalListener::Admit(Guest& guest) {
   if (facts_->sessions.load(std::memory_order_relaxed) >= facts_->sessions_max) {
     return MakeError(absl::StatusCode::kResourceExhausted, reason::kSessionLimit,
                      "the broker has as many sessions as it may (option sessions_max)");
+  }
+  if (IsBeyond(guest.socket)) {
+    return MakeError(absl::StatusCode::kResourceExhausted, reason::kSessionLimit,
+                     "the broker has as many descriptors open as clients may take: raise its limit "
+                     "(ulimit -n, LimitNOFILE)");
   }
   auto segment = Segment::Create(options_.ring_bytes);
   if (!segment.ok()) return segment.status();

@@ -5,6 +5,8 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
@@ -24,6 +26,7 @@ class LocalListener {
   struct Options {
     std::string socket_path;
     size_t ring_bytes = kRingBytesDefault;
+    size_t descriptors_max = SIZE_MAX;  // of the process; a client whose socket is beyond is refused
   };
 
   // Binds; nobody is welcomed before Serve. `sessions` outlives the listener. The facts' `listening` is
@@ -53,6 +56,7 @@ class LocalListener {
   void Run();
   int Timeout() const;
   void Accept();
+  bool IsBeyond(const Descriptor& socket) const;
   // True: nothing more is expected of it.
   bool Hear(Guest& guest);
   void Welcome(Guest& guest);

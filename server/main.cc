@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "server/broker.h"
 #include "server/command_line.h"
+#include "server/descriptor_limit.h"
 #include "server/exit_code.h"
 #include "server/log.h"
 #include "server/service_manager.h"
@@ -88,6 +89,7 @@ void Notify(std::string_view state, Log& log) {
 int Serve(const CommandLine& command_line) {
   Log log(command_line.config.log_level, command_line.config.log_format);
   for (const std::string& warning : command_line.warnings) log.Warning(warning);
+  RaiseDescriptorLimit();
   StopRequest stop;
   auto broker = Broker::Start({.config = command_line.config,
                                .version = BATON_VERSION,

@@ -25,6 +25,7 @@ void BrokerProcess::Launch() {
   // Memory queues of a killed broker go with the test.
   std::vector<std::string> arguments = {"/usr/bin/env", "BATON_MEMORY_QUEUE_DIR=" + shared_.path()};
   arguments.insert(arguments.end(), options_.environment.begin(), options_.environment.end());
+  arguments.insert(arguments.end(), options_.under.begin(), options_.under.end());
   arguments.insert(arguments.end(), {BATON_BIN_DIR "/batond", "--data-dir", options_.data_dir,
                                      "--runtime-dir", options_.runtime_dir});
   arguments.insert(arguments.end(), options_.flags.begin(), options_.flags.end());

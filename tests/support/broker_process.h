@@ -24,6 +24,7 @@ namespace baton {
 class BrokerProcess {
  public:
   struct Options {
+    std::vector<std::string> under = {};  // the program that starts it, as in prlimit --nofile=100
     std::vector<std::string> flags = {};
     std::vector<std::string> environment = {};  // NAME=VALUE, besides the test's own
     std::string data_dir = {};                  // "" = one of its own

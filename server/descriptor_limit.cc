@@ -1,0 +1,34 @@
+#include "server/descriptor_limit.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace baton {
+namespace {
+
+// 512 tables (storage/rocks_options.cc), logs, and what the process has for itself.
+constexpr size_t kReserved = 640;
+
+rlimit Limit() {
+  rlimit limit{};
+  BATON_CHECK_EQ(getrlimit(RLIMIT_NOFILE, &limit), 0);
+  return limit;
+}
+
+}  // namespace
+
+void RaiseDescriptorLimit() {
+  rlimit limit = Limit();
+  limit.rlim_cur = limit.rlim_max;
+  // allowed to fail: then it is what it was
+  [[maybe_unused]] const int raised = setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+size_t DescriptorLimit() { return Limit().rlim_cur; }
+
+size_t DescriptorsForClients(size_t limit) { return limit - std::min(kReserved, limit / 2); }
+
+}  // namespace baton

@@ -1,0 +1,153 @@
+// A broker that may open few files, and clients that take all of them: who is too many hears why, the others
+// and the store go on, nothing spins, and there is room again once they leave.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <cstring>
+#include <functional>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+#include "base/error.h"
+#include "base/runtime_dir.h"
+#include "baton/client.h"
+#include "local/handshake.h"
+#include "tests/stress/process_facts.h"
+#include "tests/stress/witness.h"
+#include "tests/support/broker_process.h"
+
+namespace baton {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using std::chrono::steady_clock;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr seconds kPatience{20};
+constexpr size_t kDescriptors = 300;
+
+// A connection that says nothing. Absent: nobody takes it at once.
+std::optional<Descriptor> ConnectAndWait(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
+  Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  BATON_CHECK(socket) << std::strerror(errno);
+  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return {};
+  return socket;
+}
+
+class ScarceDescriptors : public testing::Test {
+ protected:
+  ScarceDescriptors()
+      : broker({.under = {"/usr/bin/prlimit", "--nofile=" + std::to_string(kDescriptors)},
+                .flags = {"--memory-budget", "64MiB"}}) {
+    const std::string started = broker.Start();
+    BATON_CHECK(started.empty()) << started;
+    auto connected = Client::Connect({.url = broker.url()});
+    BATON_CHECK(connected.ok()) << connected.status();
+    client.emplace(*std::move(connected));
+    for (const char* queue : {"witness", "ballast"}) BATON_CHECK(client->CreateQueue(queue).ok());
+  }
+
+  // More than it keeps in memory, so that it must open files.
+  void ExpectTheStoreWorks() {
+    client_api::Message message;
+    message.body.assign(64u << 10, 'x');
+    const std::vector<client_api::Message> messages(16, message);
+    for (int i = 0; i < 60; ++i) {
+      const auto answers = client->Publish("ballast", messages);
+      ASSERT_TRUE(answers.ok()) << answers.status() << broker.errors();
+      for (const auto& answer : *answers) ASSERT_TRUE(answer.ok()) << answer.status();
+    }
+    ASSERT_TRUE(client->PurgeQueue("ballast").ok());
+  }
+  void Await(const std::function<bool()>& condition, const char* otherwise) {
+    const auto end = steady_clock::now() + kPatience;
+    while (!condition()) {
+      ASSERT_LT(steady_clock::now(), end) << otherwise;
+      std::this_thread::sleep_for(milliseconds(5));
+    }
+  }
+  void ExpectDoesNotSpin() {
+    const milliseconds before = CpuTimeOf(broker.process().pid());
+    std::this_thread::sleep_for(seconds(1));
+    EXPECT_LT(CpuTimeOf(broker.process().pid()) - before, milliseconds(300));
+  }
+  void ExpectEverybodyIsServedAgain() {
+    for (const std::string& url : {broker.url(), broker.grpc_url()}) {
+      Await(
+          [&] {
+            auto newcomer = Client::Connect({.url = url, .connect_timeout = seconds(2)});
+            return newcomer.ok() && newcomer->NewProducer().ok() && newcomer->GetQueue("ballast").ok();
+          },
+          url.c_str());
+    }
+  }
+  std::string socket_path() const { return LocalSocketPath(broker.runtime_dir()); }
+
+  BrokerProcess broker;
+  std::optional<Client> client;
+};
+
+TEST_F(ScarceDescriptors, SessionsBeyondAreRefusedInWordsAndTheOthersServed) {
+  Witness witness(broker.url(), "witness");
+  std::vector<LocalConnection> sessions;
+  absl::Status refused;
+  while (refused.ok() && sessions.size() < kDescriptors) {
+    auto connected = ConnectLocally(socket_path(), 5'000);
+    refused = connected.status();
+    if (connected.ok()) sessions.push_back(*std::move(connected));
+  }
+  EXPECT_EQ(ReasonOf(refused), reason::kSessionLimit) << refused;
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("ulimit -n"));
+  EXPECT_GT(sessions.size(), kDescriptors / 10);
+  ExpectTheStoreWorks();
+  EXPECT_TRUE(witness.SeesLife());
+  sessions.clear();
+  ExpectEverybodyIsServedAgain();
+  EXPECT_THAT(witness.Finish(), IsEmpty());
+}
+
+TEST_F(ScarceDescriptors, SilentGuestsOnBatonSockTakeNoneOfTheStores) {
+  std::vector<Descriptor> guests;
+  const auto come_again = [&] {
+    guests.clear();
+    while (guests.size() < 2 * kDescriptors) {
+      auto guest = ConnectAndWait(socket_path());
+      if (!guest.has_value()) break;
+      guests.push_back(*std::move(guest));
+    }
+  };
+  come_again();
+  EXPECT_GT(guests.size(), kDescriptors / 2);
+  ExpectTheStoreWorks();
+  come_again();
+  ExpectDoesNotSpin();
+  guests.clear();
+  ExpectEverybodyIsServedAgain();
+}
+
+TEST_F(ScarceDescriptors, ConnectionsOnGrpcSockThatTakeAllKeepItFromNothingOnceTheyLeave) {
+  std::vector<Descriptor> guests;
+  while (guests.size() < 2 * kDescriptors) {
+    auto guest = ConnectAndWait(broker.runtime_dir() + "/grpc.sock");
+    if (!guest.has_value()) break;
+    guests.push_back(*std::move(guest));
+  }
+  EXPECT_GT(guests.size(), kDescriptors / 2);
+  std::printf("%zu connections, the broker has %zu descriptors\n", guests.size(),
+              DescriptorsOf(broker.process().pid()));
+  ExpectDoesNotSpin();
+  guests.clear();
+  ExpectEverybodyIsServedAgain();
+}
+
+}  // namespace
+}  // namespace baton
