@@ -157,6 +157,7 @@ absl::Status Broker::Parts::OpenStore() {
   store_options.path = config.data_dir;
   store_options.memory_budget_bytes = budget.store;
   store_options.wal_bytes_max = config.wal_bytes_max;
+  store_options.descriptors_reserved = DescriptorsForStore(DescriptorLimit());
   if (config.disk_free_min > 0) store_options.disk_low_bytes = config.disk_free_min;
   auto opened = RocksStore::Open(store_options);
   if (absl::IsFailedPrecondition(opened.status())) {

@@ -9,8 +9,10 @@
 namespace baton {
 namespace {
 
-// 512 tables (storage/rocks_options.cc), logs, and what the process has for itself.
-constexpr size_t kReserved = 640;
+// 512 tables (storage/rocks_options.cc), logs, manifest.
+constexpr size_t kStoreMax = 576;
+// Beyond them: connections to gRPC, and what the process has for itself.
+constexpr size_t kSpareMax = 64;
 
 rlimit Limit() {
   rlimit limit{};
@@ -29,6 +31,7 @@ void RaiseDescriptorLimit() {
 
 size_t DescriptorLimit() { return Limit().rlim_cur; }
 
-size_t DescriptorsForClients(size_t limit) { return limit - std::min(kReserved, limit / 2); }
+size_t DescriptorsForStore(size_t limit) { return std::min(kStoreMax, limit / 3); }
+size_t DescriptorsForClients(size_t limit) { return limit - std::min(kSpareMax, limit / 8); }
 
 }  // namespace baton

@@ -1,5 +1,4 @@
-// How many descriptors this process may have, and how many of them clients may take: the store opens files
-// whenever it likes, and a store that cannot has failed.
+// How many descriptors this process may have, and what they are for.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +9,10 @@ namespace baton {
 void RaiseDescriptorLimit();
 size_t DescriptorLimit();
 
-// A descriptor from this number on is the store's (the system gives the lowest number that is free).
+// What the store keeps for itself (storage/descriptor_reserve.h).
+size_t DescriptorsForStore(size_t limit);
+// A local client whose socket has this number, or a larger one, is refused: the system gives the lowest that
+// is free, so nearly all are taken.
 size_t DescriptorsForClients(size_t limit);
 
 }  // namespace baton

@@ -18,6 +18,7 @@
 #include "storage/disk_watch.h"
 #include "storage/posix_file.h"
 #include "storage/rocks_committer.h"
+#include "storage/rocks_descriptor_guard.h"
 #include "storage/rocks_open.h"
 #include "storage/rocks_options.h"
 #include "storage/rocks_reader.h"
@@ -88,6 +89,7 @@ class DiskUsage {
 struct RocksStore::Parts {
   std::unique_ptr<DataDirectory> directory;
   std::unique_ptr<Ballast> ballast;
+  std::unique_ptr<DescriptorReserve> descriptors;
   DiskUsage disk_usage;
   std::unique_ptr<DiskWatch> disk_watch;
   std::unique_ptr<rocksdb::Env> env;
@@ -133,9 +135,11 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const Options& opti
 
   const RocksMemoryPlan plan = PlanRocksMemory(options.memory_budget_bytes, options.wal_bytes_max);
   if (absl::Status status = WatchDisk(options, plan, *parts); !status.ok()) return status;
-  parts->env = rocksdb::NewCompositeEnv(MakeRocksSpaceGuard(
+  parts->descriptors = std::make_unique<DescriptorReserve>(options.descriptors_reserved);
+  const auto below = MakeRocksDescriptorGuard(
       options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default(),
-      parts->ballast.get()));
+      parts->descriptors.get());
+  parts->env = rocksdb::NewCompositeEnv(MakeRocksSpaceGuard(below, parts->ballast.get()));
   parts->rocks_options =
       MakeRocksOptions({.plan = plan, .wal_bytes_max = options.wal_bytes_max, .env = parts->env.get()});
 

@@ -37,6 +37,8 @@ class RocksStore : public Store {
     // log, memtables and a compaction may need at once, at most a tenth of the disk. 0: none.
     std::optional<uint64_t> ballast_bytes = std::nullopt;
     std::optional<uint64_t> disk_low_bytes = std::nullopt;
+    // Kept for files when clients take all that the process may have open.
+    size_t descriptors_reserved = 0;
     // Assert that rows alternate Put and SingleDelete (rocks_alternation.h).
 #ifdef NDEBUG
     bool check_alternation = false;
