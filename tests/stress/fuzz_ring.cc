@@ -1,7 +1,15 @@
-// fuzz_ring SECONDS : random input, for so long, for everything that reads what a client over rings has
-// written: the ends of a ring, the frames in it, their shape, and the handshake. Without a broker, so that
-// there are hundreds of thousands of inputs a minute; with a sanitizer it finds what checks do not.
-// BATON_SEED repeats a run. LLVMFuzzerTestOneInput is there for libFuzzer (option BATON_LIBFUZZER).
+// fuzz_ring TARGET SECONDS : input for so long for what reads what a client over rings has written. TARGET:
+//   reader     the reading end of a ring, with hostile indices; both ends, keeping the rules
+//   writer     the writing end, with a hostile reader
+//   handshake  hello, welcome, and bells on the socket
+//   frames     the shape of a frame that came out of the ring
+// Without a broker, so that there are hundreds of thousands of inputs a minute; with a sanitizer it finds
+// what checks do not. Half of the inputs are random, half are seeds (fuzz_ring_seeds.hex), changed a little.
+// BATON_SEED repeats a run.
+//
+// For libFuzzer (option BATON_LIBFUZZER) the same is LLVMFuzzerTestOneInput: the input's first two bytes
+// choose the target, and the program looks for inputs by itself. `fuzz_ring seeds DIRECTORY` writes the seeds
+// where it finds them. CONTRIBUTING.md has the commands.
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -10,9 +18,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <random>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/check.h"
@@ -86,13 +98,15 @@ struct Ring {
 class CheckedReceiver {
  public:
   static constexpr size_t kFrameMax = 3'000;
-  explicit CheckedReceiver(Ring& ring) : receiver_(RingReader(&ring.indices, ring.bytes), kFrameMax, 500) {}
+  explicit CheckedReceiver(Ring& ring)
+      : ring_(ring), receiver_(RingReader(&ring.indices, ring.bytes), kFrameMax, 500) {}
 
   void Pull(size_t budget) {
     const size_t before = budget;
     const State state = receiver_.Pull(budget);
     BATON_CHECK(budget <= before);
     pulled_ += before - budget;
+    BATON_CHECK(pulled_ - ring_.indices.head <= ring_.bytes.size()) << "more than there can have been";
     if (worst_ == State::kBroken) BATON_CHECK(state == State::kBroken) << "it was broken";
     if (worst_ == State::kTooLarge) {
       BATON_CHECK(state == State::kBroken || state == State::kTooLarge) << "it was too large";
@@ -109,6 +123,7 @@ class CheckedReceiver {
   FrameReceiver* operator->() { return &receiver_; }
 
  private:
+  Ring& ring_;
   FrameReceiver receiver_;
   State worst_ = State::kNothing;
   uint64_t pulled_ = 0;
@@ -269,38 +284,129 @@ void FuzzSocket(Input& input) {
 
 void FuzzShape(Input& input) { (void)CheckFrameShape(input.TakeBytes(SIZE_MAX)); }
 
+// By the first number of an input; appended to, never renumbered, for the seeds' sake.
+constexpr void (*kParts[])(Input&) = {FuzzSender, FuzzBoth,  FuzzHandshake,
+                                      FuzzSocket, FuzzShape, FuzzReceiver};
+
 void FuzzOne(std::span<const uint8_t> bytes) {
   Input input(bytes);
-  switch (input.Upto(5)) {
-    case 0:
-      return FuzzSender(input);
-    case 1:
-      return FuzzBoth(input);
-    case 2:
-      return FuzzHandshake(input);
-    case 3:
-      return FuzzSocket(input);
-    case 4:
-      return FuzzShape(input);
-    default:
-      return FuzzReceiver(input);
-  }
+  kParts[input.Upto(std::size(kParts) - 1)](input);
 }
 
 #ifndef BATON_LIBFUZZER
-int FuzzFor(std::chrono::seconds time) {
-  std::mt19937_64 random(RandomSeed());
-  const auto end = std::chrono::steady_clock::now() + time;
-  std::vector<uint8_t> bytes;
-  uint64_t inputs = 0;
-  for (; std::chrono::steady_clock::now() < end; ++inputs) {
-    bytes.resize(random() % 2'000);
-    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(random());
-    FuzzOne(bytes);
+
+using Bytes = std::vector<uint8_t>;
+
+struct Target {
+  std::string_view name;
+  std::vector<uint16_t> parts;
+};
+const Target kTargets[] = {{"reader", {5, 1}}, {"writer", {0}}, {"handshake", {2, 3}}, {"frames", {4}}};
+
+// One in each line of hexadecimal digits; `#` begins a comment.
+std::vector<Bytes> Seeds() {
+  std::ifstream file(BATON_FUZZ_SEEDS);
+  std::vector<Bytes> seeds;
+  for (std::string line; std::getline(file, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    Bytes& seed = seeds.emplace_back();
+    for (size_t i = 0; i + 1 < line.size(); i += 2)
+      seed.push_back(static_cast<uint8_t>(std::stoul(line.substr(i, 2), nullptr, 16)));
+    BATON_CHECK(seed.size() >= 2) << line;
   }
-  std::printf("%llu inputs\n", static_cast<unsigned long long>(inputs));
-  return inputs > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+  BATON_CHECK(!seeds.empty()) << "no seeds in " << BATON_FUZZ_SEEDS;
+  return seeds;
 }
+
+class Inputs {
+ public:
+  explicit Inputs(const Target& target) : target_(target), random_(RandomSeed()) {
+    for (Bytes& seed : Seeds()) {
+      const auto part = static_cast<uint16_t>((seed[0] | seed[1] << 8) % std::size(kParts));
+      if (std::count(target.parts.begin(), target.parts.end(), part) != 0) seeds_.push_back(std::move(seed));
+    }
+    BATON_CHECK(!seeds_.empty()) << "no seeds for " << target.name;
+  }
+
+  Bytes Next() {
+    if (Below(2) == 0) return Random();
+    Bytes bytes = seeds_[Below(seeds_.size())];
+    for (size_t changes = Below(8); changes > 0; --changes) Change(bytes);
+    return bytes;
+  }
+
+ private:
+  size_t Below(size_t bound) { return random_() % bound; }
+  uint8_t Byte() { return static_cast<uint8_t>(random_()); }
+
+  Bytes Random() {
+    Bytes bytes(2 + Below(2'000));
+    for (uint8_t& byte : bytes) byte = Byte();
+    const uint16_t part = target_.parts[Below(target_.parts.size())];
+    bytes[0] = static_cast<uint8_t>(part);
+    bytes[1] = 0;
+    return bytes;
+  }
+
+  // Anything but the first two bytes, which say whose input it is.
+  void Change(Bytes& bytes) {
+    const size_t at = 2 + Below(bytes.size() - 1);
+    const auto here = bytes.begin() + static_cast<std::ptrdiff_t>(at);
+    const Bytes& other = seeds_[Below(seeds_.size())];
+    switch (Below(5)) {
+      case 0:
+        bytes.insert(here, Byte());
+        break;
+      case 1:
+        bytes.erase(here, bytes.end());
+        break;
+      case 2:
+        bytes.insert(here, other.begin() + 2, other.end());
+        break;
+      default:
+        if (at < bytes.size())
+          bytes[at] = Below(2) == 0 ? Byte() : bytes[at] ^ static_cast<uint8_t>(1 << Below(8));
+    }
+    bytes.resize(std::min<size_t>(bytes.size(), 4'000));
+  }
+
+  const Target& target_;
+  std::mt19937_64 random_;
+  std::vector<Bytes> seeds_;
+};
+
+int FuzzFor(const Target& target, std::chrono::seconds time) {
+  for (const Bytes& seed : Seeds()) FuzzOne(seed);
+  Inputs inputs(target);
+  std::fflush(stdout);  // the seed, before anything fails
+  const auto end = std::chrono::steady_clock::now() + time;
+  uint64_t count = 0;
+  for (; std::chrono::steady_clock::now() < end; ++count) FuzzOne(inputs.Next());
+  std::printf("%llu inputs\n", static_cast<unsigned long long>(count));
+  return count > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int WriteSeeds(const std::filesystem::path& directory) {
+  std::filesystem::create_directories(directory);
+  size_t number = 0;
+  for (const Bytes& seed : Seeds()) {
+    std::ofstream file(directory / std::to_string(++number), std::ios::binary);
+    file.write(reinterpret_cast<const char*>(seed.data()), static_cast<std::streamsize>(seed.size()));
+  }
+  return EXIT_SUCCESS;
+}
+
+int Main(const std::vector<std::string>& arguments) {
+  if (arguments.size() == 2 && arguments[0] == "seeds") return WriteSeeds(arguments[1]);
+  for (const Target& target : kTargets) {
+    if (arguments.size() != 2 || arguments[0] != target.name) continue;
+    return FuzzFor(target, std::chrono::seconds(std::strtol(arguments[1].c_str(), nullptr, 10)));
+  }
+  std::fprintf(stderr,
+               "usage: fuzz_ring reader|writer|handshake|frames SECONDS, or fuzz_ring seeds DIRECTORY\n");
+  return 64;
+}
+
 #endif
 
 }  // namespace
@@ -312,7 +418,5 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   return 0;
 }
 #else
-int main(int argc, char** argv) {
-  return baton::FuzzFor(std::chrono::seconds(argc == 2 ? std::strtol(argv[1], nullptr, 10) : 5));
-}
+int main(int argc, char** argv) { return baton::Main(std::vector<std::string>(argv + 1, argv + argc)); }
 #endif
