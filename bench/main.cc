@@ -2,6 +2,8 @@
 #include <CLI/CLI.hpp>
 #include <filesystem>
 
+#include "bench/hostile.h"
+#include "bench/intruder.h"
 #include "bench/open_loop.h"
 #include "bench/roles.h"
 #include "bench/scenarios.h"
@@ -35,6 +37,7 @@ void AddRole(CLI::App& app, const std::string& name, const std::string& help, Ro
   command->add_option("--rate", options.rate, "Messages per second (pace)");
   command->add_option("--handlers", options.handler_threads, "Threads; 0 = the client's own (collect)");
   command->add_option("--credit", options.credit, "Unsettled deliveries at a time");
+  command->add_option("--kind", options.kind, "Of mischief (intrude)");
   command->add_option("--milestone", options.milestone, "A rate for each so many messages");
   command->callback([&options, run, &result] { result = run(options); });
 }
@@ -68,6 +71,10 @@ int main(int argc, char** argv) {
               baton::bench::TakeOver, result);
   AddScenario(app, "raw-ring", "A ring between two processes, and no broker", scenario, baton::bench::RawRing,
               result);
+  AddScenario(app, "hostile", "A pair's latency beside hostile clients", scenario, baton::bench::Hostile,
+              result);
+  AddRole(app, "intrude", "A hostile client's process, until it is killed", role, baton::bench::RunIntruder,
+          result);
   AddRole(app, "pace", "A producer process at a steady rate", role, baton::bench::RunPacer, result);
   AddRole(app, "collect", "Its consumer process", role, baton::bench::RunCollector, result);
   AddRole(app, "produce", "One producer process, against any broker", role, baton::bench::RunProducer,

@@ -9,7 +9,6 @@
 #include "baton/client.h"
 #include "bench/pace.h"
 #include "bench/relay.h"
-#include "bench/support.h"
 
 namespace baton::bench {
 namespace {
@@ -88,6 +87,19 @@ int RunCollector(const RoleOptions& options) {
   return 0;
 }
 
+PairLatency MeasurePair(const ScenarioOptions& options, const BrokerProcess& broker, Role role,
+                        Carrier carrier) {
+  role.name = "collect";
+  const auto collector = StartRole(options, broker, role, carrier);
+  collector->ReadLine();  // ready
+  role.name = "pace";
+  const auto pacer = StartRole(options, broker, role, carrier);
+  PairLatency latency;
+  latency.confirmed = Finish(*pacer);
+  latency.delivered = Finish(*collector);
+  return latency;
+}
+
 int OpenLoop(const ScenarioOptions& options) {
   struct Case {
     const char* name;
@@ -110,15 +122,11 @@ int OpenLoop(const ScenarioOptions& options) {
                 static_cast<unsigned long long>(rate));
     PrintQuantiles("bare relay", Quantiles(RunRelay(messages, rate, 1'024)));
     for (const Case& what : cases) {
-      Role role{.name = "collect", .queue = what.queue, .messages = messages, .rate = rate};
-      const auto collector = StartRole(options, broker, role, what.carrier);
-      collector->ReadLine();  // ready
-      role.name = "pace";
-      const auto pacer = StartRole(options, broker, role, what.carrier);
-      const json confirmed = Finish(*pacer);
+      const PairLatency latency = MeasurePair(
+          options, broker, {.queue = what.queue, .messages = messages, .rate = rate}, what.carrier);
       std::printf("  %s\n", what.name);
-      PrintQuantiles("published to delivered", Finish(*collector));
-      PrintQuantiles("published to confirmed", confirmed);
+      PrintQuantiles("published to delivered", latency.delivered);
+      PrintQuantiles("published to confirmed", latency.confirmed);
     }
   }
   return 0;

@@ -16,6 +16,7 @@ struct RoleOptions {
   uint32_t credit = 1'000;
   uint64_t rate = 1'000;    // messages per second (pace)
   int handler_threads = 0;  // (collect)
+  std::string kind;         // of mischief (intrude)
   bool create = false;      // the queue, when it is not there
   uint64_t seed = 1;
   uint64_t milestone = 1'000'000;  // a rate for each so many messages
