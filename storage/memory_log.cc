@@ -3,17 +3,34 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 #include <optional>
 
 #include "base/check.h"
+#include "storage/crc32c.h"
 
 namespace baton {
 namespace {
 
 absl::Status Damaged(std::string_view what) {
   return absl::DataLossError(fmt::format("its contents make no sense: {}", what));
+}
+
+template <class Number>
+std::string_view BytesOf(const Number& number) {
+  return {reinterpret_cast<const char*>(&number), sizeof(number)};
+}
+
+uint32_t ChecksumOfRun(uint32_t of_records, uint64_t commit, uint32_t length) {
+  return ExtendCrc32c(ExtendCrc32c(of_records, BytesOf(commit)), BytesOf(length));
+}
+
+// A place's part of the digest: its bits well mixed (splitmix64's finish).
+uint64_t HashOf(MemoryLog::Place place) {
+  uint64_t bits = (uint64_t{place.segment} << 32 | place.offset) + 0x9e3779b97f4a7c15;
+  bits = (bits ^ (bits >> 30)) * 0xbf58476d1ce4e5b9;
+  bits = (bits ^ (bits >> 27)) * 0x94d049bb133111eb;
+  return bits ^ (bits >> 31);
 }
 
 }  // namespace
@@ -24,7 +41,11 @@ absl::Status MemoryLog::Load(std::vector<Run>& runs) {
   std::map<uint64_t, uint32_t> by_number;
   if (absl::Status read = ReadTable(by_number); !read.ok()) return read;
   for (const auto& [number, first] : by_number) {
+    const size_t before = runs.size();
     if (absl::Status read = ReadRuns(first, runs); !read.ok()) return read;
+    for (size_t i = before; i < runs.size(); ++i) {
+      if (absl::Status checked = Check(runs[i]); !checked.ok()) return checked;
+    }
     last_segment_ = number;
   }
   return absl::OkStatus();
@@ -39,6 +60,7 @@ absl::Status MemoryLog::ReadTable(std::map<uint64_t, uint32_t>& by_number) {
       continue;
     }
     if (entry.slots == 0 || entry.slots > region_->slots() - slot) return Damaged("the table of segments");
+    if (entry.slots * region_->slot_bytes() > kSlotBytesMax) return Damaged("the table of segments");
     if (!by_number.emplace(number, slot).second) return Damaged("two segments of one number");
     const auto slots = static_cast<uint32_t>(entry.slots);
     segments_[slot] = {.slots = slots, .live_bytes = 0};
@@ -56,46 +78,39 @@ absl::Status MemoryLog::ReadRuns(uint32_t segment, std::vector<Run>& runs) const
     const uint64_t commit = header.commit.load(std::memory_order_acquire);
     if (commit == 0) break;
     at += sizeof(RunHeader);
-    if (header.bytes == 0 || header.bytes % 8 != 0 || header.bytes > bytes - at)
-      return Damaged("a run's length");
+    const size_t length = header.length & ~kLastRun;
+    if (length == 0 || length > bytes - at) return Damaged("a run's length");
     if (!runs.empty() && commit < runs.back().commit) return Damaged("the order of commits");
-    const Run run{.commit = commit,
-                  .is_last = header.is_last != 0,
-                  .first = {.segment = segment, .offset = static_cast<uint32_t>(at)},
-                  .bytes = header.bytes};
-    if (absl::Status checked = CheckRecords(run); !checked.ok()) return checked;
-    runs.push_back(run);
-    at += header.bytes;
+    runs.push_back({.commit = commit,
+                    .is_last = (header.length & kLastRun) != 0,
+                    .first = {.segment = segment, .offset = static_cast<uint32_t>(at)},
+                    .bytes = length});
+    at = RunEnd(at + length);
   }
   return absl::OkStatus();
 }
 
-absl::Status MemoryLog::CheckRecords(const Run& run) const {
-  size_t at = 0;
-  while (at < run.bytes) {
-    if (run.bytes - at < sizeof(RecordHeader)) return Damaged("the end of a run");
-    const RecordHeader& record = RecordAt({run.first.segment, static_cast<uint32_t>(run.first.offset + at)});
-    const size_t bytes = RecordBytes(record.key_bytes, record.value_bytes);
-    const bool known = record.kind >= static_cast<uint8_t>(Commit::Kind::kPut) &&
-                       record.kind <= static_cast<uint8_t>(Commit::Kind::kDeleteRange);
-    if (!known || record.key_bytes == 0 || record.key_bytes > kMemoryKeyMax || bytes > run.bytes - at)
-      return Damaged("a record");
-    if (record.kind == static_cast<uint8_t>(Commit::Kind::kDeleteRange) && record.value_bytes > kMemoryKeyMax)
-      return Damaged("the end of a range");
-    at += bytes;
-  }
+absl::Status MemoryLog::Check(const Run& run) const {
+  RecordReader reader(Records(run));
+  uint32_t checksum = 0;
+  while (reader.Next()) checksum = ExtendCrc32c(checksum, reader.fixed_bytes());
+  if (reader.damaged()) return Damaged("a record");
+  const RunHeader& header = HeaderOf(run);
+  if (ChecksumOfRun(checksum, run.commit, header.length) != header.checksum) return Damaged("a checksum");
   return absl::OkStatus();
+}
+
+bool MemoryLog::AreThoseAfter(uint64_t commit) const {
+  const LiveDigest& live = region_->header().live[commit % 2];
+  return live.commit == commit && live.digest == live_digest_;
 }
 
 void MemoryLog::GoOnAfter(uint64_t last_commit, const std::vector<Run>& runs) {
   last_commit_ = last_commit;
-  NoteApplied();
+  CarryOut();
   // Of a commit whose end is missing nothing may come back when its number is used again.
   for (const Run& run : runs) {
-    if (run.commit <= last_commit) continue;
-    auto& header =
-        *reinterpret_cast<RunHeader*>(region_->At(run.first.segment) + run.first.offset - sizeof(RunHeader));
-    header.commit.store(0, std::memory_order_release);
+    if (run.commit > last_commit) HeaderOf(run).commit.store(0, std::memory_order_release);
   }
   std::vector<uint32_t> firsts;
   for (const auto& [first, segment] : segments_) firsts.push_back(first);
@@ -105,37 +120,40 @@ void MemoryLog::GoOnAfter(uint64_t last_commit, const std::vector<Run>& runs) {
 
 // ---- Writing.
 
-absl::StatusOr<std::vector<MemoryLog::Run>> MemoryLog::Write(const Commit& commit) {
+absl::StatusOr<std::vector<MemoryLog::Run>> MemoryLog::Append(const Commit& commit) {
   if (absl::Status reserved = Reserve(commit); !reserved.ok()) return reserved;
   ++last_commit_;
   written_.clear();
-  run_open_ = false;
-  commit.ForEach([this](const Commit::Op& op) { Append(op); });
-  SealRun(true);
+  commit.ForEach([this](const Commit::Op& op) { Write(op); });
+  EndRun();
+  written_.back().is_last = true;
   BATON_CHECK_EQ(next_reserved_, reserved_.size());
-  return std::move(written_);
+  return written_;
 }
 
 // Takes the segments that the commit will need besides what is left of the active one, before anything is
-// written.
+// written. Goes through the commit exactly as Write does.
 absl::Status MemoryLog::Reserve(const Commit& commit) {
   reserved_.clear();
   next_reserved_ = 0;
-  const size_t used = active_ == UINT32_MAX ? 0 : SegmentBytes(active_) - end_;
-  size_t left = used < sizeof(RunHeader) ? 0 : used - sizeof(RunHeader);
+  const size_t rest = active_ == UINT32_MAX ? 0 : SegmentBytes(active_) - end_;
+  size_t left = rest < sizeof(RunHeader) ? 0 : rest - sizeof(RunHeader);
+  std::string_view previous;
   absl::Status status;
   commit.ForEach([&](const Commit::Op& op) {
-    const size_t bytes = RecordBytes(op.key.size(), op.value.size());
-    if (bytes <= left || !status.ok()) {
-      left -= std::min(left, bytes);
+    if (!status.ok()) return;
+    const size_t bytes = RecordShape(std::exchange(previous, op.key), op).bytes();
+    if (bytes <= left) {
+      left -= bytes;
       return;
     }
-    const uint32_t slots = SlotsFor(bytes);
+    const size_t alone = RecordShape({}, op).bytes();
+    const uint32_t slots = SlotsFor(alone);
     const auto first = region_->Take(slots);
     status = first.status();
     if (!first.ok()) return;
     reserved_.emplace_back(*first, slots);
-    left = slots * region_->slot_bytes() - sizeof(RunHeader) - bytes;
+    left = slots * region_->slot_bytes() - sizeof(RunHeader) - alone;
   });
   if (status.ok()) return status;
   for (const auto& [first, slots] : reserved_) region_->Free(first, slots);
@@ -143,25 +161,24 @@ absl::Status MemoryLog::Reserve(const Commit& commit) {
   return status;
 }
 
-void MemoryLog::Append(const Commit::Op& op) {
-  const size_t bytes = RecordBytes(op.key.size(), op.value.size());
-  const size_t needed = bytes + (run_open_ ? 0 : sizeof(RunHeader));
+void MemoryLog::Write(const Commit::Op& op) {
+  const size_t head = run_at_.has_value() ? 0 : sizeof(RunHeader);
   const size_t left = active_ == UINT32_MAX ? 0 : SegmentBytes(active_) - end_;
-  if (needed > left) {
-    if (run_open_) SealRun(false);
+  if (head + RecordShape(run_at_.has_value() ? previous_ : std::string_view(), op).bytes() > left) {
+    if (run_at_.has_value()) {
+      EndRun();
+      Seal(written_.back());
+    }
     OpenSegment();
   }
-  if (!run_open_) BeginRun();
+  if (!run_at_.has_value()) BeginRun();
   Step();
-  auto* record = new (region_->At(active_) + end_) RecordHeader{};
-  record->value_bytes = static_cast<uint32_t>(op.value.size());
-  record->key_bytes = static_cast<uint16_t>(op.key.size());
-  record->kind = static_cast<uint8_t>(op.kind);
-  char* data = reinterpret_cast<char*>(record + 1);
-  std::memcpy(data, op.key.data(), op.key.size());
-  if (!op.value.empty()) std::memcpy(data + op.key.size(), op.value.data(), op.value.size());
-  end_ += bytes;
-  ++run_records_;
+  const RecordShape shape(previous_, op);
+  char* const record = region_->At(active_) + end_;
+  shape.Write(record);
+  checksum_ = ExtendCrc32c(checksum_, {record + 1, shape.bytes() - 1});
+  previous_ = op.key;
+  end_ += shape.bytes();
 }
 
 void MemoryLog::OpenSegment() {
@@ -176,60 +193,69 @@ void MemoryLog::OpenSegment() {
   segments_[first] = {.slots = slots, .live_bytes = 0};
   active_ = first;
   end_ = 0;
-  run_open_ = false;
   if (before != UINT32_MAX) emptied_.push_back(before);
 }
 
 void MemoryLog::BeginRun() {
-  run_open_ = true;
   run_at_ = end_;
   end_ += sizeof(RunHeader);
-  run_records_ = 0;
+  previous_ = {};
+  checksum_ = 0;
 }
 
-void MemoryLog::SealRun(bool is_last) {
-  char* start = region_->At(active_);
+// All of it but the seal.
+void MemoryLog::EndRun() {
+  char* const start = region_->At(active_);
+  const size_t first = *run_at_ + sizeof(RunHeader);
+  written_.push_back({.commit = last_commit_,
+                      .is_last = false,
+                      .first = {active_, static_cast<uint32_t>(first)},
+                      .bytes = end_ - first});
+  end_ = RunEnd(end_);
   // What follows is not sealed, before this is.
   if (end_ + sizeof(RunHeader) <= SegmentBytes(active_)) new (start + end_) RunHeader{};
-  auto& header = *reinterpret_cast<RunHeader*>(start + run_at_);
-  header.bytes = end_ - run_at_ - sizeof(RunHeader);
-  header.is_last = is_last ? 1 : 0;
-  header.records = run_records_;
-  header.reserved = 0;
+  run_at_.reset();
+}
+
+void MemoryLog::Seal(const Run& run) {
+  RunHeader& header = HeaderOf(run);
+  header.length = static_cast<uint32_t>(run.bytes) | (run.is_last ? kLastRun : 0);
+  header.checksum = ChecksumOfRun(checksum_, run.commit, header.length);
   Step();
-  written_.push_back({.commit = last_commit_,
-                      .is_last = is_last,
-                      .first = {active_, static_cast<uint32_t>(run_at_ + sizeof(RunHeader))},
-                      .bytes = header.bytes});
-  header.commit.store(last_commit_, std::memory_order_release);
-  run_open_ = false;
+  header.commit.store(run.commit, std::memory_order_release);
 }
 
 void MemoryLog::AddLive(Place place) {
-  const RecordHeader& record = RecordAt(place);
-  const size_t bytes = RecordBytes(record.key_bytes, record.value_bytes);
+  const size_t bytes = BytesOfRecord(At(place));
   segments_.at(place.segment).live_bytes += bytes;
   live_bytes_ += bytes;
+  live_digest_ ^= HashOf(place);
 }
 
-void MemoryLog::Kill(Place place) {
-  Step();
-  RecordHeader& record = RecordAt(place);
-  record.dead.store(1, std::memory_order_relaxed);
-  const size_t bytes = RecordBytes(record.key_bytes, record.value_bytes);
+void MemoryLog::Drop(Place place) {
+  const size_t bytes = BytesOfRecord(At(place));
   SegmentInfo& segment = segments_.at(place.segment);
   segment.live_bytes -= bytes;
   live_bytes_ -= bytes;
+  live_digest_ ^= HashOf(place);
+  dropped_.push_back(place);
   if (segment.live_bytes == 0) emptied_.push_back(place.segment);
 }
 
-void MemoryLog::MarkDone(Place place) {
-  RecordAt(place).dead.store(1, std::memory_order_relaxed);
-  emptied_.push_back(place.segment);
+void MemoryLog::Finish() {
+  Step();
+  region_->header().live[last_commit_ % 2] = {.commit = last_commit_, .digest = live_digest_};
+  Seal(written_.back());
+  CarryOut();
 }
 
-// Segments are given up only now: a commit that is to be carried out again may lie in them.
-void MemoryLog::NoteApplied() {
+// Segments are given up only at the end: a commit that is to be carried out again may lie in them.
+void MemoryLog::CarryOut() {
+  for (const Place place : dropped_) {
+    Step();
+    MarkDead(At(place));
+  }
+  dropped_.clear();
   Step();
   region_->header().applied.store(last_commit_, std::memory_order_release);
   for (const uint32_t segment : std::exchange(emptied_, {})) FreeIfEmpty(segment);
@@ -263,27 +289,15 @@ std::optional<Commit> MemoryLog::CopySparsest(double least) const {
   const absl::Status read = ReadRuns(victim, runs);
   BATON_CHECK(read.ok()) << read;
   for (const Run& run : runs) {
-    ForEachRecord(run, [&](Place place) {
-      if (RecordAt(place).dead.load(std::memory_order_relaxed) == 0) copy.Put(KeyAt(place), ValueAt(place));
+    ForEachRecord(run, [&](const RecordReader& record, Place) {
+      if (record.kind() == Commit::Kind::kPut && record.dead() == 0) copy.Put(record.key(), record.value());
     });
   }
   return copy;
 }
 
-// ---- Records.
-
-RecordHeader& MemoryLog::RecordAt(Place place) const {
-  return *reinterpret_cast<RecordHeader*>(region_->At(place.segment) + place.offset);
-}
-
-std::string_view MemoryLog::KeyAt(Place place) const {
-  const RecordHeader& record = RecordAt(place);
-  return {reinterpret_cast<const char*>(&record + 1), record.key_bytes};
-}
-
-std::string_view MemoryLog::ValueAt(Place place) const {
-  const RecordHeader& record = RecordAt(place);
-  return {reinterpret_cast<const char*>(&record + 1) + record.key_bytes, record.value_bytes};
+RunHeader& MemoryLog::HeaderOf(const Run& run) const {
+  return *reinterpret_cast<RunHeader*>(At(run.first) - sizeof(RunHeader));
 }
 
 }  // namespace baton

@@ -16,12 +16,10 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "storage/format/commit.h"
+#include "storage/memory_record.h"
 #include "storage/memory_region.h"
 
 namespace baton {
-
-// Keys have at most so many bytes.
-inline constexpr size_t kMemoryKeyMax = 31;
 
 class MemoryLog {
  public:
@@ -48,18 +46,20 @@ class MemoryLog {
   // ERRORS: DATA_LOSS.
   absl::Status Load(std::vector<Run>& runs);
   uint64_t applied() const { return region_->header().applied.load(std::memory_order_acquire); }
+  // Are the rows that were found (AddLive, Drop) those that this commit left?
+  bool AreThoseAfter(uint64_t commit) const;
   // Which commit was the last that counts; the runs of later ones are made void.
   void GoOnAfter(uint64_t last_commit, const std::vector<Run>& runs);
 
-  // ---- Writing. A commit is written, then carried out (AddLive, Kill), then NoteApplied.
+  // ---- Writing. A commit is appended, then it is said which rows it makes and which it removes, then it is
+  // finished: only then it counts.
 
   // ERRORS: RESOURCE_EXHAUSTED, with nothing changed.
-  absl::StatusOr<std::vector<Run>> Write(const Commit& commit);
-  void AddLive(Place place);   // a row's record
-  void Kill(Place place);      // it is no row any more
-  void MarkDone(Place place);  // a removal that is carried out
-  // Gives up the segments where nothing is live.
-  void NoteApplied();
+  absl::StatusOr<std::vector<Run>> Append(const Commit& commit);
+  void AddLive(Place place);  // a row's record
+  void Drop(Place place);     // it is no row any more
+  // Seals it, marks the records of dropped rows as dead, and gives up the segments where nothing is live.
+  void Finish();
 
   // Slots for one more commit of so many bytes.
   uint32_t SlotsFor(size_t bytes) const;
@@ -69,18 +69,13 @@ class MemoryLog {
 
   // ---- Records.
 
-  RecordHeader& RecordAt(Place place) const;
-  std::string_view KeyAt(Place place) const;
-  std::string_view ValueAt(Place place) const;
+  std::string_view ValueAt(Place place) const { return ValueOfRecord(At(place)); }
+  // visit(const RecordReader&, Place)
   template <class Visit>
   void ForEachRecord(const Run& run, Visit&& visit) const {
-    Place place = run.first;
-    for (size_t at = 0; at < run.bytes;) {
-      const RecordHeader& record = RecordAt(place);
-      const size_t bytes = RecordBytes(record.key_bytes, record.value_bytes);
-      visit(place);
-      at += bytes;
-      place.offset += static_cast<uint32_t>(bytes);
+    RecordReader reader(Records(run));
+    while (reader.Next()) {
+      visit(reader, Place{run.first.segment, run.first.offset + static_cast<uint32_t>(reader.offset())});
     }
   }
 
@@ -97,14 +92,19 @@ class MemoryLog {
 
   absl::Status ReadTable(std::map<uint64_t, uint32_t>& by_number);
   absl::Status ReadRuns(uint32_t segment, std::vector<Run>& runs) const;
-  absl::Status CheckRecords(const Run& run) const;
+  absl::Status Check(const Run& run) const;
 
   absl::Status Reserve(const Commit& commit);
-  void Append(const Commit::Op& op);
+  void Write(const Commit::Op& op);
   void OpenSegment();
   void BeginRun();
-  void SealRun(bool is_last);
+  void EndRun();
+  void Seal(const Run& run);
+  void CarryOut();
   void FreeIfEmpty(uint32_t segment);
+  char* At(Place place) const { return region_->At(place.segment) + place.offset; }
+  RunHeader& HeaderOf(const Run& run) const;
+  std::string_view Records(const Run& run) const { return {At(run.first), run.bytes}; }
   size_t SegmentBytes(uint32_t segment) const { return segments_.at(segment).slots * region_->slot_bytes(); }
   void Step() const {
     if (step_) step_();
@@ -114,17 +114,19 @@ class MemoryLog {
   std::function<void()> step_;
   std::map<uint32_t, SegmentInfo> segments_;  // by first slot
   size_t live_bytes_ = 0;
+  uint64_t live_digest_ = 0;
   uint64_t last_commit_ = 0;
   uint64_t last_segment_ = 0;
+  std::vector<Place> dropped_;     // by the commit at hand
   std::vector<uint32_t> emptied_;  // segments that may be free once the commit is carried out
 
   // The commit that is being written.
-  uint32_t active_ = UINT32_MAX;  // segment
-  bool run_open_ = false;
-  size_t run_at_ = 0;  // of the open run's header, in it
-  size_t end_ = 0;     // where the next record goes
-  uint32_t run_records_ = 0;
-  std::vector<Run> written_;
+  uint32_t active_ = UINT32_MAX;                         // segment
+  size_t end_ = 0;                                       // of what is written in it
+  std::optional<size_t> run_at_;                         // of the open run's header, in it
+  std::string_view previous_;                            // key in the open run
+  uint32_t checksum_ = 0;                                // of the open run, so far
+  std::vector<Run> written_;                             // the last one is not sealed before Finish
   std::vector<std::pair<uint32_t, uint32_t>> reserved_;  // segments to come: first slot, slots; in order
   size_t next_reserved_ = 0;
 };

@@ -95,14 +95,21 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Open(const Options& 
   if (absl::Status mapped = region->MapAll(); !mapped.ok()) return mapped;
   const RegionHeader& header = region->header();
   if (header.magic != kRegionMagic) return Untrusted(options.path, "its first bytes are not a region's");
-  if (header.version.load(std::memory_order_acquire) != kRegionVersion)
-    return Untrusted(options.path, "it is of another version");
+  const uint32_t version = header.version.load(std::memory_order_acquire);
+  if (version != kRegionVersion) {
+    return Untrusted(
+        options.path,
+        fmt::format("its layout is of version {}, and this broker knows only version {}: another "
+                    "version of the broker has left it",
+                    version, kRegionVersion));
+  }
   if (TextOf(header.identity) != options.identity)
     return Untrusted(options.path, "it belongs to another data directory");
   if (TextOf(header.boot_id) != options.boot_id)
     return Untrusted(options.path, "it is from before the machine was started");
   const size_t slot_bytes = header.slot_bytes;
-  if (slot_bytes == 0 || slot_bytes % kPage != 0 || (bytes - kSlotsOffset) % slot_bytes != 0 ||
+  if (header.header_bytes != sizeof(RegionHeader) || slot_bytes == 0 || slot_bytes > kSlotBytesMax ||
+      slot_bytes % kPage != 0 || (bytes - kSlotsOffset) % slot_bytes != 0 ||
       (bytes - kSlotsOffset) / slot_bytes > kSlotsMax) {
     return Untrusted(options.path, "its size does not fit its header");
   }

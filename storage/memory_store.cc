@@ -77,6 +77,9 @@ absl::StatusOr<std::unique_ptr<MemoryStore>> MemoryStore::Open(const MemoryRegio
 }
 
 absl::Status MemoryStore::AdoptRuns() {
+  const auto damaged = [](std::string_view what) {
+    return absl::DataLossError(fmt::format("its contents make no sense: {}", what));
+  };
   std::vector<MemoryLog::Run> runs;
   if (absl::Status read = log_.Load(runs); !read.ok()) return read;
   // The newest commit may have only removed rows, and be gone with its segment.
@@ -85,26 +88,28 @@ absl::Status MemoryStore::AdoptRuns() {
   for (const auto& run : runs) {
     if (run.is_last) last = std::max(last, run.commit);
   }
+  if (last > applied + 1) return damaged("which commits were carried out");
   bool twice = false;
   for (const auto& run : runs) {
-    if (run.commit <= applied) log_.ForEachRecord(run, [&](Place place) { twice |= !IndexIfLive(place); });
+    if (run.commit > applied) continue;
+    log_.ForEachRecord(run, [&](const RecordReader& record, Place place) {
+      if (record.kind() == Commit::Kind::kPut && record.dead() == 0) twice |= !AddRow(record, place);
+    });
   }
-  if (twice) return absl::DataLossError("its contents make no sense: two live rows of one key");
+  if (twice) return damaged("two live rows of one key");
   for (const auto& run : runs) {
     if (run.commit > applied && run.commit <= last) CarryOut(run);
   }
+  if (!log_.AreThoseAfter(last)) return damaged("rows are missing, or there are too many");
   log_.GoOnAfter(last, runs);
   adopted_ = {.adopted = true, .rows = index_.size(), .set_aside = {}};
   return absl::OkStatus();
 }
 
 // False: its key has a live row already.
-bool MemoryStore::IndexIfLive(Place place) {
-  const RecordHeader& record = log_.RecordAt(place);
-  const bool is_put = record.kind == static_cast<uint8_t>(Commit::Kind::kPut);
-  if (!is_put || record.dead.load(std::memory_order_relaxed) != 0) return true;
+bool MemoryStore::AddRow(const RecordReader& record, Place place) {
   const size_t before = index_.size();
-  index_.emplace_hint(index_.end(), Key(log_.KeyAt(place)), place);
+  index_.emplace_hint(index_.end(), Key(record.key()), place);
   log_.AddLive(place);
   return index_.size() > before;
 }
@@ -126,10 +131,7 @@ absl::Status MemoryStore::MakeRoom(size_t bytes) {
 bool MemoryStore::CompactOne(double sparse) {
   const auto copy = log_.CopySparsest(sparse);
   if (!copy.has_value()) return false;
-  if (copy->empty()) {
-    log_.NoteApplied();
-    return true;
-  }
+  BATON_CHECK(!copy->empty());  // or it would be free
   return Write(*copy).ok();
 }
 
@@ -150,44 +152,42 @@ absl::Status MemoryStore::Apply(const Commit& commit) {
 }
 
 absl::Status MemoryStore::Write(const Commit& commit) {
-  const auto runs = log_.Write(commit);
+  const auto runs = log_.Append(commit);
   if (!runs.ok()) return runs.status();
   for (const auto& run : *runs) CarryOut(run);
-  log_.NoteApplied();
+  log_.Finish();
   return absl::OkStatus();
 }
 
 void MemoryStore::CarryOut(const MemoryLog::Run& run) {
-  log_.ForEachRecord(run, [this](Place place) { CarryOutRecord(place); });
+  log_.ForEachRecord(run, [this](const RecordReader& record, Place place) { CarryOutRecord(record, place); });
 }
 
-void MemoryStore::CarryOutRecord(Place place) {
-  const Key key(log_.KeyAt(place));
-  switch (static_cast<Commit::Kind>(log_.RecordAt(place).kind)) {
+void MemoryStore::CarryOutRecord(const RecordReader& record, Place place) {
+  const Key key(record.key());
+  switch (record.kind()) {
     case Commit::Kind::kPut: {
       log_.AddLive(place);
       const auto [at, fresh] = index_.try_emplace(key, place);
-      if (!fresh) log_.Kill(std::exchange(at->second, place));
+      if (!fresh) log_.Drop(std::exchange(at->second, place));
       return;
     }
     case Commit::Kind::kDelete:
     case Commit::Kind::kSingleDelete: {
       const auto found = index_.find(key);
-      if (found != index_.end()) {
-        log_.Kill(found->second);
-        index_.erase(found);
-      }
-      break;
+      if (found == index_.end()) return;
+      log_.Drop(found->second);
+      index_.erase(found);
+      return;
     }
     case Commit::Kind::kDeleteRange: {
       const auto begin = index_.lower_bound(key);
-      const auto end = index_.lower_bound(Key(log_.ValueAt(place)));
-      for (auto at = begin; at != end; ++at) log_.Kill(at->second);
+      const auto end = index_.lower_bound(Key(record.value()));
+      for (auto at = begin; at != end; ++at) log_.Drop(at->second);
       index_.erase(begin, end);
-      break;
+      return;
     }
   }
-  log_.MarkDone(place);
 }
 
 // ---- Reading.

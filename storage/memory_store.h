@@ -92,10 +92,10 @@ class MemoryStore {
       : log_(std::move(region)), slots_in_hand_(slots_in_hand) {}
 
   absl::Status AdoptRuns();
-  bool IndexIfLive(Place place);
+  bool AddRow(const RecordReader& record, Place place);
   absl::Status Write(const Commit& commit);
   void CarryOut(const MemoryLog::Run& run);
-  void CarryOutRecord(Place place);
+  void CarryOutRecord(const RecordReader& record, Place place);
   bool CompactOne(double sparse);
   uint32_t FreeSlots() const {
     const MemoryRegion& region = log_.region();

@@ -94,6 +94,17 @@ TEST(Crc32c, IsTheCastagnoliSum) {
   EXPECT_EQ(Crc32c(""), 0u);
 }
 
+TEST(Crc32c, IsTheSameInPiecesAndWithoutTheProcessorsInstruction) {
+  std::string text;
+  for (size_t i = 0; i < 2'000; ++i) text.push_back(static_cast<char>(i * 37 + i / 256));
+  for (size_t length = 0; length < text.size(); ++length) {
+    const std::string_view whole = std::string_view(text).substr(0, length);
+    EXPECT_EQ(Crc32c(whole), ExtendCrc32cByTables(0, whole)) << length;
+    const size_t cut = length / 3;
+    EXPECT_EQ(ExtendCrc32c(Crc32c(whole.substr(0, cut)), whole.substr(cut)), Crc32c(whole)) << length;
+  }
+}
+
 TEST(LogScanner, FindsNothingInAnEmptyFile) { EXPECT_THAT(Scan(""), IsEmpty()); }
 
 TEST(LogScanner, FindsRecordsOfAllSizesAcrossBlocks) {
