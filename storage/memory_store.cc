@@ -38,13 +38,15 @@ void MemoryStore::Remove(const std::string& path) { unlink(path.c_str()); }
 
 // ---- Opening.
 
-absl::StatusOr<MemoryStore::Adoption> MemoryStore::Adopt(const MemoryRegion::Options& options) {
+absl::StatusOr<MemoryStore::Adoption> MemoryStore::Adopt(const MemoryRegion::Options& options,
+                                                         const Judge& judge) {
   Adoption adoption;
   auto region = MemoryRegion::Open(options);
   absl::Status trusted = region.status();
   if (region.ok()) {
     std::unique_ptr<MemoryStore> store(new MemoryStore(*std::move(region), options.slots_in_hand));
     trusted = store->AdoptRuns();
+    if (trusted.ok() && judge) trusted = judge(*store);
     if (trusted.ok()) {
       adoption.adopted = store->adopted_;
       adoption.store = std::move(store);
@@ -192,12 +194,16 @@ void MemoryStore::CarryOutRecord(const RecordReader& record, Place place) {
 
 // ---- Reading.
 
+std::optional<std::string_view> MemoryStore::Find(std::string_view key) const {
+  const auto found = index_.find(Key(key));
+  if (found == index_.end()) return std::nullopt;
+  return log_.ValueAt(found->second);
+}
+
 Row MemoryStore::RowFor(const std::string& key, const ReadRequest& request) const {
   const auto value = [this](const std::string& wanted) -> std::optional<std::string> {
-    if (wanted.empty()) return std::nullopt;
-    const auto found = index_.find(Key(wanted));
-    if (found == index_.end()) return std::nullopt;
-    return std::string(log_.ValueAt(found->second));
+    const auto found = wanted.empty() ? std::nullopt : Find(wanted);
+    return found.has_value() ? std::optional(std::string(*found)) : std::nullopt;
   };
   Row row{.key = key, .value = value(key), .companion = {}};
   if (row.value.has_value() && request.companion != nullptr) row.companion = value(request.companion(key));

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -41,7 +42,9 @@ class MemoryStore {
     std::unique_ptr<MemoryStore> store;  // null: there was none, or it was set aside
     Adopted adopted;
   };
-  static absl::StatusOr<Adoption> Adopt(const MemoryRegion::Options& options);
+  // `judge`, when given, looks at the rows, and says DATA_LOSS of those that cannot be used.
+  using Judge = std::function<absl::Status(const MemoryStore& rows)>;
+  static absl::StatusOr<Adoption> Adopt(const MemoryRegion::Options& options, const Judge& judge = {});
   // The same, and makes a new one where there is none. ERRORS: RESOURCE_EXHAUSTED too.
   static absl::StatusOr<std::unique_ptr<MemoryStore>> Open(const MemoryRegion::Options& options);
   MemoryStore(const MemoryStore&) = delete;
@@ -59,7 +62,8 @@ class MemoryStore {
   absl::Status Apply(const Commit& commit);
 
   ReadResult Read(const ReadRequest& request) const;
-  bool Contains(std::string_view key) const { return index_.contains(Key(key)); }
+  // The value of a row; borrows until the next Apply or MakeRoom.
+  std::optional<std::string_view> Find(std::string_view key) const;
   // Any row whose key begins with another byte.
   bool HasRowsOutside(char first_byte) const;
   // Visits the rows of [begin, end) in order, until one visit fails.

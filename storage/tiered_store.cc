@@ -7,6 +7,7 @@
 #include "base/coding.h"
 #include "storage/format/keys.h"
 #include "storage/format/records.h"
+#include "storage/format/row_audit.h"
 
 namespace baton {
 namespace {
@@ -37,6 +38,10 @@ QueueId QueueOfKey(std::string_view key) {
 
 bool IsKind(std::string_view key, RowKind kind) { return !key.empty() && key[0] == static_cast<char>(kind); }
 
+bool IsMemoryRow(std::string_view key) {
+  return IsKind(key, RowKind::kMemoryProducer) || IsMemoryQueue(QueueOfKey(key));
+}
+
 // Over all queues: both stores have some.
 bool IsOverAllQueues(const ReadRequest& request) {
   return request.keys.empty() && IsKind(request.begin, RowKind::kExpiry);
@@ -51,34 +56,48 @@ absl::StatusOr<std::unique_ptr<TieredStore>> TieredStore::Open(Store* disk,
                                                                const std::set<QueueId>& queues,
                                                                size_t headroom_bytes) {
   std::unique_ptr<TieredStore> store(new TieredStore(disk, region, headroom_bytes));
-  auto memory = MemoryStore::Adopt(region);
+  auto memory =
+      MemoryStore::Adopt(region, [&](const MemoryStore& rows) { return store->Judge(rows, queues); });
   if (!memory.ok()) return memory.status();
   store->adopted_ = std::move(memory->adopted);
   store->memory_wanted_ = !queues.empty();
   store->memory_ = std::move(memory->store);
   if (store->memory_ != nullptr) {
-    if (absl::Status dropped = store->DropOrphans(queues); !dropped.ok()) return dropped;
-    if (store->memory_ != nullptr) store->adopted_.rows = store->memory_->rows();
+    if (absl::Status dropped = store->DropIdle(); !dropped.ok()) return dropped;
+    store->adopted_.rows = store->memory_->rows();
     store->CloseMemoryIfEmpty();
   }
   return store;
 }
 
-// Rows of queues whose creation, or whose deletion, was cut off.
-absl::Status TieredStore::DropOrphans(const std::set<QueueId>& queues) {
-  Commit orphans;
-  const absl::Status scanned = memory_->Scan("", "\xff", [&](std::string_view key, std::string_view value) {
-    QueueId queue = QueueOfKey(key);
-    if (IsKind(key, RowKind::kLocator)) {
-      const auto row = DecodeLocator(value);
-      queue = row.has_value() ? QueueOfKey(*row) : QueueId();
-    }
-    const bool kept = IsKind(key, RowKind::kMemoryProducer) || queues.contains(queue);
-    if (!kept) orphans.Delete(key);
-    return absl::OkStatus();
-  });
-  if (!scanned.ok()) return scanned;
-  return orphans.empty() ? absl::OkStatus() : memory_->Apply(orphans);
+// What was left is either the work of an engine, or not used at all.
+absl::Status TieredStore::Judge(const MemoryStore& rows, const std::set<QueueId>& queues) {
+  RowAudit audit(queues, [&rows](std::string_view key) { return rows.Find(key); });
+  const KeyRange ledgers = AllOf(RowKind::kLedger);
+  absl::Status judged =
+      rows.Scan(ledgers.begin, ledgers.end,
+                [&](std::string_view key, std::string_view value) { return audit.AddLedger(key, value); });
+  if (judged.ok()) {
+    judged = rows.Scan("", "\xff", [&](std::string_view key, std::string_view value) {
+      const bool here = IsMemoryRow(key) || IsKind(key, RowKind::kLocator);
+      return here ? audit.Add(key, value) : absl::DataLossError("it holds rows that belong on disk");
+    });
+  }
+  if (judged.ok()) judged = audit.Finish();
+  if (judged.ok()) idle_ = audit.idle();
+  return judged;
+}
+
+// Rows of queues whose creation, or whose deletion, was cut off; what a purge leaves.
+absl::Status TieredStore::DropIdle() {
+  constexpr size_t kAtOnce = 1'000;
+  Commit removal;
+  for (const std::string& key : std::exchange(idle_, {})) {
+    removal.Delete(key);
+    if (removal.count() < kAtOnce) continue;
+    if (absl::Status dropped = memory_->Apply(std::exchange(removal, {})); !dropped.ok()) return dropped;
+  }
+  return memory_->Apply(removal);
 }
 
 absl::Status TieredStore::OpenMemory() {
@@ -131,8 +150,8 @@ TieredStore::Part TieredStore::PartOf(const Commit::Op& op) {
     if (in_memory) fresh_locators_.emplace(op.key);
     return in_memory ? Part::kMemory : Part::kDisk;
   }
-  const bool in_memory =
-      fresh_locators_.contains(std::string(op.key)) || (memory_ != nullptr && memory_->Contains(op.key));
+  const bool in_memory = fresh_locators_.contains(std::string(op.key)) ||
+                         (memory_ != nullptr && memory_->Find(op.key).has_value());
   return in_memory ? Part::kMemory : Part::kDisk;
 }
 

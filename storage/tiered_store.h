@@ -16,6 +16,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
@@ -60,7 +61,8 @@ class TieredStore final : public Store, private Store::Listener {
   Commit Leftovers(const Commit& commit) const;
   absl::Status OpenMemory();
   void CloseMemoryIfEmpty();
-  absl::Status DropOrphans(const std::set<QueueId>& queues);
+  absl::Status Judge(const MemoryStore& rows, const std::set<QueueId>& queues);
+  absl::Status DropIdle();
   void TellMemoryState(DiskState state);
   void ReadBoth(ReadRequest request);
   static ReadResult Merge(ReadResult disk, ReadResult memory, size_t rows_max);
@@ -80,6 +82,7 @@ class TieredStore final : public Store, private Store::Listener {
   // Owner thread.
   std::unique_ptr<MemoryStore> memory_;  // null: there are no rows
   MemoryStore::Adopted adopted_;
+  std::vector<std::string> idle_;             // keys of rows that mean nothing; at the opening only
   std::set<std::string> fresh_locators_;      // put in memory by the commit at hand
   bool memory_wanted_ = false;                // there are memory queues
   DiskState memory_state_ = DiskState::kLow;  // as the listener was told; at first, that there is none

@@ -35,12 +35,14 @@ void BirthBuckets::Add(Instant born) {
   if (buckets_.size() > kBucketsMax) MergeCheapest();
 }
 
-void BirthBuckets::Remove(Instant born) {
+void BirthBuckets::Remove(Instant born) { BATON_CHECK(Take(born)) << ToMicros(born); }
+
+bool BirthBuckets::Take(Instant born) {
   const ptrdiff_t index = IndexOf(born);
-  BATON_CHECK_GE(index, 0) << ToMicros(born);
+  if (index < 0) return false;
   const auto bucket = buckets_.begin() + index;
-  BATON_CHECK_GT(bucket->count, 0u);
   if (--bucket->count == 0) buckets_.erase(bucket);
+  return true;
 }
 
 void BirthBuckets::MergeCheapest() {

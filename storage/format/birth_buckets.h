@@ -22,6 +22,8 @@ class BirthBuckets {
   void Add(Instant born);
   // REQUIRES: `born` was added and not removed.
   void Remove(Instant born);
+  // False, and nothing changed: no birth is counted where this one would be.
+  bool Take(Instant born);
   void Clear() { buckets_.clear(); }
 
   bool empty() const { return buckets_.empty(); }

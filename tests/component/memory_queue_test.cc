@@ -6,6 +6,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 
 #include "baton/client.h"
 #include "tests/support/broker_process.h"
@@ -172,6 +173,28 @@ TEST_F(MemoryQueues, OfARegionThatCannotBeTrustedBeginEmptyAndItIsReported) {
   EXPECT_THAT(broker.errors(), HasSubstr("memory queues begin empty"));
   EXPECT_THAT(broker.errors(), HasSubstr(".aside-"));
   EXPECT_EQ(Connect().GetQueue("fast")->counts.ready, 0u);
+  ASSERT_TRUE(Publish("fast", {.body = "b"}).ok());
+  KillAndStart();
+  EXPECT_THAT(Bodies("fast"), ElementsAre("b"));
+}
+
+TEST_F(MemoryQueues, WithOneBitOfAMessageChangedBeginEmptyAndOthersAreUntouched) {
+  Create("fast");
+  ASSERT_TRUE(Connect().CreateQueue("durable", {}).ok());
+  for (const char* queue : {"fast", "durable"}) ASSERT_TRUE(Publish(queue, {.body = "unmistakable"}).ok());
+  broker.Kill();
+  const std::string path = shared.path() + "/" + Files().at(0);
+  std::stringstream bytes;
+  bytes << std::ifstream(path, std::ios::binary).rdbuf();
+  const size_t at = bytes.str().find("unmistakable");
+  ASSERT_NE(at, std::string::npos);
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(static_cast<std::streamoff>(at)).put('u' ^ 1);
+  file.close();
+  ASSERT_EQ(broker.Start(), "");
+  EXPECT_THAT(broker.errors(), HasSubstr("memory queues begin empty"));
+  EXPECT_THAT(Bodies("fast"), IsEmpty());
+  EXPECT_THAT(Bodies("durable"), ElementsAre("unmistakable"));
   ASSERT_TRUE(Publish("fast", {.body = "b"}).ok());
   KillAndStart();
   EXPECT_THAT(Bodies("fast"), ElementsAre("b"));

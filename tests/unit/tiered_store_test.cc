@@ -9,12 +9,14 @@
 
 #include "storage/format/keys.h"
 #include "storage/format/records.h"
+#include "tests/support/message_rows_of.h"
 #include "tests/support/temporary_directory.h"
 
 namespace baton {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Pair;
 
@@ -69,15 +71,21 @@ class Tiered : public testing::Test {
  protected:
   Tiered() { Open({kInMemory}); }
 
+  MemoryRegion::Options RegionOptions() const {
+    return {.path = directory.path() + "/region",
+            .identity = "id",
+            .boot_id = "boot",
+            .bytes_max = 64u << 20,
+            .slots_in_hand = 2};
+  }
+  void SubmitAll(const MessageRowsOf::Rows& rows) {
+    Commit commit;
+    for (const auto& [key, value] : rows) commit.Put(key, value);
+    Submit(std::move(commit));
+  }
   void Open(const std::set<QueueId>& queues) {
     store.reset();
-    auto opened = TieredStore::Open(&disk,
-                                    {.path = directory.path() + "/region",
-                                     .identity = "id",
-                                     .boot_id = "boot",
-                                     .bytes_max = 64u << 20,
-                                     .slots_in_hand = 2},
-                                    queues);
+    auto opened = TieredStore::Open(&disk, RegionOptions(), queues);
     ASSERT_TRUE(opened.ok()) << opened.status();
     store = *std::move(opened);
     store->Start(&heard);
@@ -217,15 +225,46 @@ TEST_F(Tiered, TheRegionComesWithTheFirstRowAndGoesWithTheLast) {
 }
 
 TEST_F(Tiered, ANewBrokerKeepsOnlyRowsOfQueuesThatItKnows) {
-  constexpr QueueId kUnknown(9 | kMemoryQueueBit);
-  Submit(Put(Ready(kInMemory, 1)));
-  Submit(Put(Ready(kUnknown, 2)));
-  Submit(Put(LocatorKey(Seq(2)), EncodeLocator(Ready(kUnknown, 2))));
+  MessageRowsOf known(kInMemory);
+  known.Ready(1, "one");
+  known.Returned(2, "two");
+  MessageRowsOf unknown(QueueId(9 | kMemoryQueueBit));
+  unknown.Ready(3, "three");
+  unknown.Returned(4, "four");
+  SubmitAll(known.rows());
+  SubmitAll(unknown.rows());
   Open({kInMemory});
-  EXPECT_TRUE(store->adopted().adopted);
-  EXPECT_THAT(MemoryKeys(), ElementsAre(Ready(kInMemory, 1)));
+  EXPECT_TRUE(store->adopted().adopted) << store->adopted().set_aside;
+  EXPECT_EQ(store->adopted().rows, known.rows().size());
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : known.rows()) keys.push_back(key);
+  EXPECT_EQ(MemoryKeys(), keys);
   Open({});
   EXPECT_FALSE(RegionIsThere());
+}
+
+TEST_F(Tiered, RowsThatDoNotAgreeAreSetAsideAsAWhole) {
+  MessageRowsOf queue(kInMemory);
+  queue.Ready(1, "one");
+  ++queue.ledger().ready.rows;
+  SubmitAll(queue.rows());
+  Open({kInMemory});
+  EXPECT_FALSE(store->adopted().adopted);
+  EXPECT_THAT(store->adopted().set_aside, HasSubstr("its ledger counts 2 ready"));
+  EXPECT_THAT(MemoryKeys(), IsEmpty());
+  SubmitAll(MessageRowsOf(kInMemory).rows());
+  EXPECT_THAT(MemoryKeys(), ElementsAre(LedgerKey(kInMemory)));
+}
+
+TEST_F(Tiered, ARowThatBelongsOnDiskIsSetAside) {
+  store.reset();
+  {
+    auto region = MemoryStore::Open(RegionOptions());
+    ASSERT_TRUE(region.ok()) << region.status();
+    ASSERT_TRUE((*region)->Apply(Put(Ready(kOnDisk, 1))).ok());
+  }
+  Open({kInMemory});
+  EXPECT_THAT(store->adopted().set_aside, HasSubstr("rows that belong on disk"));
 }
 
 }  // namespace
