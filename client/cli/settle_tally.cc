@@ -1,5 +1,7 @@
 #include "client/cli/settle_tally.h"
 
+#include <fmt/format.h>
+
 #include <utility>
 
 namespace baton::cli {
@@ -9,8 +11,8 @@ void SettleTally::Ack(Delivery& delivery) {
     std::lock_guard<std::mutex> lock(mutex_);
     ++counts_.unanswered;
   }
-  delivery.Ack(
-      [this, bytes = delivery.body().size()](const absl::Status& status) { AckAnswered(bytes, status); });
+  delivery.Ack([this, bytes = delivery.body().size(),
+                id = delivery.message_id()](const absl::Status& status) { AckAnswered(bytes, id, status); });
 }
 
 void SettleTally::Nack(Delivery& delivery, std::string reason) {
@@ -35,14 +37,14 @@ ConsumeCounts SettleTally::counts() const {
   return counts_;
 }
 
-void SettleTally::AckAnswered(uint64_t bytes, const absl::Status& status) {
+void SettleTally::AckAnswered(uint64_t bytes, const std::string& message_id, const absl::Status& status) {
   std::lock_guard<std::mutex> lock(mutex_);
   --counts_.unanswered;
   if (status.ok()) {
     ++counts_.acked;
     counts_.bytes += bytes;
   } else if (++counts_.acks_refused == 1) {
-    counts_.first_refusal = std::string(status.message());
+    counts_.first_refusal = fmt::format("{} (message {})", std::string(status.message()), message_id);
   }
 }
 

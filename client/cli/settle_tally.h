@@ -34,7 +34,7 @@ class SettleTally {
   ConsumeCounts counts() const;
 
  private:
-  void AckAnswered(uint64_t bytes, const absl::Status& status);
+  void AckAnswered(uint64_t bytes, const std::string& message_id, const absl::Status& status);
   void NackAnswered(const absl::Status& status);
 
   mutable std::mutex mutex_;

@@ -4,8 +4,6 @@
 #include <cstdio>
 
 #include "base/check.h"
-#include "server/engine/queue_record.h"
-#include "storage/format/row_audit.h"
 
 namespace baton {
 namespace {
@@ -47,7 +45,6 @@ void EngineSimulation::Run() {
 // ---- A life begins.
 
 void EngineSimulation::StartBroker() {
-  AuditRows();
   epoch_ = Epoch(epoch_.value() + 1);
   // A head window of about three messages, chunks of two.
   EngineOptions engine_options{.epoch = epoch_, .window_bytes = 3 * (sizeof(Message) + 180), .chunk_rows = 2};
@@ -485,31 +482,6 @@ void EngineSimulation::CheckRows() {
     BATON_CHECK_EQ(info.ready + info.leased + info.delayed + info.parked + info.bytes + info.resident, 0u)
         << queue;
   }
-}
-
-// What any life leaves, however it ends, is what the audit takes for the work of an engine.
-void EngineSimulation::AuditRows() const {
-  const auto& rows = store_.rows();
-  std::set<QueueId> queues;
-  const KeyRange definitions = AllOf(RowKind::kQueue);
-  for (auto at = rows.lower_bound(definitions.begin); at != rows.end() && at->first < definitions.end; ++at)
-    queues.insert(DecodeQueue(at->second).value().number);
-  RowAudit audit(queues, [&rows](std::string_view key) -> std::optional<std::string_view> {
-    const auto found = rows.find(std::string(key));
-    return found == rows.end() ? std::nullopt : std::optional<std::string_view>(found->second);
-  });
-  const auto is_kind = [](const std::string& key, RowKind kind) { return key[0] == static_cast<char>(kind); };
-  const std::string last_number = LedgerKey(QueueId());
-  for (const auto& [key, value] : rows) {
-    if (is_kind(key, RowKind::kLedger) && key != last_number) BATON_CHECK(audit.AddLedger(key, value).ok());
-  }
-  for (const auto& [key, value] : rows) {
-    if (is_kind(key, RowKind::kQueue) || is_kind(key, RowKind::kMeta) || key == last_number) continue;
-    const absl::Status added = audit.Add(key, value);
-    BATON_CHECK(added.ok()) << added;
-  }
-  const absl::Status whole = audit.Finish();
-  BATON_CHECK(whole.ok()) << whole;
 }
 
 // ---- Outputs.

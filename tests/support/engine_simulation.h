@@ -93,7 +93,6 @@ class EngineSimulation : private Outputs {
   void Turn();
   void CheckCounts();
   void CheckRows();
-  void AuditRows() const;
   void EndEverything();
   bool NothingMoves();
   void OpenClient(Client& client);
