@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <map>
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,10 @@ struct Road {
   CarrierKind carrier;
   v1::Durability durability;
 };
+
+inline void PrintTo(const Road& road, std::ostream* out) {
+  *out << NameOf(road.carrier) << ", " << v1::Durability_Name(road.durability);
+}
 
 inline std::vector<Road> EveryRoad() {
   std::vector<Road> roads;
