@@ -33,7 +33,6 @@
 namespace baton {
 namespace {
 
-constexpr uint32_t kMemorySlotsInHand = 4;
 constexpr std::chrono::milliseconds kGoAwayGrace{2'000};  // for clients to hear that the broker stops
 
 absl::Status StoppingError() {
@@ -186,6 +185,12 @@ absl::Status Broker::Parts::OpenStore() {
   engine_options.window_bytes = budget.windows;
   engine_options.leased_bytes_max = budget.leased;
   engine_options.uncommitted_bytes_max = budget.uncommitted;
+  engine_options.make_memory_room = [this](size_t bytes, size_t message_bytes, MemoryRoom& room) {
+    absl::Status made = store->MakeMemoryRoom(bytes, message_bytes);
+    room = store->memory_room();
+    if (made.ok()) room.largest = std::max(room.largest, message_bytes);
+    return made;
+  };
   engine.emplace(engine_options, &router);
   if (absl::Status loaded = LoadEngine(*store, *engine); !loaded.ok()) return loaded;
   engine->Start(time.Now());
@@ -212,7 +217,7 @@ absl::Status Broker::Parts::OpenMemoryQueues() {
                          .boot_id = BootId(),
                          .bytes_max = bytes_max,
                          .slot_bytes = MemoryRegion::SlotBytesFor(bytes_max),
-                         .slots_in_hand = kMemorySlotsInHand},
+                         .index_bytes_max = budget.windows},
                         queues);
   if (!opened.ok()) return opened.status();
   store = *std::move(opened);

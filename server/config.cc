@@ -224,6 +224,14 @@ absl::StatusOr<LoadedConfig> LoadConfig(const ConfigSources& sources) {
     if (absl::Status status = Set(loaded, key, text, "flag"); !status.ok()) return status;
   }
   if (absl::Status status = CheckTogether(loaded.config); !status.ok()) return status;
+  const std::string& shared = loaded.config.memory_queue_dir;
+  std::error_code error;
+  if (!std::filesystem::is_directory(shared, error) || access(shared.c_str(), W_OK | X_OK) != 0) {
+    loaded.warnings.push_back(fmt::format(
+        "memory queues cannot be kept in {} (memory_queue_dir): it is no directory, or this user may "
+        "not write it; creating one will be refused",
+        shared));
+  }
   return loaded;
 }
 

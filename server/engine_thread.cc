@@ -55,6 +55,10 @@ void EngineThread::AskLoopStats(absl::AnyInvocable<void(const LoopStats&)> answe
 void EngineThread::Run() {
   std::vector<uint64_t> ready;  // descriptors
   Duration rest(0);
+  {
+    const MutexLock lock(turn_mutex_);
+    engine_->OnMemoryRoom(store_->memory_room());
+  }
   for (bool ended = false; !ended;) {
     // Descriptors are looked at in any case.
     if (carrier_ != nullptr || rest > Duration(0)) parking_->Wait(rest, ready);
@@ -93,7 +97,6 @@ void EngineThread::TakeTurn() {
     engine_->OnDiskState(*state);
     if (options_.on_disk_state) options_.on_disk_state(*state);
   }
-  if (const auto state = std::exchange(batch_.memory_state, std::nullopt)) engine_->OnMemoryState(*state);
   for (ReadResult& read : batch_.reads) engine_->OnRead(std::move(read), now);
   batch_.reads.clear();
   HandleShare(now);
@@ -166,6 +169,7 @@ void EngineThread::FinishTurn(Instant now) {
       NoteFailure(taken);
       return;
     }
+    engine_->OnMemoryRoom(store_->memory_room());
     more_ = engine_->OnHandedOver(turn.number) || more_;  // it may deliver now
     ++stats_.commits;
   }
@@ -185,6 +189,7 @@ void EngineThread::FinishTurn(Instant now) {
     next_wall_check_ = now + options_.park_max;
     if (carrier_ != nullptr) carrier_->OnSecond();
     store_->LookAgain();
+    engine_->OnMemoryRoom(store_->memory_room());
     if (const auto moved = time_->CheckWallClock()) {
       ++stats_.wall_clock_jumps;
       if (options_.on_wall_clock_jump) options_.on_wall_clock_jump(*moved);

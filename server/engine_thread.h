@@ -89,7 +89,6 @@ class EngineThread final : public Store::Listener {
   void OnProgress(CommitNumber written, CommitNumber synced) override;
   void OnRead(ReadResult result) override { inbox_->PostRead(std::move(result)); }
   void OnDiskState(DiskState state) override { inbox_->PostDiskState(state); }
-  void OnMemoryState(DiskState state) override { inbox_->PostMemoryState(state); }
   void OnFailed(absl::Status status) override { inbox_->PostStoreFailure(std::move(status)); }
 
  private:

@@ -116,10 +116,6 @@ void Inbox::PostDiskState(DiskState state) {
   Add([&] { pending_.disk_state = state; });
 }
 
-void Inbox::PostMemoryState(DiskState state) {
-  Add([&] { pending_.memory_state = state; });
-}
-
 void Inbox::PostStoreFailure(absl::Status status) {
   Add([&] { pending_.store_failure = std::move(status); });
 }
@@ -152,7 +148,6 @@ void Inbox::Take(Batch& batch) {
   if (batch.questions.empty()) std::swap(batch.questions, pending_.questions);
   if (batch.reads.empty()) std::swap(batch.reads, pending_.reads);
   if (pending_.disk_state) batch.disk_state = std::exchange(pending_.disk_state, std::nullopt);
-  if (pending_.memory_state) batch.memory_state = std::exchange(pending_.memory_state, std::nullopt);
   if (pending_.store_failure) batch.store_failure = std::exchange(pending_.store_failure, std::nullopt);
   if (std::exchange(pending_.progressed, false)) {
     batch.progressed = true;

@@ -56,7 +56,6 @@ class Inbox {
     std::vector<Question> questions;
     std::vector<ReadResult> reads;
     std::optional<DiskState> disk_state;
-    std::optional<DiskState> memory_state;
     std::optional<absl::Status> store_failure;
     bool progressed = false;  // `written`, `synced` are news
     CommitNumber written;
@@ -65,8 +64,8 @@ class Inbox {
     bool stop = false;
 
     bool empty() const {
-      return posts.empty() && questions.empty() && reads.empty() && !disk_state && !memory_state &&
-             !store_failure && !progressed && !stop;
+      return posts.empty() && questions.empty() && reads.empty() && !disk_state && !store_failure &&
+             !progressed && !stop;
     }
   };
 
@@ -94,7 +93,6 @@ class Inbox {
   [[nodiscard]] bool PostProgress(CommitNumber written, CommitNumber synced);
   void PostRead(ReadResult result);
   void PostDiskState(DiskState state);
-  void PostMemoryState(DiskState state);
   void PostStoreFailure(absl::Status status);
   // The engine's thread finishes what is posted and ends.
   void PostStop();

@@ -8,7 +8,7 @@
 namespace baton {
 
 struct MemoryBudget {
-  size_t windows = 0;       // the engine: resident messages
+  size_t windows = 0;       // the engine: resident messages, and what leads to those of memory queues
   size_t leased = 0;        // of these: leased ones (above it, one for each session)
   size_t store = 0;         // memtables, block cache, indexes
   size_t uncommitted = 0;   // commits handed over and not yet written

@@ -229,6 +229,7 @@ void MemoryLog::AddLive(Place place) {
   const size_t bytes = BytesOfRecord(At(place));
   segments_.at(place.segment).live_bytes += bytes;
   live_bytes_ += bytes;
+  Expect(bytes);
   live_digest_ ^= HashOf(place);
 }
 

@@ -4,6 +4,7 @@
 // THREADS: one.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -80,6 +81,9 @@ class MemoryLog {
   }
 
   size_t live_bytes() const { return live_bytes_; }
+  // Record of a row, that ever was or that is expected.
+  size_t largest() const { return largest_; }
+  void Expect(size_t record_bytes) { largest_ = std::max(largest_, record_bytes); }
 
   // For tests: called before each store that a new broker would see.
   void set_step(std::function<void()> step) { step_ = std::move(step); }
@@ -114,6 +118,7 @@ class MemoryLog {
   std::function<void()> step_;
   std::map<uint32_t, SegmentInfo> segments_;  // by first slot
   size_t live_bytes_ = 0;
+  size_t largest_ = 0;
   uint64_t live_digest_ = 0;
   uint64_t last_commit_ = 0;
   uint64_t last_segment_ = 0;

@@ -4,12 +4,14 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <tuple>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -24,11 +26,32 @@ struct Mappable {
   ipc::mapping_handle_t get_mapping_handle() const { return {.handle = fd}; }
 };
 
+// What the system could not give lately is kept longer.
+constexpr uint32_t kKeptWhenLow = 4;
+
+absl::Status Full(std::string_view why) {
+  return MakeError(absl::StatusCode::kResourceExhausted, reason::kQueueFull, why);
+}
+
 absl::Status NoRoom(const std::string& path, int error) {
-  return MakeError(absl::StatusCode::kResourceExhausted, reason::kQueueFull,
-                   fmt::format("no room in shared memory for memory queues ({}: {}): make the file system of "
-                               "{} larger, or lower memory_queue_bytes",
-                               path, std::strerror(error), path));
+  return Full(
+      fmt::format("no room in shared memory for memory queues ({}: {}): consume from them, or make the "
+                  "file system (/dev/shm, or option memory_queue_dir) larger",
+                  path, std::strerror(error)));
+}
+
+absl::Status AtLimit(size_t bytes_max) {
+  return Full(
+      fmt::format("shared memory is full: memory queues may take {} MiB (option memory_queue_bytes): "
+                  "consume from them, or raise it",
+                  bytes_max >> 20));
+}
+
+absl::Status Unusable(const std::string& path, int error) {
+  return Full(
+      fmt::format("memory queues cannot be kept in {}: {}; set memory_queue_dir to a directory of a file "
+                  "system in memory that the broker's user may write (default: /dev/shm)",
+                  path, std::strerror(error)));
 }
 
 absl::Status Untrusted(const std::string& path, std::string_view what) {
@@ -46,7 +69,13 @@ std::string_view TextOf(const char (&text)[64]) { return {text, strnlen(text, si
 
 size_t MemoryRegion::SlotBytesFor(size_t bytes_max) {
   constexpr size_t kMiB = 1u << 20;
-  return std::max(kMiB, (bytes_max / kSlotsMax + kMiB) / kMiB * kMiB);
+  return std::max(kMiB, (bytes_max / (kSlotsMax / 2) + kMiB - 1) / kMiB * kMiB);
+}
+
+size_t MemoryRegion::Capacity() const {
+  struct statvfs info {};
+  const bool is_known = fstatvfs(fd_, &info) == 0 && info.f_blocks > 0;
+  return is_known ? std::min(options_.bytes_max, size_t{info.f_blocks} * info.f_frsize) : options_.bytes_max;
 }
 
 MemoryRegion::MemoryRegion(const Options& options, int fd) : options_(options), fd_(fd) {}
@@ -55,7 +84,7 @@ MemoryRegion::~MemoryRegion() { close(fd_); }
 absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Create(const Options& options) {
   const int fd = open(options.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0 && errno == EEXIST) return absl::AlreadyExistsError(options.path);
-  if (fd < 0) return NoRoom(options.path, errno);
+  if (fd < 0) return Unusable(options.path, errno);
   std::unique_ptr<MemoryRegion> region(new MemoryRegion(options, fd));
   region->slot_bytes_ = options.slot_bytes;
   const int error = posix_fallocate(fd, 0, static_cast<off_t>(kSlotsOffset));
@@ -123,8 +152,8 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Open(const Options& 
 absl::Status MemoryRegion::MapAll() {
   struct stat info {};
   if (fstat(fd_, &info) != 0) return NoRoom(options_.path, errno);
-  // Twice, for what may go beyond the limit.
-  const size_t bytes = std::max(2 * options_.bytes_max, static_cast<size_t>(info.st_size));
+  // Twice, for the file has holes: what must lie in a row goes to its end when there is no room before.
+  const size_t bytes = 2 * std::max(options_.bytes_max, static_cast<size_t>(info.st_size));
   try {
     mapping_ = ipc::mapped_region(Mappable{fd_}, ipc::read_write, 0, bytes);
   } catch (const ipc::interprocess_exception& error) {
@@ -149,26 +178,43 @@ absl::Status MemoryRegion::Lock() {
 }
 
 absl::StatusOr<uint32_t> MemoryRegion::Take(uint32_t slots) {
-  auto first = FindFree(slots);
+  auto first = FindFree(SlotState::kBacked, slots);
   if (!first.has_value()) {
-    if (this->slots() + slots > slots_mapped_) return NoRoom(options_.path, ENOSPC);
-    first = this->slots();
+    first = FindFree(SlotState::kBare, slots).value_or(this->slots());
+    if (*first + slots > slots_mapped_ || !MakeBare(slots)) return AtLimit(options_.bytes_max);
+    if (absl::Status backed = Back(*first, slots); !backed.ok()) return backed;
+    if (*first + slots > state_.size()) state_.resize(*first + slots, SlotState::kBare);
   }
-  if (absl::Status backed = Back(*first, slots); !backed.ok()) return backed;
-  if (*first + slots > state_.size()) state_.resize(*first + slots, SlotState::kBare);
   Use(*first, slots);
   return *first;
 }
 
-std::optional<uint32_t> MemoryRegion::FindFree(uint32_t slots) const {
-  for (const SlotState wanted : {SlotState::kBacked, SlotState::kBare}) {
-    uint32_t run = 0;
-    for (uint32_t slot = 0; slot < state_.size(); ++slot) {
-      const bool fits =
-          state_[slot] != SlotState::kUsed && (wanted == SlotState::kBare || state_[slot] == wanted);
-      run = fits ? run + 1 : 0;
-      if (run == slots) return slot + 1 - slots;
-    }
+// So many more slots may have memory: others that are free give it up, for what must lie in a row.
+bool MemoryRegion::MakeBare(uint32_t slots) {
+  if (used_ + slots > slots_max_) return false;
+  for (uint32_t slot = 0; used_ + backed_ + slots > slots_max_; ++slot) {
+    if (state_[slot] == SlotState::kBacked) Punch(slot);
+  }
+  return true;
+}
+
+void MemoryRegion::Punch(uint32_t slot) {
+  if (state_[slot] == SlotState::kBacked) --backed_;
+  state_[slot] = SlotState::kBare;
+  const auto offset = static_cast<off_t>(kSlotsOffset + size_t{slot} * slot_bytes_);
+  // allowed to fail: then the slot keeps its memory, and nobody counts on it
+  std::ignore =
+      fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, static_cast<off_t>(slot_bytes_));
+}
+
+// In a row; of those that have memory, or of any.
+std::optional<uint32_t> MemoryRegion::FindFree(SlotState wanted, uint32_t slots) const {
+  uint32_t run = 0;
+  for (uint32_t slot = 0; slot < state_.size(); ++slot) {
+    const bool fits =
+        state_[slot] != SlotState::kUsed && (wanted == SlotState::kBare || state_[slot] == wanted);
+    run = fits ? run + 1 : 0;
+    if (run == slots) return slot + 1 - slots;
   }
   return std::nullopt;
 }
@@ -176,6 +222,7 @@ std::optional<uint32_t> MemoryRegion::FindFree(uint32_t slots) const {
 absl::Status MemoryRegion::Back(uint32_t first, uint32_t slots) {
   const auto offset = static_cast<off_t>(kSlotsOffset + size_t{first} * slot_bytes_);
   const int error = posix_fallocate(fd_, offset, static_cast<off_t>(size_t{slots} * slot_bytes_));
+  system_is_low_ = error != 0;
   if (error == 0) return absl::OkStatus();
   // A file that grew half-way would not fit its header.
   const auto whole = static_cast<off_t>(kSlotsOffset + state_.size() * slot_bytes_);
@@ -196,23 +243,16 @@ void MemoryRegion::Free(uint32_t first, uint32_t slots) {
   for (uint32_t slot = first; slot < first + slots; ++slot) {
     BATON_CHECK(state_[slot] == SlotState::kUsed) << slot;
     --used_;
-    if (backed_ < 2 * options_.slots_in_hand) {
-      state_[slot] = SlotState::kBacked;
-      ++backed_;
-      continue;
-    }
-    state_[slot] = SlotState::kBare;
-    const auto offset = static_cast<off_t>(kSlotsOffset + size_t{slot} * slot_bytes_);
-    // allowed to fail: then the memory stays with the region
-    std::ignore =
-        fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, static_cast<off_t>(slot_bytes_));
+    state_[slot] = SlotState::kBacked;
+    ++backed_;
+    if (backed_ > kept_ * (system_is_low_ ? kKeptWhenLow : 1)) Punch(slot);
   }
 }
 
 absl::Status MemoryRegion::KeepInHand(uint32_t slots) {
   for (uint32_t slot = 0; backed_ < slots; ++slot) {
     if (slot < this->slots() && state_[slot] != SlotState::kBare) continue;
-    if (slot >= slots_max_ || used_ + slots > slots_max_) return NoRoom(options_.path, ENOSPC);
+    if (slot >= slots_mapped_ || used_ + backed_ >= slots_max_) return AtLimit(options_.bytes_max);
     if (absl::Status backed = Back(slot, 1); !backed.ok()) return backed;
     if (slot >= this->slots()) state_.resize(slot + 1, SlotState::kBare);
     state_[slot] = SlotState::kBacked;
@@ -221,11 +261,33 @@ absl::Status MemoryRegion::KeepInHand(uint32_t slots) {
   return absl::OkStatus();
 }
 
+uint32_t MemoryRegion::Available() const {
+  const uint32_t allowed = slots_max_ - std::min(slots_max_, used_ + backed_);
+  struct statvfs info {};
+  if (fstatvfs(fd_, &info) != 0 || info.f_blocks == 0) return allowed;  // a file system without a limit
+  const size_t free = size_t{info.f_bavail} * info.f_frsize / slot_bytes_;
+  return static_cast<uint32_t>(std::min<size_t>(allowed, free));
+}
+
+absl::Status MemoryRegion::WhyNoMore() const {
+  const uint32_t allowed = slots_max_ - std::min(slots_max_, used_ + backed_);
+  return Available() < allowed ? NoRoom(options_.path, ENOSPC) : AtLimit(options_.bytes_max);
+}
+
+void MemoryRegion::AllowAtLeast(uint32_t slots) {
+  slots_max_ = std::max(slots_max_, std::min(slots, slots_mapped_));
+}
+
+// Which of them have memory is not known: it is asked for again, which costs nothing where it is there.
 void MemoryRegion::FreeRest() {
   for (uint32_t slot = 0; slot < slots(); ++slot) {
     if (state_[slot] == SlotState::kUsed) continue;
-    Use(slot, 1);
-    Free(slot, 1);
+    if (backed_ < kept_ && used_ + backed_ < slots_max_ && Back(slot, 1).ok()) {
+      state_[slot] = SlotState::kBacked;
+      ++backed_;
+    } else {
+      Punch(slot);
+    }
   }
 }
 

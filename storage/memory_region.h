@@ -22,15 +22,16 @@ namespace baton {
 class MemoryRegion {
  public:
   struct Options {
-    std::string path;              // in /dev/shm, or another tmpfs
-    std::string identity;          // of the data directory; at most 63 bytes
-    std::string boot_id;           // of this life of the kernel; likewise
-    size_t bytes_max = 0;          // of the file; at most kSlotsMax slots
-    size_t slot_bytes = 1u << 20;  // of a new region; a multiple of the page size
-    uint32_t slots_in_hand = 8;    // free ones that keep their memory
+    std::string path;                   // in /dev/shm, or another tmpfs
+    std::string identity;               // of the data directory; at most 63 bytes
+    std::string boot_id;                // of this life of the kernel; likewise
+    size_t bytes_max = 0;               // of the file; at most kSlotsMax slots
+    size_t slot_bytes = 1u << 20;       // of a new region; a multiple of the page size
+    size_t index_bytes_max = SIZE_MAX;  // of the process's own memory, for what leads to its rows
   };
 
-  // Of a region of so many bytes: as many slots as there may be, and small.
+  // Of a region of so many bytes: small, and with twice the numbers that it needs, for its file may have
+  // holes.
   static size_t SlotBytesFor(size_t bytes_max);
 
   // A new one. ERRORS: ALREADY_EXISTS; RESOURCE_EXHAUSTED when there is no room for its header.
@@ -43,16 +44,24 @@ class MemoryRegion {
   MemoryRegion& operator=(const MemoryRegion&) = delete;
   ~MemoryRegion();
 
-  // So many slots in a row, with memory behind them; the first one's number. May go beyond bytes_max, to
-  // twice of it: for what must be stored though it is full. ERRORS: RESOURCE_EXHAUSTED, with nothing changed.
+  // So many slots in a row, with memory behind them; the first one's number. ERRORS: RESOURCE_EXHAUSTED, with
+  // no slot taken.
   absl::StatusOr<uint32_t> Take(uint32_t slots);
-  // They may be taken again. Their memory goes back to the system, but for twice slots_in_hand.
+  // They may be taken again. They keep their memory, but when more than `kept` slots are in hand (of a system
+  // that was low on memory: four times as many).
   void Free(uint32_t first, uint32_t slots);
+  void set_kept(uint32_t slots) { kept_ = slots; }
   void Use(uint32_t first, uint32_t slots);  // after Open: they are taken
   void FreeRest();                           // after Open: all others are not
-  // So many free slots have memory, ready to be taken, within bytes_max. ERRORS: RESOURCE_EXHAUSTED: fewer
-  // have.
+  // Free slots with memory, ready to be taken.
+  uint32_t in_hand() const { return backed_; }
+  // At least so many are in hand. ERRORS: RESOURCE_EXHAUSTED: fewer are.
   absl::Status KeepInHand(uint32_t slots);
+  // How many more could be in hand; and the reason why there are no more.
+  uint32_t Available() const;
+  absl::Status WhyNoMore() const;
+  // May have so many slots, used and in hand, whatever bytes_max says: of a region that was larger.
+  void AllowAtLeast(uint32_t slots);
 
   char* At(uint32_t slot) const { return base() + kSlotsOffset + size_t{slot} * slot_bytes_; }
   SlotEntry& EntryOf(uint32_t slot) const {
@@ -62,6 +71,8 @@ class MemoryRegion {
   size_t slot_bytes() const { return slot_bytes_; }
   uint32_t slots() const { return static_cast<uint32_t>(state_.size()); }  // that the file has
   uint32_t slots_max() const { return slots_max_; }
+  // What there may be at most: bytes_max, or the size of its file system.
+  size_t Capacity() const;
   uint32_t slots_used() const { return used_; }
 
  private:
@@ -72,14 +83,18 @@ class MemoryRegion {
   absl::Status MapAll();
   void SetLimits();
   char* base() const { return static_cast<char*>(mapping_.get_address()); }
-  std::optional<uint32_t> FindFree(uint32_t slots) const;
+  std::optional<uint32_t> FindFree(SlotState wanted, uint32_t slots) const;
   absl::Status Back(uint32_t first, uint32_t slots);
+  bool MakeBare(uint32_t slots);
+  void Punch(uint32_t slot);
 
   const Options options_;
   const int fd_;
   size_t slot_bytes_ = 0;
-  uint32_t slots_max_ = 0;     // within bytes_max
-  uint32_t slots_mapped_ = 0;  // that there may ever be
+  uint32_t slots_max_ = 0;     // with memory
+  uint32_t slots_mapped_ = 0;  // that there may ever be: more, for free ones in a row are found at the end
+  uint32_t kept_ = 0;
+  bool system_is_low_ = false;  // had no memory when it was asked last
   boost::interprocess::mapped_region mapping_;
   std::vector<SlotState> state_;
   uint32_t used_ = 0;

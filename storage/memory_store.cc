@@ -12,16 +12,39 @@
 #include <utility>
 
 #include "base/check.h"
+#include "base/error.h"
 
 namespace baton {
 namespace {
 
-// A segment is copied forward when less than this part of it is live.
+// For what makes the store grow a segment is copied forward when less than this part of it is live …
 constexpr double kSparse = 0.5;
-constexpr int kCompactionsPerCommit = 2;
-constexpr int kCompactionsAtLast = 64;
+// … and for what must be in hand when there is anything to gain.
+constexpr double kHasGaps = 0.98;
+constexpr int kCompactionsMax = 256;
+// Copied forward after a commit at most, so that none takes long: so many slots, and times its bytes …
+constexpr size_t kCopyAtOnce = 2;
+constexpr size_t kCopyShare = 8;
+constexpr size_t kCopyAtLeisure = 32;  // … and slots when it is looked at now and then
 // Without a slot gained: records fit badly, and more copying will not help.
 constexpr int kFruitlessMax = 3;
+
+// Slots that are kept in hand: to copy a segment into, for what only removes, and so that growing does not
+// ask the system for each single one.
+constexpr uint32_t kForCopying = 2;
+constexpr uint32_t kForRemovals = 2;
+constexpr uint32_t kForGrowing = 2;
+// A commit's part of what writes rows again.
+constexpr size_t kRewriteShare = 16;
+constexpr size_t kRewriteBytesMax = 8u << 20;
+// What a message that is written again may take more than it took: headers that tell its story, a locator,
+// attempts; and the records that remove its rows. At most, and nearly always.
+constexpr size_t kStoryBytes = 4'096;
+constexpr size_t kStoryBytesUsually = 320;
+// Of a run in a segment: its header, its padding, and the one that ends it.
+constexpr size_t kRunBytes = 64;
+
+size_t LessOrZero(size_t a, size_t b) { return a > b ? a - b : 0; }
 
 uint64_t UnixSeconds() { return static_cast<uint64_t>(std::time(nullptr)); }
 
@@ -31,6 +54,12 @@ MemoryStore::Key::Key(std::string_view text) : size(static_cast<uint8_t>(text.si
   BATON_CHECK(text.size() <= kMemoryKeyMax) << text.size();
   std::memcpy(bytes.data(), text.data(), text.size());
 }
+
+MemoryStore::MemoryStore(std::unique_ptr<MemoryRegion> region, size_t index_bytes_max)
+    : log_(std::move(region)),
+      index_bytes_max_(index_bytes_max),
+      rewrite_bytes_(std::clamp(log_.region().Capacity() / kRewriteShare, log_.region().slot_bytes(),
+                                std::max(kRewriteBytesMax, log_.region().slot_bytes()))) {}
 
 MemoryStore::~MemoryStore() = default;
 
@@ -44,7 +73,7 @@ absl::StatusOr<MemoryStore::Adoption> MemoryStore::Adopt(const MemoryRegion::Opt
   auto region = MemoryRegion::Open(options);
   absl::Status trusted = region.status();
   if (region.ok()) {
-    std::unique_ptr<MemoryStore> store(new MemoryStore(*std::move(region), options.slots_in_hand));
+    std::unique_ptr<MemoryStore> store(new MemoryStore(*std::move(region), options.index_bytes_max));
     trusted = store->AdoptRuns();
     if (trusted.ok() && judge) trusted = judge(*store);
     if (trusted.ok()) {
@@ -69,9 +98,9 @@ absl::StatusOr<std::unique_ptr<MemoryStore>> MemoryStore::Open(const MemoryRegio
   if (adoption->store != nullptr) return std::move(adoption->store);
   auto created = MemoryRegion::Create(options);
   if (!created.ok()) return created.status();
-  std::unique_ptr<MemoryStore> store(new MemoryStore(*std::move(created), options.slots_in_hand));
+  std::unique_ptr<MemoryStore> store(new MemoryStore(*std::move(created), options.index_bytes_max));
   store->adopted_ = std::move(adoption->adopted);
-  if (absl::Status reserve = store->log_.region().KeepInHand(options.slots_in_hand); !reserve.ok()) {
+  if (absl::Status reserve = store->log_.region().KeepInHand(store->Reserve(0) + 1); !reserve.ok()) {
     Remove(options.path);
     return reserve;
   }
@@ -103,7 +132,12 @@ absl::Status MemoryStore::AdoptRuns() {
     if (run.commit > applied && run.commit <= last) CarryOut(run);
   }
   if (!log_.AreThoseAfter(last)) return damaged("rows are missing, or there are too many");
+  const uint32_t wanted = Reserve(log_.largest()) + kForGrowing;
+  // Of a limit that was lowered since: what is there stays, and what makes it less has what it needs.
+  log_.region().AllowAtLeast(log_.region().slots_used() + wanted);
+  log_.region().set_kept(2 * wanted);
   log_.GoOnAfter(last, runs);
+  Refill();
   adopted_ = {.adopted = true, .rows = index_.size(), .set_aside = {}};
   return absl::OkStatus();
 }
@@ -118,23 +152,105 @@ bool MemoryStore::AddRow(const RecordReader& record, Place place) {
 
 // ---- Space.
 
-absl::Status MemoryStore::MakeRoom(size_t bytes) {
-  const uint32_t needed = slots_in_hand_ + log_.SlotsFor(bytes + bytes / 8);
-  absl::Status room = log_.region().KeepInHand(needed);
-  for (int fruitless = 0; !room.ok() && fruitless < kFruitlessMax; room = log_.region().KeepInHand(needed)) {
-    const uint32_t before = log_.region().slots_used();
-    if (!CompactOne(kSparse)) break;
-    if (log_.region().slots_used() >= before) ++fruitless;
+// Records do not cross segments: of each so many bytes are used at least, but of the last one.
+size_t MemoryStore::Fill(size_t largest) const {
+  const size_t slot = log_.region().slot_bytes();
+  return std::max(slot / 2, LessOrZero(slot, largest + kRunBytes));
+}
+
+uint32_t MemoryStore::SlotsFor(size_t bytes, size_t largest) const {
+  return static_cast<uint32_t>(bytes / Fill(largest)) + 1;
+}
+
+size_t MemoryStore::BytesIn(uint32_t slots, size_t largest) const {
+  return LessOrZero(slots * Fill(largest), 1);
+}
+
+// Slots to be in hand whatever happens.
+uint32_t MemoryStore::Reserve(size_t largest) const {
+  return kForCopying + kForRemovals + SlotsFor(rewrite_bytes_ + largest + kStoryBytes, largest);
+}
+
+MemoryRoom MemoryStore::Room() const {
+  const MemoryRegion& region = log_.region();
+  const size_t largest = log_.largest();
+  const auto bytes_but = [&](uint32_t reserve) {
+    return BytesIn(region.in_hand() - std::min(region.in_hand(), reserve), largest);
+  };
+  const bool may_grow = index_bytes() < index_bytes_max_ && HasRoomForStories(Reserve(largest));
+  return {.grow = may_grow ? bytes_but(Reserve(largest)) : 0,
+          .rewrite = LessOrZero(bytes_but(kForCopying + kForRemovals), largest + kStoryBytes),
+          .remove = LessOrZero(bytes_but(kForCopying), kStoryBytes),
+          .largest = largest,
+          .index_bytes = index_bytes()};
+}
+
+// Is there, beyond so many slots in hand, what every message may take more when it is written again? It need
+// not be in hand: that would be memory which is hardly ever used.
+bool MemoryStore::HasRoomForStories(uint32_t slots) const {
+  const size_t stories = std::min(rows() * kStoryBytesUsually, bytes_used() / 2);
+  return log_.region().in_hand() + available_ >= slots + stories / log_.region().slot_bytes();
+}
+
+// In hand, and with room for stories.
+absl::Status MemoryStore::Have(uint32_t slots) {
+  MemoryRegion& region = log_.region();
+  const absl::Status in_hand = region.KeepInHand(slots);
+  available_ = region.Available();
+  if (!in_hand.ok() || HasRoomForStories(slots)) return in_hand;
+  return region.WhyNoMore();
+}
+
+absl::Status MemoryStore::MakeRoom(size_t bytes, size_t value_bytes) {
+  if (index_bytes() >= index_bytes_max_) {
+    return MakeError(
+        absl::StatusCode::kResourceExhausted, reason::kQueueFull,
+        fmt::format("the messages in memory queues take {} MiB of the process's memory to be found, "
+                    "a quarter of memory_budget: consume from them, or raise it",
+                    index_bytes_max_ >> 20));
   }
+  const size_t largest = std::max(log_.largest(), value_bytes + kMemoryKeyMax + kRunBytes);
+  MemoryRegion& region = log_.region();
+  const uint32_t needed = Reserve(largest) + SlotsFor(bytes, largest);
+  absl::Status room = Have(needed);
+  for (int fruitless = 0; !room.ok() && fruitless < kFruitlessMax; room = Have(needed)) {
+    const uint32_t before = region.in_hand();
+    if (!CompactOne(kSparse).has_value()) break;
+    if (region.in_hand() <= before) ++fruitless;
+  }
+  if (!room.ok()) return room;
+  log_.Expect(largest);
+  // allowed to fail: more than was asked for, so that the next does not ask
+  std::ignore = region.KeepInHand(needed + kForGrowing);
   return room;
 }
 
-// Copies the live rows of the sparsest segment forward. False: none is sparse enough.
-bool MemoryStore::CompactOne(double sparse) {
+void MemoryStore::Refill() {
+  available_ = log_.region().Available();
+  Refill(kCopyAtLeisure * log_.region().slot_bytes());
+}
+
+// Copies at most so much forward: the less there is to gain from a segment, the more it costs.
+void MemoryStore::Refill(size_t copy_bytes_max) {
+  MemoryRegion& region = log_.region();
+  const uint32_t reserve = Reserve(log_.largest());
+  // Asking the system is dear, and little changes between two slots.
+  if (std::exchange(looked_at_, region.slots_used()) != region.slots_used()) available_ = region.Available();
+  region.set_kept(2 * (reserve + kForGrowing));
+  for (size_t copied = 0; copied < copy_bytes_max && !region.KeepInHand(reserve + kForGrowing).ok();) {
+    const auto bytes = CompactOne(region.in_hand() < reserve ? kHasGaps : kSparse);
+    if (!bytes.has_value()) return;
+    copied += *bytes;
+  }
+}
+
+// Copies the live rows of the sparsest segment forward. How many bytes; absent: none is sparse enough.
+std::optional<size_t> MemoryStore::CompactOne(double sparse) {
   const auto copy = log_.CopySparsest(sparse);
-  if (!copy.has_value()) return false;
+  if (!copy.has_value()) return std::nullopt;
   BATON_CHECK(!copy->empty());  // or it would be free
-  return Write(*copy).ok();
+  if (!Write(*copy).ok()) return std::nullopt;
+  return copy->bytes();
 }
 
 // ---- Writing.
@@ -143,13 +259,10 @@ absl::Status MemoryStore::Apply(const Commit& commit) {
   if (commit.empty()) return absl::OkStatus();
   absl::Status written = Write(commit);
   // Full segments are worth nothing, and every hole counts.
-  for (int i = 0; !written.ok() && i < kCompactionsAtLast && CompactOne(1.0); ++i) written = Write(commit);
+  for (int i = 0; !written.ok() && i < kCompactionsMax && CompactOne(1.0).has_value(); ++i)
+    written = Write(commit);
   if (!written.ok()) return written;
-  const uint32_t low = slots_in_hand_ + 2 + log_.region().slots_max() / 8;
-  for (int i = 0; i < kCompactionsPerCommit && FreeSlots() < low && CompactOne(kSparse); ++i) {
-  }
-  // allowed to fail: MakeRoom says so to those who want to grow
-  std::ignore = log_.region().KeepInHand(slots_in_hand_);
+  Refill(kCopyShare * commit.bytes() + kCopyAtOnce * log_.region().slot_bytes());
   return absl::OkStatus();
 }
 

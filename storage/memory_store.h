@@ -6,10 +6,12 @@
 // or not at all, whenever the process is killed.
 //
 // Space: segments whose rows are all gone are used again; when few are left, the sparsest is copied forward.
-// Some are kept back, so that what shrinks the store always finds room. THREADS: one owner.
+// Of the free ones some are always kept in hand, with memory behind them: for what removes rows, for what
+// writes rows again elsewhere (which takes as much as it leaves, so that copying forward makes room for the
+// next), and for the copying. So a full store refuses what makes it grow, and carries out everything else,
+// as much of it in a commit as Room says. THREADS: one owner.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -53,12 +55,15 @@ class MemoryStore {
 
   const Adopted& adopted() const { return adopted_; }
 
-  // At least half of the region can be filled; then this fails.
-  // Would a commit with so many bytes of keys and values fit, that makes the store grow? Takes memory from
-  // the system for it. ERRORS: RESOURCE_EXHAUSTED.
-  absl::Status MakeRoom(size_t bytes);
+  // What the next commit may hold.
+  MemoryRoom Room() const;
+  // Room().grow for so many bytes of operations, with values of at most `value_bytes`: takes memory from the
+  // system, and copies forward segments less than half of which is live. ERRORS: RESOURCE_EXHAUSTED.
+  absl::Status MakeRoom(size_t bytes, size_t value_bytes);
+  // Looks again whether there is what is to be in hand.
+  void Refill();
   // All of it, at once. Keys have at most 31 bytes. ERRORS: RESOURCE_EXHAUSTED, with nothing changed; not for
-  // one that fits by MakeRoom, nor for a small one that only removes.
+  // one that keeps to Room.
   absl::Status Apply(const Commit& commit);
 
   ReadResult Read(const ReadRequest& request) const;
@@ -72,6 +77,8 @@ class MemoryStore {
       const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) const;
 
   size_t rows() const { return index_.size(); }
+  // Of the process's memory. A node of the tree is three quarters full when rows come and go at random.
+  size_t index_bytes() const { return rows() * (sizeof(Key) + sizeof(Place)) * 4 / 3; }
   size_t bytes_live() const { return log_.live_bytes(); }  // records of rows
   size_t bytes_used() const { return log_.region().slots_used() * log_.region().slot_bytes(); }
 
@@ -92,23 +99,28 @@ class MemoryStore {
     friend bool operator<(const Key& a, const Key& b) { return a.view() < b.view(); }
   };
 
-  MemoryStore(std::unique_ptr<MemoryRegion> region, uint32_t slots_in_hand)
-      : log_(std::move(region)), slots_in_hand_(slots_in_hand) {}
+  MemoryStore(std::unique_ptr<MemoryRegion> region, size_t index_bytes_max);
 
   absl::Status AdoptRuns();
   bool AddRow(const RecordReader& record, Place place);
   absl::Status Write(const Commit& commit);
   void CarryOut(const MemoryLog::Run& run);
   void CarryOutRecord(const RecordReader& record, Place place);
-  bool CompactOne(double sparse);
-  uint32_t FreeSlots() const {
-    const MemoryRegion& region = log_.region();
-    return region.slots_max() - std::min(region.slots_max(), region.slots_used());
-  }
+  void Refill(size_t copy_bytes_max);
+  std::optional<size_t> CompactOne(double sparse);
+  size_t Fill(size_t largest) const;
+  uint32_t SlotsFor(size_t bytes, size_t largest) const;
+  size_t BytesIn(uint32_t slots, size_t largest) const;
+  uint32_t Reserve(size_t largest) const;
+  bool HasRoomForStories(uint32_t slots) const;
+  absl::Status Have(uint32_t slots);
   Row RowFor(const std::string& key, const ReadRequest& request) const;
 
   MemoryLog log_;
-  const uint32_t slots_in_hand_;
+  const size_t index_bytes_max_;
+  const size_t rewrite_bytes_;  // that a commit may always write again
+  uint32_t available_ = 0;      // slots that the system could give, when it was asked last …
+  uint32_t looked_at_ = 0;      // … with so many in use
   Adopted adopted_;
   absl::btree_map<Key, Place> index_;
 };

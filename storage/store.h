@@ -60,7 +60,20 @@ struct ReadResult {
   bool end_reached = false;  // of a range: there was nothing more before `end` (reverse: before `begin`)
 };
 
-// Of a disk, or of shared memory.
+// What the next commit may write of rows of memory queues (Commit::memory_bytes). Whoever keeps to it is
+// never told that there is no room. What rewrites, and what removes, may begin below its figure, and pass it
+// by one message of `largest` bytes.
+struct MemoryRoom {
+  size_t grow = 0;         // with what makes the store grow
+  size_t rewrite = 0;      // with what writes again as much as it removes, or little more
+  size_t remove = 0;       // with what removes
+  size_t largest = 0;      // a message that grows the store may have so many bytes; a larger one has to ask
+  size_t index_bytes = 0;  // that the rows there are take of the process's own memory
+
+  friend bool operator==(const MemoryRoom&, const MemoryRoom&) = default;
+};
+
+// Of a disk.
 enum class DiskState : uint8_t {
   kOk,
   kLow,  // only the reserve is left: refuse what grows, go on with what shrinks
@@ -76,8 +89,6 @@ class Store {
     virtual void OnProgress(CommitNumber written, CommitNumber synced) = 0;
     virtual void OnRead(ReadResult result) = 0;
     virtual void OnDiskState(DiskState state) = 0;
-    // The same of shared memory, for rows of memory queues.
-    virtual void OnMemoryState(DiskState /*state*/) {}
     // Once. Nothing submitted after the last progress can be confirmed.
     virtual void OnFailed(absl::Status status) = 0;
   };
@@ -120,6 +131,14 @@ class Store {
 
   // Now and then, on the owner's thread: is there memory again?
   virtual void LookAgain() {}
+  // Shared memory, for rows of memory queues. Owner's thread.
+  // For the next commit; asked again after each, and now and then.
+  virtual MemoryRoom memory_room() { return {}; }
+  // Room for a commit that holds `bytes`, with a message of `message_bytes` that makes the store grow.
+  // ERRORS: RESOURCE_EXHAUSTED: what there is must do, and why.
+  virtual absl::Status MakeMemoryRoom(size_t /*bytes*/, size_t /*message_bytes*/) {
+    return absl::ResourceExhaustedError("this store keeps no memory queues");
+  }
 
   virtual Stats stats() const = 0;
 };

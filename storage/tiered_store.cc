@@ -12,34 +12,14 @@
 namespace baton {
 namespace {
 
-// The queue in a row's key; none where there is none.
-QueueId QueueOfKey(std::string_view key) {
-  if (key.empty()) return {};
-  ByteReader reader(key.substr(1));
-  switch (static_cast<RowKind>(key[0])) {
-    case RowKind::kReady:
-    case RowKind::kDelayed:
-    case RowKind::kParked:
-    case RowKind::kAttempts:
-    case RowKind::kLedger:
-      return QueueId(reader.Fixed32());
-    case RowKind::kExpiry:
-      reader.Fixed64();
-      return QueueId(reader.Fixed32());
-    case RowKind::kLocator:
-    case RowKind::kQueue:
-    case RowKind::kProducer:
-    case RowKind::kMemoryProducer:
-    case RowKind::kMeta:
-      break;
-  }
-  return {};
-}
-
 bool IsKind(std::string_view key, RowKind kind) { return !key.empty() && key[0] == static_cast<char>(kind); }
 
-bool IsMemoryRow(std::string_view key) {
-  return IsKind(key, RowKind::kMemoryProducer) || IsMemoryQueue(QueueOfKey(key));
+bool PutsMessages(const Commit& commit) {
+  bool any = false;
+  commit.ForEach([&any](const Commit::Op& op) {
+    any |= op.kind == Commit::Kind::kPut && ParseMessageKey(op.key).has_value();
+  });
+  return any;
 }
 
 // Over all queues: both stores have some.
@@ -53,9 +33,8 @@ bool IsOverAllQueues(const ReadRequest& request) {
 
 absl::StatusOr<std::unique_ptr<TieredStore>> TieredStore::Open(Store* disk,
                                                                const MemoryRegion::Options& region,
-                                                               const std::set<QueueId>& queues,
-                                                               size_t headroom_bytes) {
-  std::unique_ptr<TieredStore> store(new TieredStore(disk, region, headroom_bytes));
+                                                               const std::set<QueueId>& queues) {
+  std::unique_ptr<TieredStore> store(new TieredStore(disk, region));
   auto memory =
       MemoryStore::Adopt(region, [&](const MemoryStore& rows) { return store->Judge(rows, queues); });
   if (!memory.ok()) return memory.status();
@@ -63,7 +42,7 @@ absl::StatusOr<std::unique_ptr<TieredStore>> TieredStore::Open(Store* disk,
   store->memory_wanted_ = !queues.empty();
   store->memory_ = std::move(memory->store);
   if (store->memory_ != nullptr) {
-    if (absl::Status dropped = store->DropIdle(); !dropped.ok()) return dropped;
+    store->RemoveIdle(std::exchange(store->idle_, {}));
     store->adopted_.rows = store->memory_->rows();
     store->CloseMemoryIfEmpty();
   }
@@ -88,18 +67,6 @@ absl::Status TieredStore::Judge(const MemoryStore& rows, const std::set<QueueId>
   return judged;
 }
 
-// Rows of queues whose creation, or whose deletion, was cut off; what a purge leaves.
-absl::Status TieredStore::DropIdle() {
-  constexpr size_t kAtOnce = 1'000;
-  Commit removal;
-  for (const std::string& key : std::exchange(idle_, {})) {
-    removal.Delete(key);
-    if (removal.count() < kAtOnce) continue;
-    if (absl::Status dropped = memory_->Apply(std::exchange(removal, {})); !dropped.ok()) return dropped;
-  }
-  return memory_->Apply(removal);
-}
-
 absl::Status TieredStore::OpenMemory() {
   auto opened = MemoryStore::Open(region_);
   if (!opened.ok()) return opened.status();
@@ -114,7 +81,6 @@ void TieredStore::CloseMemoryIfEmpty() {
   shared_bytes_.store(0, std::memory_order_relaxed);
   MemoryStore::Remove(region_.path);
   memory_wanted_ = false;
-  TellMemoryState(DiskState::kLow);
 }
 
 void TieredStore::Start(Store::Listener* listener) {
@@ -123,10 +89,31 @@ void TieredStore::Start(Store::Listener* listener) {
   LookAgain();
 }
 
+// ---- Room in memory.
+
 void TieredStore::LookAgain() {
-  if (memory_state_ == DiskState::kOk || !memory_wanted_) return;
-  if (memory_ == nullptr && !OpenMemory().ok()) return;
-  if (memory_->MakeRoom(headroom_bytes_).ok()) TellMemoryState(DiskState::kOk);
+  refused_ = absl::OkStatus();
+  if (memory_ != nullptr) {
+    memory_->Refill();
+  } else if (memory_wanted_) {
+    refused_ = OpenMemory();
+  }
+}
+
+MemoryRoom TieredStore::memory_room() { return memory_ == nullptr ? MemoryRoom() : memory_->Room(); }
+
+absl::Status TieredStore::MakeMemoryRoom(size_t bytes, size_t message_bytes) {
+  // Asked again for as much before something has changed, or LookAgain.
+  const bool is_known = bytes >= refused_bytes_ && message_bytes >= refused_message_bytes_;
+  if (!refused_.ok() && is_known) return refused_;
+  refused_bytes_ = bytes;
+  refused_message_bytes_ = message_bytes;
+  const bool is_new = memory_ == nullptr;
+  refused_ = is_new ? OpenMemory() : absl::OkStatus();
+  if (refused_.ok()) refused_ = memory_->MakeRoom(bytes, message_bytes);
+  // One that was there may have been promised to what this turn will commit.
+  if (!refused_.ok() && is_new) CloseMemoryIfEmpty();
+  return refused_;
 }
 
 absl::Status TieredStore::ScanNow(
@@ -142,11 +129,11 @@ absl::Status TieredStore::ScanNow(
 TieredStore::Part TieredStore::PartOf(const Commit::Op& op) {
   if (IsKind(op.key, RowKind::kMemoryProducer)) return Part::kMemory;
   if (!IsKind(op.key, RowKind::kLocator)) {
-    return IsMemoryQueue(QueueOfKey(op.key)) ? Part::kMemory : Part::kDisk;
+    return IsMemoryQueue(QueueOfRow(op.key)) ? Part::kMemory : Part::kDisk;
   }
   if (op.kind == Commit::Kind::kPut) {
     const auto row = DecodeLocator(op.value);
-    const bool in_memory = row.has_value() && IsMemoryQueue(QueueOfKey(*row));
+    const bool in_memory = row.has_value() && IsMemoryQueue(QueueOfRow(*row));
     if (in_memory) fresh_locators_.emplace(op.key);
     return in_memory ? Part::kMemory : Part::kDisk;
   }
@@ -206,52 +193,64 @@ absl::Status TieredStore::Submit(CommitNumber number, Commit commit, Promise pro
 
 absl::Status TieredStore::ApplyToMemory(const Commit& commit) {
   memory_wanted_ = true;
-  if (memory_ == nullptr && !OpenMemory().ok()) {
-    // Nothing was published: the engine refuses it until it is told that there is memory. What is left out is
-    // the ledger of a new queue, which is as good as an empty one.
-    return absl::OkStatus();
+  refused_ = absl::OkStatus();
+  if (memory_ == nullptr) {
+    const absl::Status opened = OpenMemory();
+    // Nothing was published: the engine asks for room first. What is left out is the ledger of a queue that
+    // has no rows, which is as good as none.
+    if (!opened.ok()) return PutsMessages(commit) ? opened : absl::OkStatus();
   }
-  absl::Status applied = memory_->Apply(commit);
-  const Commit leftovers = Leftovers(commit);
-  if (applied.ok() && !leftovers.empty()) applied = memory_->Apply(leftovers);
-  if (!applied.ok()) return applied;
-  TellMemoryState(memory_->MakeRoom(headroom_bytes_).ok() ? DiskState::kOk : DiskState::kLow);
+  const std::vector<std::string> leftovers = Leftovers(commit);
+  if (absl::Status applied = memory_->Apply(commit); !applied.ok()) return applied;
+  RemoveIdle(leftovers);
   shared_bytes_.store(memory_->bytes_used(), std::memory_order_relaxed);  // a figure, orders nothing
   CloseMemoryIfEmpty();
   return absl::OkStatus();
 }
 
-// What a purged queue leaves outside its ranges: hints at deadlines, and locators. On disk they go when they
-// are due, or take little room; here room is dear, and looking at all of them cheap.
-Commit TieredStore::Leftovers(const Commit& commit) const {
-  std::set<QueueId> purged;
-  commit.ForEach([&](const Commit::Op& op) {
-    if (op.kind == Commit::Kind::kDeleteRange) purged.insert(QueueOfKey(op.key));
-  });
-  Commit leftovers;
-  if (purged.empty()) return leftovers;
-  const auto collect = [&](std::string_view key, std::string_view value) {
-    std::string_view row = key;
-    if (IsKind(key, RowKind::kLocator)) row = DecodeLocator(value).value_or(std::string_view());
-    if (!purged.contains(QueueOfKey(row))) return absl::OkStatus();
-    if (IsKind(key, RowKind::kLocator)) {
-      leftovers.Delete(key);
-    } else {
-      leftovers.SingleDelete(key);
-    }
-    return absl::OkStatus();
-  };
-  for (const RowKind kind : {RowKind::kExpiry, RowKind::kLocator}) {
-    const KeyRange range = AllOf(kind);
-    const absl::Status scanned = memory_->Scan(range.begin, range.end, collect);
-    BATON_CHECK(scanned.ok()) << scanned;
+// In small pieces, for there may be millions, and each piece makes room for the next. What a kill, or want of
+// memory, leaves of them means nothing, and goes at the next opening.
+void TieredStore::RemoveIdle(const std::vector<std::string>& keys) {
+  constexpr size_t kAtOnce = 1'000;
+  for (size_t at = 0; at < keys.size(); at += kAtOnce) {
+    Commit removal;
+    for (size_t i = at; i < std::min(at + kAtOnce, keys.size()); ++i) removal.Delete(keys[i]);
+    if (!memory_->Apply(removal).ok()) return;
   }
-  return leftovers;
 }
 
-void TieredStore::TellMemoryState(DiskState state) {
-  if (std::exchange(memory_state_, state) == state || listener_ == nullptr) return;
-  listener_->OnMemoryState(state);
+// What a purged queue leaves outside its ranges, told by its messages: hints at their deadlines, and
+// locators. On disk they go when they are due, or take little room; here room is dear.
+std::vector<std::string> TieredStore::Leftovers(const Commit& commit) const {
+  std::vector<std::string> keys;
+  std::vector<std::pair<QueueId, std::string>> fresh;  // put by this commit, before the purge
+  const auto collect = [&keys](std::string_view key, std::string_view value) {
+    const auto message = DecodeMessage(value);
+    if (!message.has_value()) return absl::OkStatus();
+    if (message->id.has_value()) keys.push_back(LocatorKey(message->id->seq));
+    if (message->deadline == kNever) return absl::OkStatus();
+    if (const auto row = ParseMessageKey(key))
+      keys.push_back(ExpiryKey({message->deadline, row->queue, row->seq}));
+    return absl::OkStatus();
+  };
+  bool purges = false;
+  commit.ForEach([&](const Commit::Op& op) { purges |= op.kind == Commit::Kind::kDeleteRange; });
+  if (!purges) return keys;
+  commit.ForEach([&](const Commit::Op& op) {
+    const bool is_locator = IsKind(op.key, RowKind::kLocator);
+    if (op.kind == Commit::Kind::kPut && (is_locator || IsKind(op.key, RowKind::kExpiry))) {
+      const std::string_view row = is_locator ? DecodeLocator(op.value).value_or(std::string_view()) : op.key;
+      fresh.emplace_back(QueueOfRow(row), op.key);
+    }
+    if (op.kind != Commit::Kind::kDeleteRange || IsKind(op.key, RowKind::kAttempts)) return;
+    const absl::Status scanned = memory_->Scan(op.key, op.value, collect);
+    BATON_CHECK(scanned.ok()) << scanned;
+    for (auto& [queue, key] : fresh) {
+      if (queue == QueueOfRow(op.key)) keys.push_back(std::exchange(key, {}));
+    }
+    std::erase_if(fresh, [](const auto& put) { return put.second.empty(); });
+  });
+  return keys;
 }
 
 // ---- Progress.
@@ -295,7 +294,7 @@ Store::Stats TieredStore::stats() const {
 void TieredStore::Read(ReadRequest request) {
   if (memory_ != nullptr && IsOverAllQueues(request)) return ReadBoth(std::move(request));
   const std::string& first = request.keys.empty() ? request.begin : request.keys.front();
-  if (!IsMemoryQueue(QueueOfKey(first))) return disk_->Read(std::move(request));
+  if (!IsMemoryQueue(QueueOfRow(first))) return disk_->Read(std::move(request));
   if (memory_ != nullptr) return listener_->OnRead(memory_->Read(request));
   // Of a queue that has no rows yet, or none any more.
   ReadResult nothing{

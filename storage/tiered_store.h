@@ -28,12 +28,10 @@ namespace baton {
 class TieredStore final : public Store, private Store::Listener {
  public:
   // Looks for a region that is there, and keeps of it what belongs to `queues`: memory queues whose
-  // definitions are on disk. `disk` outlives this object. `headroom_bytes`: what a turn may add before the
-  // listener hears that memory is low. ERRORS: INTERNAL when what cannot be used cannot be set aside either.
-  static constexpr size_t kHeadroomBytes = 8u << 20;
+  // definitions are on disk. `disk` outlives this object. ERRORS: INTERNAL when what cannot be used cannot be
+  // set aside either.
   static absl::StatusOr<std::unique_ptr<TieredStore>> Open(Store* disk, const MemoryRegion::Options& region,
-                                                           const std::set<QueueId>& queues,
-                                                           size_t headroom_bytes = kHeadroomBytes);
+                                                           const std::set<QueueId>& queues);
 
   // Of the region that was there: nothing when there was none.
   const MemoryStore::Adopted& adopted() const { return adopted_; }
@@ -42,6 +40,8 @@ class TieredStore final : public Store, private Store::Listener {
   void Stop() override { disk_->Stop(); }
   absl::Status Submit(CommitNumber number, Commit commit, Promise promise) override;
   void LookAgain() override;
+  MemoryRoom memory_room() override;
+  absl::Status MakeMemoryRoom(size_t bytes, size_t message_bytes) override;
   void Read(ReadRequest request) override;
   absl::Status ScanNow(
       const std::string& begin, const std::string& end,
@@ -49,8 +49,7 @@ class TieredStore final : public Store, private Store::Listener {
   Stats stats() const override;
 
  private:
-  TieredStore(Store* disk, const MemoryRegion::Options& region, size_t headroom_bytes)
-      : disk_(disk), region_(region), headroom_bytes_(headroom_bytes) {}
+  TieredStore(Store* disk, const MemoryRegion::Options& region) : disk_(disk), region_(region) {}
 
   // Where an operation belongs.
   enum class Part { kDisk, kMemory };
@@ -58,12 +57,11 @@ class TieredStore final : public Store, private Store::Listener {
   void Split(Commit commit, Commit& disk, Commit& memory);
   void Divide(const Commit& commit, Commit& disk, Commit& memory);
   absl::Status ApplyToMemory(const Commit& commit);
-  Commit Leftovers(const Commit& commit) const;
+  std::vector<std::string> Leftovers(const Commit& commit) const;
+  void RemoveIdle(const std::vector<std::string>& keys);
   absl::Status OpenMemory();
   void CloseMemoryIfEmpty();
   absl::Status Judge(const MemoryStore& rows, const std::set<QueueId>& queues);
-  absl::Status DropIdle();
-  void TellMemoryState(DiskState state);
   void ReadBoth(ReadRequest request);
   static ReadResult Merge(ReadResult disk, ReadResult memory, size_t rows_max);
 
@@ -76,16 +74,17 @@ class TieredStore final : public Store, private Store::Listener {
   // Constant after Start.
   Store* const disk_;
   const MemoryRegion::Options region_;
-  const size_t headroom_bytes_;
   Store::Listener* listener_ = nullptr;
 
   // Owner thread.
   std::unique_ptr<MemoryStore> memory_;  // null: there are no rows
   MemoryStore::Adopted adopted_;
-  std::vector<std::string> idle_;             // keys of rows that mean nothing; at the opening only
-  std::set<std::string> fresh_locators_;      // put in memory by the commit at hand
-  bool memory_wanted_ = false;                // there are memory queues
-  DiskState memory_state_ = DiskState::kLow;  // as the listener was told; at first, that there is none
+  std::vector<std::string> idle_;         // keys of rows that mean nothing; at the opening only
+  std::set<std::string> fresh_locators_;  // put in memory by the commit at hand
+  bool memory_wanted_ = false;            // there are memory queues
+  absl::Status refused_;                  // why there was no room when it was asked for last …
+  size_t refused_bytes_ = 0;              // … for so much
+  size_t refused_message_bytes_ = 0;
   CommitNumber disk_submitted_;
 
   // Any thread.

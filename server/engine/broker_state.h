@@ -8,6 +8,7 @@
 //   turn, confirmations: what goes to the store, what waits for it
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
@@ -28,6 +29,9 @@
 #include "server/engine/turn.h"
 
 namespace baton {
+
+// How long a lease is prolonged when shared memory has no room to write that it ended.
+inline constexpr Duration kLeaseProlonged = std::chrono::milliseconds(500);
 
 struct BrokerState {
   BrokerState(const EngineOptions& engine_options, Outputs* engine_outputs,
@@ -68,6 +72,7 @@ struct BrokerState {
   Turn turn;
   Confirmations confirmations;
   std::vector<Queue*> dirty_ledgers;
+  size_t dirty_memory_ledgers = 0;  // of these, of memory queues
   std::vector<Queue*> to_dispatch;
   std::vector<Queue*> awaiting_commit;  // delivery = committed, its head not yet committed
   std::vector<Queue*> awaiting_room;    // with takers that may hold no more for now
@@ -75,11 +80,15 @@ struct BrokerState {
   // Work that waits for later turns, in order, because this turn's commit is large enough already: a nack or
   // the end of a session may write many large bodies again.
   std::deque<absl::AnyInvocable<void(Instant now)>> put_off;
+  // The same of memory queues, while shared memory has no room for it; the others go on.
+  std::deque<absl::AnyInvocable<void(Instant now)>> put_off_in_memory;
+  std::deque<absl::AnyInvocable<void(Instant now)>> put_off_removals;  // of these, what only removes
   std::deque<std::pair<CommitNumber, size_t>> uncommitted;  // handed over, not yet written: bytes each
   size_t uncommitted_bytes = 0;
   bool disk_low = false;
-  bool memory_low = true;  // shared memory, for memory queues: none, until the store says that there is
-  absl::Status failure;    // what was read makes no sense: the process must end
+  MemoryRoom
+      memory_room;       // what this turn's commit may hold for memory queues; none, until the store says so
+  absl::Status failure;  // what was read makes no sense: the process must end
 
   uint64_t last_seq_counter = 0;
   uint64_t last_delivery = 0;
@@ -88,6 +97,28 @@ struct BrokerState {
   Seq NextSeq();
 
   bool CommitIsFull() const { return turn.commit().bytes() >= options.turn_commit_bytes; }
+
+  // For resident messages. What leads to the rows of memory queues is of the same share of the budget; half
+  // of it stays, for without a window nothing is delivered.
+  size_t WindowBytes() const {
+    return options.window_bytes - std::min(memory_room.index_bytes, options.window_bytes / 2);
+  }
+  // What the turn's commit will take in shared memory, with the rows that its end adds.
+  size_t MemoryBytes() const {
+    return turn.commit().memory_bytes() + dirty_memory_ledgers * kLedgerBytesMax + producers.dirty_bytes();
+  }
+  bool MemoryMayRewrite() const { return MemoryBytes() < memory_room.rewrite; }
+  bool MemoryMayRemove() const { return MemoryBytes() < memory_room.remove; }
+  // May something of this queue be written again, or be removed, in this turn? What may not is put off.
+  bool MayRewrite(QueueId queue) const {
+    return !CommitIsFull() && (!IsMemoryQueue(queue) || MemoryMayRewrite());
+  }
+  bool MayRemove(QueueId queue) const { return !IsMemoryQueue(queue) || MemoryMayRemove(); }
+  // For a message of so many bytes that makes a memory queue grow. ERRORS: RESOURCE_EXHAUSTED.
+  absl::Status RoomInMemory(size_t bytes);
+  void PutOff(QueueId queue, absl::AnyInvocable<void(Instant now)> work) {
+    (IsMemoryQueue(queue) ? put_off_in_memory : put_off).push_back(std::move(work));
+  }
 
   Queue* FindQueue(std::string_view name) {
     const auto found = queues.find(name);
@@ -107,6 +138,7 @@ struct BrokerState {
     turn.Require(queue.promise());
     if (queue.ledger_dirty) return;
     queue.ledger_dirty = true;
+    if (queue.is_memory()) ++dirty_memory_ledgers;
     dirty_ledgers.push_back(&queue);
   }
   // Something may be deliverable now.

@@ -149,6 +149,7 @@ void Dispatcher::Dispatch(Queue& queue, Instant now) {
   while (!queue.paused && !queue.ready.empty()) {
     Message& message = *queue.ready.begin()->second;
     if (message.deadline <= now) {
+      if (WaitsForMemory(queue)) break;
       life_cycle_.Expire(message, now);
       continue;
     }
@@ -169,6 +170,20 @@ void Dispatcher::Dispatch(Queue& queue, Instant now) {
   for (Subscription* receive : served_) AnswerReceive(*receive, absl::OkStatus());
   served_.clear();
   residency_.RefillReady(queue);
+}
+
+// Is there no room in this turn for what may write a message again? Then the queue is looked at when there
+// is.
+bool Dispatcher::WaitsForMemory(Queue& queue) {
+  if (!queue.is_memory() || state_.MayRewrite(queue.number)) return false;
+  if (std::exchange(queue.awaits_memory, true)) return true;
+  state_.PutOff(queue.number, [this, number = queue.number](Instant) {
+    Queue* still = state_.FindQueue(number);
+    if (still == nullptr) return;
+    still->awaits_memory = false;
+    state_.WantDispatch(*still);
+  });
+  return true;
 }
 
 // Whoever can take nothing leaves the round, and comes back when it can (BrokerState::MakeAble). Who only has

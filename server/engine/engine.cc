@@ -137,27 +137,49 @@ void Engine::OnRead(ReadResult result, Instant now) {
 }
 
 void Engine::OnDiskState(DiskState disk) { parts_->state.disk_low = disk == DiskState::kLow; }
-void Engine::OnMemoryState(DiskState memory) { parts_->state.memory_low = memory == DiskState::kLow; }
+void Engine::OnMemoryRoom(const MemoryRoom& room) { parts_->state.memory_room = room; }
 
 // Not while the store is behind: its progress brings the next turn.
 bool Engine::Parts::MayTakePutOff() const {
-  return !state.put_off.empty() && state.uncommitted_bytes <= state.options.uncommitted_bytes_max;
+  const bool any = !state.put_off.empty() ||
+                   (!state.put_off_in_memory.empty() && state.memory_room.rewrite > 0) ||
+                   (!state.put_off_removals.empty() && state.memory_room.remove > 0);
+  return any && state.uncommitted_bytes <= state.options.uncommitted_bytes_max;
 }
 
 void Engine::Parts::TakePutOff(Instant now) {
-  while (MayTakePutOff() && !state.CommitIsFull()) {
-    auto work = std::move(state.put_off.front());
-    state.put_off.pop_front();
+  const auto take = [now](auto& from) {
+    auto work = std::move(from.front());
+    from.pop_front();
     work(now);
+  };
+  // What is put off once more waits for the next turn.
+  for (size_t left = state.put_off.size(); left > 0 && MayTakePutOff() && !state.CommitIsFull(); --left)
+    take(state.put_off);
+  for (size_t left = state.put_off_removals.size();
+       left > 0 && MayTakePutOff() && !state.CommitIsFull() && state.MemoryMayRemove(); --left) {
+    take(state.put_off_removals);
+  }
+  for (size_t left = state.put_off_in_memory.size();
+       left > 0 && MayTakePutOff() && !state.CommitIsFull() && state.MemoryMayRewrite(); --left) {
+    take(state.put_off_in_memory);
   }
 }
 
-bool Engine::TurnIsFull() const { return parts_->state.CommitIsFull(); }
+bool Engine::TurnIsFull() const {
+  const BrokerState& state = parts_->state;
+  const bool rewrote_enough = state.memory_room.rewrite > 0 && !state.MemoryMayRewrite();
+  return state.CommitIsFull() || rewrote_enough;
+}
 
 void Engine::Parts::EndLeases(Instant now) {
   while (!state.lease_ends.empty() && state.lease_ends.begin()->first.first <= now && !state.CommitIsFull()) {
-    life_cycle.Return(*state.lease_ends.begin()->second, ReturnCause::kLeaseEnded, std::nullopt,
-                      "lease ended", now);
+    Message& message = *state.lease_ends.begin()->second;
+    if (state.MayRewrite(message.queue->number)) {
+      life_cycle.Return(message, ReturnCause::kLeaseEnded, std::nullopt, "lease ended", now);
+    } else {
+      life_cycle.Extend(message, now + kLeaseProlonged);  // there is no room to write that it was returned
+    }
   }
 }
 
@@ -182,6 +204,7 @@ void Engine::Parts::WriteLedgers(Instant now) {
     residency.Schedule(*queue, now);
   }
   state.dirty_ledgers.clear();
+  state.dirty_memory_ledgers = 0;
 }
 
 Instant Engine::Parts::NextDue() const {

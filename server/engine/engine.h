@@ -8,6 +8,7 @@
 // THREADS: one owner. ERRORS: through Outputs; the engine itself cannot fail.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -32,6 +33,9 @@ struct EngineOptions {
   size_t chunk_bytes = 1u << 20;
   size_t uncommitted_bytes_max = kUncommittedBytesMax;  // handed over, not yet written; then publishes wait
   size_t turn_commit_bytes = 16u << 20;                 // then what rewrites bodies waits for the next turn
+  // Asks the store for more room, for a turn's commit with so many bytes in memory and a message of so many
+  // (Store::MakeMemoryRoom), and says what there is then. Absent: there is no shared memory.
+  std::function<absl::Status(size_t bytes, size_t message_bytes, MemoryRoom& room)> make_memory_room = {};
 };
 
 // Sees each arrow of a message's life as it is taken, for tests. Optional.
@@ -59,7 +63,8 @@ class Engine {
   void OnProgress(CommitNumber written, CommitNumber synced, Instant now);
   void OnRead(ReadResult result, Instant now);
   void OnDiskState(DiskState state);
-  void OnMemoryState(DiskState state);
+  // What the turn's commit may hold for memory queues: after each commit, and now and then.
+  void OnMemoryRoom(const MemoryRoom& room);
 
   struct Turn {
     CommitNumber number;  // none = nothing to commit

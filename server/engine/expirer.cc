@@ -39,6 +39,13 @@ void Expirer::Fire(const ExpiryPosition& position, const MessageId& id, Instant 
     if (message == nullptr || message->queue != queue || message->seq != position.seq) return;
     if (message->deadline != position.deadline) return;
     if (message->state == Message::State::kLeased) return;  // finishes its lease; looked at when it returns
+    if (queue->is_memory() && !state_.MayRewrite(queue->number)) {
+      state_.expiring.insert(position);
+      state_.PutOff(queue->number, [this, position, id = message->id](Instant later) {
+        if (state_.expiring.contains(position)) Fire(position, id, later);
+      });
+      return;
+    }
     life_cycle_.Expire(*message, at);
   });
 }

@@ -142,6 +142,7 @@ void MessageRows::PutAttempts(const Message& message) {
 }
 
 void MessageRows::Forget(const Message& message) {
+  if (message.queue->is_memory()) return;  // the store finds them, and removes them piece by piece
   if (!IsAtBirth(message)) state_.turn.commit().Delete(LocatorKey(message.id.seq));
   if (message.deadline == kNever) return;
   // A hint that was due during the lease does not come again.

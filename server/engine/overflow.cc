@@ -25,13 +25,6 @@ absl::Status NeverFits(const Queue& queue, uint64_t bytes) {
                   bytes, queue.name, queue.config.bytes_max));
 }
 
-absl::Status SharedMemoryFull() {
-  return MakeError(
-      absl::StatusCode::kResourceExhausted, reason::kQueueFull,
-      "shared memory is full (option memory_queue_bytes, or the size of /dev/shm): consume from the "
-      "memory queues, or raise it");
-}
-
 absl::Status QueueFull(const Queue& queue) {
   const QueueConfig& config = queue.config;
   std::string limits;
@@ -61,7 +54,7 @@ absl::Status Overflow::MakeRoom(Queue& queue, uint64_t bytes, Instant now) {
     return MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
                      fmt::format("queue {} is being created: publish when that is answered", queue.name));
   }
-  if (queue.is_memory() && state_.memory_low) {
+  if (queue.is_memory()) {
     if (absl::Status room = MakeRoomInMemory(queue, bytes, now); !room.ok()) return room;
   }
   const auto is_over = [&] { return IsOver(queue, queue.stored_count() + 1, queue.stored_bytes() + bytes); };
@@ -84,15 +77,17 @@ absl::Status Overflow::MakeRoom(Queue& queue, uint64_t bytes, Instant now) {
   return absl::OkStatus();
 }
 
-// Shared memory is full: a queue that drops its oldest gives up as much as it takes; the others are refused.
+// When shared memory is full a queue that drops its oldest gives up as much as it takes; the others are
+// refused.
 absl::Status Overflow::MakeRoomInMemory(Queue& queue, uint64_t bytes, Instant now) {
-  constexpr uint64_t kRowBytes = 256;  // of a message, beyond its bytes, at most
-  if (queue.config.overflow != OverflowPolicy::kDropOldest || queue.spilled_ready() > 0)
-    return SharedMemoryFull();
+  constexpr uint64_t kRowBytes = 512;  // of a message, beyond its bytes, with its hint: at most
+  const absl::Status room = state_.RoomInMemory(bytes + kRowBytes);
+  if (room.ok() || queue.config.overflow != OverflowPolicy::kDropOldest || queue.spilled_ready() > 0)
+    return room;
   for (uint64_t freed = 0; freed < bytes + kRowBytes;) {
-    if (queue.ready.empty()) return SharedMemoryFull();
+    if (queue.ready.empty() || !state_.MayRewrite(queue.number)) return room;
     Message& victim = OldestOfLowest(queue);
-    freed += victim.bytes() + kRowBytes;
+    freed += victim.bytes() + kRowBytes / 2;
     Evict(victim, now);
   }
   return absl::OkStatus();
@@ -196,7 +191,7 @@ void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) 
       if (still == nullptr) return;
       const bool takeable = message != nullptr && message->queue == still &&
                             message->state != Message::State::kLeased &&
-                            message->home == Message::Home::kReadyRow;
+                            message->home == Message::Home::kReadyRow && state_.MayRemove(number);
       if (takeable && IsOverNow(*still)) Evict(*message, at);
       if (--*left > 0) return;
       still->seeking_victims = false;

@@ -34,6 +34,8 @@ class Producers {
   uint64_t Highest(ProducerId producer) const;
 
   bool dirty() const { return !dirty_.empty(); }
+  // Of the rows of those that changed, at most.
+  size_t dirty_bytes() const { return dirty_.size() * kProducerBytesMax; }
   // Adds the rows of the producers that changed.
   void AppendTo(Commit& commit);
   // Forgets idle producers; to be called now and then. True when there were any (the commit deletes their

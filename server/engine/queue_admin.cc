@@ -97,6 +97,9 @@ void QueueAdmin::Handle(const CreateQueue& command, Instant now) {
   if (auto status = CheckQueueConfig(config); !status.ok()) return refuse(status);
   if (auto status = CheckOverflow(config); !status.ok()) return refuse(status);
   if (auto status = CheckDeadLetterQueue(command.name, config); !status.ok()) return refuse(status);
+  if (config.durability == Durability::kMemory) {
+    if (auto status = state_.RoomInMemory(kLedgerBytesMax); !status.ok()) return refuse(status);
+  }
   ++state_.last_queue_number;
   const uint32_t memory_bit = config.durability == Durability::kMemory ? kMemoryQueueBit : 0;
   Queue& queue = Add(command.name, QueueId(state_.last_queue_number | memory_bit));

@@ -124,6 +124,7 @@ void Residency::Schedule(Queue& queue, Instant now) {
     next = std::min(next, LookAhead(queue.delayed.boundary().due));
     if (!reads_.HasRoom()) next = std::max(next, now + std::chrono::milliseconds(10));
   }
+  if (next <= now && !MayMove(queue)) next = now + std::chrono::milliseconds(10);
   if (next == queue.scheduled_due) return;
   if (queue.scheduled_due != kNever) state_.delay_schedule.erase({queue.scheduled_due, queue.number});
   queue.scheduled_due = next;
@@ -138,7 +139,7 @@ void Residency::WakeDue(Instant now) {
   }
   for (const QueueId number : due) {
     Queue& queue = *state_.FindQueue(number);
-    while (!queue.delayed.empty() && queue.delayed.begin()->first.due <= now) {
+    while (!queue.delayed.empty() && queue.delayed.begin()->first.due <= now && MayMove(queue)) {
       life_cycle_.Wake(*queue.delayed.begin()->second, now);
     }
     RefillDelayed(queue, now);
@@ -164,10 +165,15 @@ void Residency::RetryWaiting(Instant now) {
   }
 }
 
+// A message that was delayed may have to be written again when it leaves its window.
+bool Residency::MayMove(const Queue& queue) const {
+  return !queue.is_memory() || state_.MayRewrite(queue.number);
+}
+
 void Residency::EvictReady(Queue& queue, size_t keep) {
-  if (queue.ready.size() <= keep) return;
+  if (queue.ready.size() <= keep || !MayMove(queue)) return;
   ReadyPosition boundary;
-  while (queue.ready.size() > keep) {
+  while (queue.ready.size() > keep && MayMove(queue)) {
     auto last = std::prev(queue.ready.end());
     boundary = last->first;
     life_cycle_.Spill(*last->second);
@@ -204,7 +210,7 @@ bool Residency::EvictSome(Instant now) {
         from_delayed = true;
         most = delayed;
       }
-      if (queue->has_takers() != with_takers) continue;
+      if (queue->has_takers() != with_takers || !MayMove(*queue)) continue;
       const size_t floor = with_takers ? low_water() : 0;
       const size_t ready = queue->ready.size() > floor ? queue->ready.size() - floor : 0;
       if (ready > most) {
@@ -225,7 +231,7 @@ bool Residency::EvictSome(Instant now) {
 }
 
 void Residency::Evict(Instant now) {
-  while (state_.resident_bytes > state_.options.window_bytes && EvictSome(now)) {
+  while (state_.resident_bytes > state_.WindowBytes() && EvictSome(now)) {
   }
 }
 

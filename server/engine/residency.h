@@ -34,6 +34,7 @@ class Residency {
   Message* Admit(Queue& queue, const Row& row);
 
   // At most so many stay; the rest of the window goes.
+  bool MayMove(const Queue& queue) const;
   void EvictReady(Queue& queue, size_t keep);
   void EvictDelayed(Queue& queue, size_t keep, Instant now);
   bool EvictSome(Instant now);

@@ -127,8 +127,9 @@ void Settler::Handle(const SettleTags& command, Instant now) {
         range.last - range.first;  // counted, for `last` may be the largest number there is
     for (uint64_t i = 0; i <= further; ++i) {
       const uint64_t tag = range.first + i;
-      if (MustWait(command.settlement)) {
-        PutOff(session, number, tag, command.settlement);
+      const auto delivery = session.unsettled.find(tag);
+      if (delivery != session.unsettled.end() && MustWait(command.settlement, delivery->second.id)) {
+        PutOff(session, number, tag, delivery->second.id, command.settlement);
       } else {
         SettleTag(session, number, tag, command.settlement, now);
       }
@@ -138,15 +139,37 @@ void Settler::Handle(const SettleTags& command, Instant now) {
   Conclude(session, number);
 }
 
-// What may write a body again waits for the next turn when this one's commit is large.
-bool Settler::MustWait(const Settlement& settlement) const {
-  const bool rewrites = settlement.kind == SettleKind::kNack || settlement.kind == SettleKind::kDeadLetter;
-  return rewrites && state_.CommitIsFull();
+// What may write a body again waits for the next turn when this one's commit is large; in a memory queue
+// anything that writes waits while there is no room for it. (A message stays among those of its kind of
+// queue, so its id tells.)
+bool Settler::MustWait(const Settlement& settlement, const MessageId& id) const {
+  switch (settlement.kind) {
+    case SettleKind::kNack:
+    case SettleKind::kDeadLetter:
+      return !state_.MayRewrite(id.queue);
+    case SettleKind::kRelease:
+      return IsMemoryQueue(id.queue) && !state_.MayRewrite(id.queue);
+    case SettleKind::kAck:
+      return !state_.MayRemove(id.queue);
+    case SettleKind::kExtend:
+      break;
+  }
+  return false;
 }
 
-void Settler::PutOff(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement) {
+void Settler::Later(const MessageId& id, const Settlement& settlement,
+                    absl::AnyInvocable<void(Instant now)> work) {
+  if (settlement.kind == SettleKind::kAck && IsMemoryQueue(id.queue)) {
+    state_.put_off_removals.push_back(std::move(work));
+  } else {
+    state_.PutOff(id.queue, std::move(work));
+  }
+}
+
+void Settler::PutOff(Session& session, uint64_t number, uint64_t tag, const MessageId& message,
+                     const Settlement& settlement) {
   ++session.settlements[number - session.first_settlement].undecided;
-  state_.put_off.emplace_back([this, id = session.id, number, tag, settlement](Instant now) {
+  Later(message, settlement, [this, id = session.id, number, tag, settlement](Instant now) {
     const auto found = state_.sessions.find(id);
     if (found == state_.sessions.end()) return;  // its end gave the lease back
     Session& still = *found->second;
@@ -253,8 +276,9 @@ void Settler::Flush() {
 
 void Settler::ReturnAll(Session& session, Instant now) {
   for (const auto& [tag, delivery] : session.unsettled) {
-    if (state_.CommitIsFull()) {
-      state_.put_off.emplace_back([this, delivery = delivery](Instant later) { ReturnOne(delivery, later); });
+    if (!state_.MayRewrite(delivery.id.queue)) {
+      state_.PutOff(delivery.id.queue,
+                    [this, delivery = delivery](Instant later) { ReturnOne(delivery, later); });
     } else {
       ReturnOne(delivery, now);
     }
@@ -295,35 +319,42 @@ void Settler::Handle(const SettleTokens& command, Instant now) {
       --batch->undecided;
       continue;
     }
-    if (MustWait(command.settlement)) {
-      state_.put_off.emplace_back([this, batch, i, token = *token, how = command.settlement](Instant later) {
-        SettleToken(batch, i, token, how, later);
-      });
-    } else {
-      SettleToken(batch, i, *token, command.settlement, now);
-    }
+    SettleToken(batch, i, *token, command.settlement, now);
   }
   if (--batch->undecided == 0) Finish(batch);
 }
 
 void Settler::SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index, const LeaseToken& token,
                           const Settlement& settlement, Instant now) {
-  locator_.Find(token.id, now, [this, batch, index, token, settlement](Message* message, Instant at) {
-    Duration lease = settlement.lease;
-    if (lease == Duration(0))
-      lease = message != nullptr ? message->queue->config.lease : Duration(kLeaseDefault);
-    Outcome outcome = Decide(message, token, settlement, lease, at);
-    batch->reply.results[index] = std::move(outcome.status);
-    if (message == nullptr) {
-      // A client whose connection broke after its ack takes "gone" for the ack's answer: by then what took
-      // the message away must be as durable as an ack's answer promises.
-      outcome.wrote = true;
-      outcome.promise = IsMemoryQueue(token.id.queue) ? Promise::kApplied : Promise::kSynced;
-    }
-    batch->wrote |= outcome.wrote;
-    if (outcome.wrote) batch->promise = std::max(batch->promise, outcome.promise);
+  const auto put_off = [this, batch, index, token, settlement] {
+    Later(token.id, settlement, [this, batch, index, token, settlement](Instant later) {
+      SettleToken(batch, index, token, settlement, later);
+    });
+  };
+  if (MustWait(settlement, token.id)) return put_off();
+  locator_.Find(token.id, now, [=, this](Message* message, Instant at) {
+    // Others may have been found before in this turn.
+    if (message != nullptr && MustWait(settlement, token.id)) return put_off();
+    DecideToken(*batch, index, message, token, settlement, at);
     if (--batch->undecided == 0) Finish(batch);
   });
+}
+
+void Settler::DecideToken(TokenBatch& batch, size_t index, Message* message, const LeaseToken& token,
+                          const Settlement& settlement, Instant now) {
+  Duration lease = settlement.lease;
+  if (lease == Duration(0))
+    lease = message != nullptr ? message->queue->config.lease : Duration(kLeaseDefault);
+  Outcome outcome = Decide(message, token, settlement, lease, now);
+  batch.reply.results[index] = std::move(outcome.status);
+  if (message == nullptr) {
+    // A client whose connection broke after its ack takes "gone" for the ack's answer: by then what took the
+    // message away must be as durable as an ack's answer promises.
+    outcome.wrote = true;
+    outcome.promise = IsMemoryQueue(token.id.queue) ? Promise::kApplied : Promise::kSynced;
+  }
+  batch.wrote |= outcome.wrote;
+  if (outcome.wrote) batch.promise = std::max(batch.promise, outcome.promise);
 }
 
 void Settler::Finish(const std::shared_ptr<TokenBatch>& batch) {

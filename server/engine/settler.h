@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/functional/any_invocable.h"
 #include "server/engine/life_cycle.h"
 #include "server/engine/locator.h"
 
@@ -36,13 +37,17 @@ class Settler {
   Outcome Decide(Message* message, const LeaseToken& token, const Settlement& settlement, Duration lease,
                  Instant now);
 
-  bool MustWait(const Settlement& settlement) const;
-  void PutOff(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement);
+  bool MustWait(const Settlement& settlement, const MessageId& id) const;
+  void Later(const MessageId& id, const Settlement& settlement, absl::AnyInvocable<void(Instant now)> work);
+  void PutOff(Session& session, uint64_t number, uint64_t tag, const MessageId& message,
+              const Settlement& settlement);
   void ReturnOne(const Unsettled& delivery, Instant now);
   void SettleTag(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement, Instant now);
   void Record(SessionId session, uint64_t number, uint64_t tag, Outcome outcome);
   void Conclude(Session& session, uint64_t number);
   void MarkReady(SessionId session, uint64_t number);
+  void DecideToken(TokenBatch& batch, size_t index, Message* message, const LeaseToken& token,
+                   const Settlement& settlement, Instant now);
   void SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index, const LeaseToken& token,
                    const Settlement& settlement, Instant now);
   void Finish(const std::shared_ptr<TokenBatch>& batch);

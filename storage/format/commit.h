@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -37,6 +38,9 @@ class Commit {
   bool empty() const { return count_ == 0; }
   size_t count() const { return count_; }
   size_t bytes() const { return rep_.size(); }
+  // Of the operations on rows of memory queues: at least what they take in shared memory (locators that are
+  // removed count, wherever they are).
+  size_t memory_bytes() const { return memory_bytes_; }
   const std::string& rep() const { return rep_; }
 
   // In the order they were added.
@@ -48,9 +52,13 @@ class Commit {
 
  private:
   Op OpAt(size_t& at) const;
+  void Begin(Kind kind, std::string_view key, bool in_memory);
+  void End();
 
   std::string rep_;
   size_t count_ = 0;
+  size_t memory_bytes_ = 0;
+  std::optional<size_t> memory_from_;  // where the operation at hand began, when it is in memory
 };
 
 }  // namespace baton

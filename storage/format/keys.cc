@@ -132,6 +132,56 @@ std::optional<ExpiryPosition> ParseExpiryKey(std::string_view key) {
   return position;
 }
 
+std::optional<MessageKeyParts> ParseMessageKey(std::string_view key) {
+  if (const auto ready = ParseReadyKey(key); ready.has_value() && ready->lane == kMainLane) {
+    return MessageKeyParts{.kind = RowKind::kReady,
+                           .queue = ready->queue,
+                           .seq = ready->position.seq,
+                           .ready = ready->position,
+                           .delayed = {}};
+  }
+  if (const auto delayed = ParseDelayedKey(key)) {
+    return MessageKeyParts{.kind = RowKind::kDelayed,
+                           .queue = delayed->queue,
+                           .seq = delayed->position.seq,
+                           .ready = {},
+                           .delayed = delayed->position};
+  }
+  if (const auto parked = ParseParkedKey(key)) {
+    return MessageKeyParts{
+        .kind = RowKind::kParked, .queue = parked->queue, .seq = parked->seq, .ready = {}, .delayed = {}};
+  }
+  return std::nullopt;
+}
+
+QueueId QueueOfRow(std::string_view key) {
+  if (key.empty()) return {};
+  ByteReader reader(key.substr(1));
+  switch (static_cast<RowKind>(key[0])) {
+    case RowKind::kReady:
+    case RowKind::kDelayed:
+    case RowKind::kParked:
+    case RowKind::kAttempts:
+    case RowKind::kLedger:
+      return QueueId(reader.Fixed32());
+    case RowKind::kExpiry:
+      reader.Fixed64();
+      return QueueId(reader.Fixed32());
+    case RowKind::kLocator:
+    case RowKind::kQueue:
+    case RowKind::kProducer:
+    case RowKind::kMemoryProducer:
+    case RowKind::kMeta:
+      break;
+  }
+  return {};
+}
+
+bool IsMemoryRow(std::string_view key) {
+  if (!key.empty() && key[0] == static_cast<char>(RowKind::kMemoryProducer)) return true;
+  return IsMemoryQueue(QueueOfRow(key));
+}
+
 KeyRange AllOf(RowKind kind) {
   const char letter = static_cast<char>(kind);
   return {.begin = std::string(1, letter), .end = std::string(1, static_cast<char>(letter + 1))};

@@ -112,6 +112,21 @@ std::optional<DelayedKeyParts> ParseDelayedKey(std::string_view key);
 std::optional<ParkedKeyParts> ParseParkedKey(std::string_view key);
 std::optional<ExpiryPosition> ParseExpiryKey(std::string_view key);
 
+// Of a message's row, whichever of the three holds it.
+struct MessageKeyParts {
+  RowKind kind = RowKind::kReady;
+  QueueId queue;
+  Seq seq;
+  ReadyPosition ready;      // where `kind` says so
+  DelayedPosition delayed;  // likewise
+};
+std::optional<MessageKeyParts> ParseMessageKey(std::string_view key);
+
+// The queue that a row of any kind belongs to; none where its key does not tell (locators, producers, names).
+QueueId QueueOfRow(std::string_view key);
+// Of a memory queue, or of what memory queues accepted; for a locator ask the row that it names.
+bool IsMemoryRow(std::string_view key);
+
 // Every row of that kind; or every row of that kind that belongs to one queue: [begin, end).
 // REQUIRES for the second: kind is kReady, kDelayed, kParked or kAttempts.
 struct KeyRange {

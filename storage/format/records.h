@@ -83,6 +83,8 @@ struct LedgerRecord {
   BirthBuckets births;
   friend bool operator==(const LedgerRecord&, const LedgerRecord&) = default;
 };
+// The longest that there can be, with its key.
+inline constexpr size_t kLedgerBytesMax = 2'048;
 std::string EncodeLedger(const LedgerRecord& record);
 std::optional<LedgerRecord> DecodeLedger(std::string_view value);
 
@@ -93,6 +95,7 @@ struct ProducerRecord {
   std::bitset<kProducerWindow> accepted;
   friend bool operator==(const ProducerRecord&, const ProducerRecord&) = default;
 };
+inline constexpr size_t kProducerBytesMax = 192;  // likewise
 std::string EncodeProducer(const ProducerRecord& record);
 std::optional<ProducerRecord> DecodeProducer(std::string_view value);
 

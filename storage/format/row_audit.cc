@@ -52,7 +52,7 @@ absl::Status RowAudit::Add(std::string_view key, std::string_view value) {
     case RowKind::kReady:
     case RowKind::kDelayed:
     case RowKind::kParked: {
-      const auto home = ParseHome(key);
+      const auto home = ParseMessageKey(key);
       return home.has_value() ? AddMessage(*home, key, value) : Wrong("the key of a message cannot be read");
     }
     case RowKind::kAttempts:
@@ -77,29 +77,7 @@ absl::Status RowAudit::Add(std::string_view key, std::string_view value) {
   return Wrong("a row of a kind that does not belong there");
 }
 
-std::optional<RowAudit::Home> RowAudit::ParseHome(std::string_view key) {
-  if (const auto ready = ParseReadyKey(key); ready.has_value() && ready->lane == kMainLane) {
-    return Home{.kind = RowKind::kReady,
-                .queue = ready->queue,
-                .seq = ready->position.seq,
-                .ready = ready->position,
-                .delayed = {}};
-  }
-  if (const auto delayed = ParseDelayedKey(key)) {
-    return Home{.kind = RowKind::kDelayed,
-                .queue = delayed->queue,
-                .seq = delayed->position.seq,
-                .ready = {},
-                .delayed = delayed->position};
-  }
-  if (const auto parked = ParseParkedKey(key)) {
-    return Home{
-        .kind = RowKind::kParked, .queue = parked->queue, .seq = parked->seq, .ready = {}, .delayed = {}};
-  }
-  return std::nullopt;
-}
-
-absl::Status RowAudit::AddMessage(const Home& home, std::string_view key, std::string_view value) {
+absl::Status RowAudit::AddMessage(const MessageKeyParts& home, std::string_view key, std::string_view value) {
   Counted* queue = FindQueue(home.queue);
   if (queue == nullptr) return Idle(key);
   if (!queue->has_ledger) return Wrong(home.queue, "messages without a ledger");
@@ -123,7 +101,8 @@ absl::Status RowAudit::AddMessage(const Home& home, std::string_view key, std::s
 }
 
 // The id: told by the key where the message was born, else in the record, and then a locator leads here.
-absl::Status RowAudit::CheckId(const Home& home, std::string_view key, const MessageRecord& record) {
+absl::Status RowAudit::CheckId(const MessageKeyParts& home, std::string_view key,
+                               const MessageRecord& record) {
   const bool is_ready = home.kind == RowKind::kReady;
   MessageId id{.birth = is_ready ? MessageId::Birth::kReady : MessageId::Birth::kDelayed,
                .lane = kMainLane,
@@ -162,7 +141,7 @@ absl::Status RowAudit::AddAttempts(std::string_view key, std::string_view value)
 
 absl::Status RowAudit::AddLocator(std::string_view key, std::string_view value) {
   const auto row = DecodeLocator(value);
-  const auto home = row.has_value() ? ParseHome(*row) : std::nullopt;
+  const auto home = row.has_value() ? ParseMessageKey(*row) : std::nullopt;
   if (key.size() != LocatorKey({}).size() || !home.has_value()) return Wrong("a locator cannot be read");
   if (IsIdle(home->queue, home->seq)) return Idle(key);
   ++locators_;

@@ -50,21 +50,11 @@ class RowAudit {
     uint64_t attempt_rows = 0;
     BirthBuckets births;  // the ledger's, without those found
   };
-  // A message row's key.
-  struct Home {
-    RowKind kind = RowKind::kReady;
-    QueueId queue;
-    Seq seq;
-    ReadyPosition ready;      // where `kind` says so
-    DelayedPosition delayed;  // likewise
-  };
-
-  static std::optional<Home> ParseHome(std::string_view key);
   Counted* FindQueue(QueueId queue);
   // Does a row beside the messages mean nothing? Its queue is gone, or in deletion, or was purged since.
   bool IsIdle(QueueId queue, Seq seq);
-  absl::Status AddMessage(const Home& home, std::string_view key, std::string_view value);
-  absl::Status CheckId(const Home& home, std::string_view key, const MessageRecord& record);
+  absl::Status AddMessage(const MessageKeyParts& home, std::string_view key, std::string_view value);
+  absl::Status CheckId(const MessageKeyParts& home, std::string_view key, const MessageRecord& record);
   absl::Status AddAttempts(std::string_view key, std::string_view value);
   absl::Status AddLocator(std::string_view key, std::string_view value);
   absl::Status AddHint(std::string_view key, std::string_view value);

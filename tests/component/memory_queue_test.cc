@@ -1,7 +1,6 @@
 // Memory queues: what a kill -9 of the broker, or an upgrade in place, leaves of them.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/mount.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -219,76 +218,6 @@ TEST_F(MemoryQueues, DeadLettersStayInMemory) {
   ASSERT_TRUE(Connect().Nack(std::span(&received.at(0).token, 1), {})->front().ok());
   KillAndStart();
   EXPECT_THAT(Bodies("dead"), ElementsAre("a"));
-}
-
-TEST_F(MemoryQueues, FullMeansRefusedUntilThereIsRoom) {
-  ASSERT_EQ(broker.Stop(SIGTERM, 30s), 0);
-  BrokerProcess small({.flags = {"--memory-queue-dir", shared.path(), "--memory-queue-bytes", "24MiB"}});
-  ASSERT_EQ(small.Start(), "");
-  auto client = Client::Connect({.url = small.url()}).value();
-  ASSERT_TRUE(client.CreateQueue("fast", {.durability = Durability::kMemory}).ok());
-  const std::vector<Message> batch(100, Message{.body = std::string(10'000, 'x')});
-  uint64_t stored = 0;
-  absl::Status refused;
-  for (int i = 0; i < 100 && refused.ok(); ++i) {
-    const auto answers = client.Publish("fast", batch);
-    ASSERT_TRUE(answers.ok()) << answers.status();
-    for (const auto& answer : *answers) {
-      stored += answer.ok() ? 1 : 0;
-      refused.Update(answer.status());
-    }
-  }
-  EXPECT_EQ(ReasonOf(refused), "QUEUE_FULL") << refused;
-  EXPECT_GT(stored, 500u);
-  EXPECT_EQ(client.GetQueue("fast")->counts.ready, stored);
-  EXPECT_EQ(*client.PurgeQueue("fast"), stored);
-  EXPECT_TRUE(client.Publish("fast", std::span(batch.data(), 1))->front().ok());
-}
-
-TEST_F(MemoryQueues, ThatDropTheirOldestGoOnWhenMemoryIsFull) {
-  ASSERT_EQ(broker.Stop(SIGTERM, 30s), 0);
-  BrokerProcess small({.flags = {"--memory-queue-dir", shared.path(), "--memory-queue-bytes", "24MiB"}});
-  ASSERT_EQ(small.Start(), "");
-  auto client = Client::Connect({.url = small.url()}).value();
-  ASSERT_TRUE(
-      client
-          .CreateQueue("latest", {.durability = Durability::kMemory, .overflow = OverflowPolicy::kDropOldest})
-          .ok());
-  uint64_t published = 0;
-  for (int i = 0; i < 50; ++i) {
-    std::vector<Message> batch;
-    for (int j = 0; j < 100; ++j)
-      batch.push_back({.body = std::to_string(published++) + std::string(10'000, 'x')});
-    const auto answers = client.Publish("latest", batch);
-    ASSERT_TRUE(answers.ok()) << answers.status();
-    for (const auto& answer : *answers) ASSERT_TRUE(answer.ok()) << answer.status();
-  }
-  const auto counts = client.GetQueue("latest")->counts;
-  EXPECT_LT(counts.ready, published);
-  EXPECT_GT(counts.ready, 500u);
-  const auto oldest = client.Receive({.queue = "latest"});
-  ASSERT_TRUE(oldest.ok() && oldest->size() == 1);
-  EXPECT_EQ(oldest->front().body.substr(0, 4), std::to_string(published - counts.ready));
-}
-
-TEST(MemoryQueuesWithoutMemory, AreAnErrorMessageNotACrash) {
-  TemporaryDirectory place;
-  if (mount("tmpfs", place.path().c_str(), "tmpfs", 0, "size=2M") != 0) {
-    GTEST_SKIP() << "only root may make a small file system";
-  }
-  {
-    BrokerProcess broker({.flags = {"--memory-queue-dir", place.path()}});
-    ASSERT_EQ(broker.Start(), "");
-    auto client = Client::Connect({.url = broker.url()}).value();
-    ASSERT_TRUE(client.CreateQueue("fast", {.durability = Durability::kMemory}).ok());
-    const Message message{.body = "a"};
-    const auto refused = client.Publish("fast", std::span(&message, 1))->front().status();
-    EXPECT_EQ(ReasonOf(refused), "QUEUE_FULL");
-    EXPECT_THAT(std::string(refused.message()), HasSubstr("/dev/shm"));
-    ASSERT_TRUE(client.CreateQueue("durable", {}).ok());
-    EXPECT_TRUE(client.Publish("durable", std::span(&message, 1))->front().ok());
-  }
-  umount(place.path().c_str());
 }
 
 TEST_F(MemoryQueues, AreNotServedByTwoBrokersOfACopiedDirectory) {

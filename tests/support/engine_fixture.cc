@@ -57,7 +57,12 @@ void EngineFixture::StartEngine() {
     engine_options.window_bytes = options_.window_messages * (sizeof(Message) + 180);
   engine_options.leased_bytes_max =
       options_.leased_messages != 0 ? options_.leased_messages * (sizeof(Message) + 180) : SIZE_MAX;
+  engine_options.make_memory_room = [this](size_t bytes, size_t, MemoryRoom& room) {
+    room = memory_room_;
+    return bytes <= room.grow ? absl::OkStatus() : absl::ResourceExhaustedError("shared memory is full");
+  };
   engine_ = std::make_unique<Engine>(engine_options, static_cast<Outputs*>(this));
+  engine_->OnMemoryRoom(memory_room_);
   rows_loaded_ = rows_read_ = reads_started_ = 0;
   reported_written_ = reported_synced_ = CommitNumber();
   const auto load = [this](RowKind kind, auto&& row) {
@@ -169,6 +174,12 @@ void EngineFixture::LetGo(Work work) {
 }
 
 void EngineFixture::SetDisk(DiskState disk) { engine_->OnDiskState(disk); }
+
+void EngineFixture::SetMemoryRoom(const MemoryRoom& room) {
+  memory_room_ = room;
+  engine_->OnMemoryRoom(room);
+  ComeToRest();
+}
 
 absl::StatusOr<Reply> EngineFixture::TakeAnswer(CallId call) {
   auto found = answers_.extract(call);

@@ -168,6 +168,8 @@ class EngineFixture : private Outputs {
   void Hold(Work work);
   void LetGo(Work work);
   void SetDisk(DiskState disk);
+  // What a commit may hold for memory queues, from now on; at first as much as it wants.
+  void SetMemoryRoom(const MemoryRoom& room);
   // The process is killed: what was not written is lost. Another begins, `downtime` later.
   void Restart(Duration downtime = Duration(0));
   // As Restart, on a store with these rows too: those of an earlier version.
@@ -183,6 +185,8 @@ class EngineFixture : private Outputs {
   Instant next_due() const { return next_due_; }
 
  private:
+  static constexpr MemoryRoom kPlenty{
+      .grow = SIZE_MAX, .rewrite = SIZE_MAX, .remove = SIZE_MAX, .largest = SIZE_MAX};
   void StartEngine();
   // Turns of the engine and of the store, until nothing moves.
   void ComeToRest();
@@ -198,6 +202,7 @@ class EngineFixture : private Outputs {
   void EndSession(SessionId session, absl::Status why) override;
   void Answer(CallId call, absl::StatusOr<Reply> reply) override;
 
+  MemoryRoom memory_room_ = kPlenty;
   const EngineFixtureOptions options_;
   FakeStore store_;
   std::unique_ptr<Engine> engine_;

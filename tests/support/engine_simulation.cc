@@ -51,6 +51,9 @@ void EngineSimulation::StartBroker() {
   if (Chance(10)) engine_options.window_bytes = 1 << 20;
   if (Chance(20)) engine_options.leased_bytes_max = 2 * (sizeof(Message) + 180);
   if (Chance(20)) engine_options.uncommitted_bytes_max = 500;  // publishes wait for the store
+  engine_options.make_memory_room = [this](size_t bytes, size_t message_bytes, MemoryRoom& room) {
+    return store_.MakeMemoryRoom(bytes, message_bytes, room);
+  };
   engine_ = std::make_unique<Engine>(engine_options, static_cast<Outputs*>(this), &model_);
   store_.Open();
   store_.Load(RowKind::kQueue, [this](auto key, auto value) { return engine_->LoadQueue(key, value); });
@@ -58,6 +61,7 @@ void EngineSimulation::StartBroker() {
   for (const RowKind kind : {RowKind::kProducer, RowKind::kMemoryProducer})
     store_.Load(kind, [this](auto key, auto value) { return engine_->LoadProducer(key, value); });
   store_.Start();
+  engine_->OnMemoryRoom(store_.memory_room());
   engine_->Start(now_);
   model_.next_commit = CommitNumber(1);
   if (epoch_ == Epoch(1)) CreateQueues();
@@ -65,6 +69,7 @@ void EngineSimulation::StartBroker() {
 }
 
 CreateQueue EngineSimulation::Creation(const std::string& queue) {
+  store_.FillMemory(false);  // or it would be refused
   QueueConfigPatch config{.attempts_max = 2, .exhausted = Disposal::kDrop};
   if (queue == "orders") config = {.attempts_max = 3, .dead_letter_queue = "dead"};
   if (queue == "mail") {
@@ -331,9 +336,9 @@ void EngineSimulation::StoreWorks() {
   if (Chance(70)) engine_->OnProgress(store_.written(), store_.synced(), now_);
   if (Chance(30)) model_.Synced(store_.synced());
   // Others fill shared memory, and make room again.
-  if (Chance(3)) engine_->OnMemoryState(Chance(50) ? DiskState::kLow : DiskState::kOk);
-  while (Chance(60) && store_.LookOne()) {
-  }
+  if (Chance(3)) store_.FillMemory(Chance(50));
+  engine_->OnMemoryRoom(store_.memory_room());
+  while (Chance(60) && store_.LookOne()) continue;
   while (Chance(60)) {
     auto answer = store_.TakeAnswer();
     if (!answer.has_value()) break;
@@ -390,12 +395,12 @@ void EngineSimulation::Turn() {
       digest_.Add(op.value);
     });
     store_.Submit(turn.number, std::move(turn.commit), turn.promise);
+    engine_->OnMemoryRoom(store_.memory_room());
     engine_->OnHandedOver(turn.number);
   }
   model_.next_commit = CommitNumber(store_.submitted().value() + 1);
   for (ReadRequest& read : turn.reads) store_.Read(std::move(read));
   next_due_ = turn.next_due;
-  if (const auto state = store_.TakeMemoryState()) engine_->OnMemoryState(*state);
   CheckCounts();
 }
 

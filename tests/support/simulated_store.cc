@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "server/engine/queue_record.h"
+#include "storage/format/row_audit.h"
 
 namespace baton {
 namespace {
@@ -13,7 +14,6 @@ namespace {
 // Small, so that segments are recycled and copied forward within a life of some hundred commits.
 constexpr size_t kRegionBytes = 2u << 20;
 constexpr size_t kSlotBytes = 8u << 10;
-constexpr size_t kHeadroomBytes = 64u << 10;
 
 }  // namespace
 
@@ -66,16 +66,43 @@ std::set<QueueId> SimulatedStore::MemoryQueues() const {
   return queues;
 }
 
+// What any life leaves on disk, however it ends, is what the audit takes for the work of an engine. (Of what
+// it leaves in memory the store says so itself, when it is opened.)
+void SimulatedStore::AuditDisk() const {
+  const auto& rows = disk_rows_.rows();
+  std::set<QueueId> queues;
+  const KeyRange definitions = AllOf(RowKind::kQueue);
+  for (auto at = rows.lower_bound(definitions.begin); at != rows.end() && at->first < definitions.end; ++at)
+    queues.insert(DecodeQueue(at->second).value().number);
+  RowAudit audit(queues, [&rows](std::string_view key) -> std::optional<std::string_view> {
+    const auto found = rows.find(std::string(key));
+    return found == rows.end() ? std::nullopt : std::optional<std::string_view>(found->second);
+  });
+  const auto is_kind = [](const std::string& key, RowKind kind) { return key[0] == static_cast<char>(kind); };
+  const std::string last_number = LedgerKey(QueueId());
+  for (const auto& [key, value] : rows) {
+    if (is_kind(key, RowKind::kLedger) && key != last_number) BATON_CHECK(audit.AddLedger(key, value).ok());
+  }
+  for (const auto& [key, value] : rows) {
+    if (is_kind(key, RowKind::kQueue) || is_kind(key, RowKind::kMeta) || key == last_number) continue;
+    const absl::Status added = audit.Add(key, value);
+    BATON_CHECK(added.ok()) << added;
+  }
+  const absl::Status whole = audit.Finish();
+  BATON_CHECK(whole.ok()) << whole;
+}
+
 void SimulatedStore::Open() {
+  AuditDisk();
+  is_full_ = false;
   disk_ = std::make_unique<Disk>(&disk_rows_);
   auto opened = TieredStore::Open(disk_.get(),
                                   {.path = RegionPath(),
                                    .identity = "simulated",
                                    .boot_id = std::to_string(boots_),
                                    .bytes_max = kRegionBytes,
-                                   .slot_bytes = kSlotBytes,
-                                   .slots_in_hand = 4},
-                                  MemoryQueues(), kHeadroomBytes);
+                                   .slot_bytes = kSlotBytes},
+                                  MemoryQueues());
   BATON_CHECK(opened.ok()) << opened.status();
   tiered_ = *std::move(opened);
   BATON_CHECK_EQ(tiered_->adopted().set_aside.empty(), !set_aside_expected_) << tiered_->adopted().set_aside;
@@ -132,6 +159,21 @@ void SimulatedStore::OnProgress(CommitNumber written, CommitNumber synced) {
 
 void SimulatedStore::OnFailed(absl::Status status) { BATON_CHECK(false) << status; }
 
+// ---- Shared memory.
+
+MemoryRoom SimulatedStore::memory_room() const {
+  MemoryRoom room = tiered_->memory_room();
+  if (is_full_) room.grow = 0;
+  return room;
+}
+
+absl::Status SimulatedStore::MakeMemoryRoom(size_t bytes, size_t message_bytes, MemoryRoom& room) {
+  if (is_full_) return absl::ResourceExhaustedError("others fill shared memory");
+  absl::Status made = tiered_->MakeMemoryRoom(bytes, message_bytes);
+  room = memory_room();
+  return made;
+}
+
 // ---- It dies.
 
 SimulatedStore::Survived SimulatedStore::Crash(size_t keep_unsynced, Memory memory) {
@@ -151,7 +193,6 @@ SimulatedStore::Survived SimulatedStore::Crash(size_t keep_unsynced, Memory memo
   handed_over_.clear();
   submitted_ = written_ = synced_ = CommitNumber();
   answers_.clear();
-  memory_state_.reset();
   return survived;
 }
 

@@ -48,8 +48,10 @@ class SimulatedStore : private Store::Listener {
   // The oldest answer arrives.
   std::optional<ReadResult> TakeAnswer();
   bool HasReads() const { return disk_rows_.HasReads() || !answers_.empty(); }
-  // Of shared memory, when it has changed.
-  std::optional<DiskState> TakeMemoryState() { return std::exchange(memory_state_, std::nullopt); }
+  // Shared memory. Others fill it, and make room again.
+  MemoryRoom memory_room() const;
+  absl::Status MakeMemoryRoom(size_t bytes, size_t message_bytes, MemoryRoom& room);
+  void FillMemory(bool is_full) { is_full_ = is_full; }
 
   enum class Memory {
     kKept,      // kill -9: all that was handed over is there
@@ -71,10 +73,10 @@ class SimulatedStore : private Store::Listener {
   void OnProgress(CommitNumber written, CommitNumber synced) override;
   void OnRead(ReadResult result) override { answers_.push_back(std::move(result)); }
   void OnDiskState(DiskState /*state*/) override {}
-  void OnMemoryState(DiskState state) override { memory_state_ = state; }
   void OnFailed(absl::Status status) override;
   std::string RegionPath() const { return directory_.path() + "/region"; }
   std::set<QueueId> MemoryQueues() const;
+  void AuditDisk() const;
 
   const TemporaryDirectory directory_{TemporaryDirectory::InMemory()};
   FakeStore disk_rows_;
@@ -82,12 +84,12 @@ class SimulatedStore : private Store::Listener {
   std::unique_ptr<TieredStore> tiered_;
   int boots_ = 1;
   bool set_aside_expected_ = false;
+  bool is_full_ = false;
   std::vector<std::pair<CommitNumber, CommitNumber>> handed_over_;  // and the last one the disk was given
   CommitNumber submitted_;
   CommitNumber written_;
   CommitNumber synced_;
   std::deque<ReadResult> answers_;
-  std::optional<DiskState> memory_state_;
 };
 
 }  // namespace baton

@@ -72,11 +72,12 @@ class Tiered : public testing::Test {
   Tiered() { Open({kInMemory}); }
 
   MemoryRegion::Options RegionOptions() const {
-    return {.path = directory.path() + "/region",
-            .identity = "id",
-            .boot_id = "boot",
-            .bytes_max = 64u << 20,
-            .slots_in_hand = 2};
+    return {
+        .path = directory.path() + "/region",
+        .identity = "id",
+        .boot_id = "boot",
+        .bytes_max = 64u << 20,
+    };
   }
   void SubmitAll(const MessageRowsOf::Rows& rows) {
     Commit commit;
@@ -241,6 +242,58 @@ TEST_F(Tiered, ANewBrokerKeepsOnlyRowsOfQueuesThatItKnows) {
   EXPECT_EQ(MemoryKeys(), keys);
   Open({});
   EXPECT_FALSE(RegionIsThere());
+}
+
+TEST_F(Tiered, APurgeTakesTheHintsAndLocatorsOfItsOwnMessages) {
+  constexpr QueueId kOther(9 | kMemoryQueueBit);
+  MessageRowsOf purged(kInMemory);
+  for (uint64_t seq = 1; seq < 4'000; seq += 4) {
+    purged.Ready(seq, "a");
+    purged.Returned(seq + 1, "b");
+    purged.Parked(seq + 2, "c");
+    purged.Mortal(seq + 3, "d");
+  }
+  MessageRowsOf kept(kOther);
+  kept.Returned(5'000, "e");
+  kept.Mortal(5'001, "f");
+  SubmitAll(purged.rows());
+  SubmitAll(kept.rows());
+  MessageRowsOf fresh(kInMemory);  // published and purged in one turn
+  fresh.Mortal(6'000, "g");
+  fresh.Parked(6'001, "h");
+  Commit purge;
+  for (const auto& [key, value] : fresh.rows()) purge.Put(key, value);
+  for (const RowKind kind : {RowKind::kReady, RowKind::kDelayed, RowKind::kParked, RowKind::kAttempts}) {
+    const KeyRange range = AllOf(kind, kInMemory);
+    purge.DeleteRange(range.begin, range.end);
+  }
+  purge.Delete(LedgerKey(kInMemory));
+  Submit(std::move(purge));
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : kept.rows()) keys.push_back(key);
+  EXPECT_EQ(MemoryKeys(), keys);
+}
+
+TEST_F(Tiered, RoomIsMadeWhenItIsAskedFor) {
+  Open({});
+  EXPECT_EQ(store->memory_room().grow, 0u) << "there is no region";
+  ASSERT_TRUE(store->MakeMemoryRoom(1u << 20, 1'000).ok());
+  EXPECT_GE(store->memory_room().grow, 1u << 20);
+  EXPECT_GE(store->memory_room().largest, 1'000u);
+  const absl::Status refused = store->MakeMemoryRoom(1u << 30, 1'000);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("memory_queue_bytes"));
+  EXPECT_TRUE(store->MakeMemoryRoom(1u << 20, 1'000).ok()) << "less than what was refused";
+}
+
+TEST_F(Tiered, WithoutADirectoryForItThereIsNoRoomAndNothingIsLeft) {
+  MemoryRegion::Options nowhere = RegionOptions();
+  nowhere.path = directory.path() + "/nowhere/region";
+  auto opened = TieredStore::Open(&disk, nowhere, {});
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  const absl::Status refused = (*opened)->MakeMemoryRoom(1'000, 1'000);
+  EXPECT_TRUE(absl::IsResourceExhausted(refused));
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("set memory_queue_dir"));
+  EXPECT_EQ((*opened)->memory_room(), MemoryRoom());
 }
 
 TEST_F(Tiered, RowsThatDoNotAgreeAreSetAsideAsAWhole) {

@@ -1,0 +1,218 @@
+// Rows in shared memory when there is no more of it: whoever keeps to Room is refused what makes the store
+// grow, and nothing else ever; in a region at its limit, and in a file system that is really full.
+#include <gtest/gtest.h>
+#include <sys/mount.h>
+#include <sys/statvfs.h>
+
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <random>
+
+#include "storage/memory_store.h"
+#include "tests/support/random_seed.h"
+#include "tests/support/temporary_directory.h"
+
+namespace baton {
+namespace {
+
+using Rows = std::map<std::string, std::string>;
+
+constexpr size_t kSlot = 16'384;
+
+// A store whose file system has no room, or whose region is at its limit, and what is to be in it.
+class FullStore {
+ public:
+  FullStore(const std::string& directory, size_t bytes_max, uint64_t seed)
+      : options_{.path = directory + "/region",
+                 .identity = "the data directory",
+                 .boot_id = "this boot",
+                 .bytes_max = bytes_max,
+                 .slot_bytes = kSlot},
+        random_(seed) {
+    Reopen();
+  }
+
+  void Reopen() {
+    store_.reset();
+    auto opened = MemoryStore::Open(options_);
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    store_ = *std::move(opened);
+    ASSERT_EQ(store_->adopted().set_aside, "");
+    Check();
+  }
+  // Publishes until it is refused. How many bytes were taken.
+  size_t Fill(size_t largest) {
+    size_t taken = 0;
+    for (;;) {
+      const std::string value = Value(largest);
+      Commit commit;
+      commit.Put(Key(++last_), value);
+      if (!store_->MakeRoom(commit.bytes() + commit.count() * 4, value.size()).ok()) return taken;
+      rows_[Key(last_)] = value;
+      taken += value.size();
+      Apply(commit);
+    }
+  }
+  // Writes every row again elsewhere, each with `more` bytes; as much in a commit as there may be, and not at
+  // all while there may be nothing. How many were written.
+  size_t MoveAll(size_t more) {
+    size_t moved = 0;
+    std::vector<std::string> keys = Keys();
+    for (size_t at = 0; at < keys.size();) {
+      Commit commit;
+      for (; at < keys.size() && SizeOf(commit) < store_->Room().rewrite; ++at) {
+        const std::string value = rows_.at(keys[at]) + std::string(more, '+');
+        commit.Put(Key(++last_), value);
+        commit.SingleDelete(keys[at]);
+        rows_.erase(keys[at]);
+        rows_[Key(last_)] = value;
+        ++moved;
+      }
+      if (commit.empty()) {  // as the broker does once a second
+        store_->Refill();
+        if (store_->Room().rewrite == 0) return moved;
+      }
+      Apply(commit);
+      if (testing::Test::HasFatalFailure()) return moved;
+    }
+    return moved;
+  }
+  // Removes some of the rows, in any order.
+  void Remove(size_t count) {
+    std::vector<std::string> keys = Keys();
+    keys.resize(std::min(count, keys.size()));
+    for (size_t at = 0; at < keys.size();) {
+      Commit commit;
+      for (; at < keys.size() && SizeOf(commit) < store_->Room().remove; ++at) {
+        commit.SingleDelete(keys[at]);
+        rows_.erase(keys[at]);
+      }
+      if (commit.empty()) store_->Refill();
+      ASSERT_GT(store_->Room().remove, 0u) << "nothing can be removed any more";
+      Apply(commit);
+      if (testing::Test::HasFatalFailure()) return;
+    }
+  }
+  void Check() {
+    Rows found;
+    const absl::Status scanned = store_->Scan("", "\xff", [&](std::string_view key, std::string_view value) {
+      found.emplace(key, value);
+      return absl::OkStatus();
+    });
+    ASSERT_TRUE(scanned.ok());
+    ASSERT_TRUE(found == rows_);
+  }
+  size_t rows() const { return rows_.size(); }
+  size_t bytes_used() const { return store_->bytes_used(); }
+
+ private:
+  static std::string Key(uint64_t number) {
+    char text[16];
+    std::snprintf(text, sizeof(text), "R%010llu", static_cast<unsigned long long>(number));
+    return text;
+  }
+  static size_t SizeOf(const Commit& commit) { return commit.bytes() + 2 * commit.count(); }
+  std::string Value(size_t largest) {
+    return std::string(1 + random_() % largest, static_cast<char>('a' + random_() % 26));
+  }
+  std::vector<std::string> Keys() {
+    std::vector<std::string> keys;
+    for (const auto& [key, value] : rows_) keys.push_back(key);
+    std::shuffle(keys.begin(), keys.end(), random_);
+    return keys;
+  }
+  void Apply(const Commit& commit) {
+    const absl::Status applied = store_->Apply(commit);
+    ASSERT_TRUE(applied.ok()) << applied << "; " << rows_.size() << " rows, " << store_->bytes_live()
+                              << " bytes live, " << store_->bytes_used() << " used";
+  }
+
+  const MemoryRegion::Options options_;
+  std::mt19937_64 random_;
+  std::unique_ptr<MemoryStore> store_;
+  Rows rows_;
+  uint64_t last_ = 0;
+};
+
+// Fills it, then does everything that is no publish, again and again.
+void LiveWhenFull(FullStore& store, size_t largest) {
+  const size_t first = store.Fill(largest);
+  ASSERT_FALSE(testing::Test::HasFatalFailure());
+  for (int round = 0; round < 2; ++round) {
+    // Nacks with a delay, dead-letterings: as much written as removed.
+    EXPECT_EQ(store.MoveAll(0), store.rows());
+    ASSERT_FALSE(testing::Test::HasFatalFailure());
+    store.Reopen();
+    store.Remove(store.rows() / 3);
+    store.Fill(largest);
+    ASSERT_FALSE(testing::Test::HasFatalFailure());
+  }
+  // Whatever grows with each move ends somewhere; what is refused then is refused, and removal goes on.
+  bool refused = false;
+  for (int round = 0; round < 20 && !refused; ++round) refused = store.MoveAll(largest) < store.rows();
+  EXPECT_TRUE(refused);
+  ASSERT_FALSE(testing::Test::HasFatalFailure());
+  store.Check();
+  store.Reopen();
+  store.Remove(store.rows());
+  ASSERT_FALSE(testing::Test::HasFatalFailure());
+  EXPECT_EQ(store.rows(), 0u);
+  EXPECT_GE(store.Fill(largest), first * 8 / 10) << "of what it took at first";
+  store.Check();
+}
+
+TEST(FullMemoryStore, AtItsLimitDoesEverythingButGrow) {
+  const uint64_t seed = RandomSeed();
+  for (const size_t largest : {100u, 1'000u, 8'000u, 40'000u}) {
+    SCOPED_TRACE(largest);
+    TemporaryDirectory directory{TemporaryDirectory::InMemory()};
+    const size_t bytes_max = kSlotsOffset + 150 * kSlot;
+    FullStore store(directory.path(), bytes_max, seed);
+    LiveWhenFull(store, largest);
+    EXPECT_LE(store.bytes_used(), bytes_max);
+  }
+}
+
+// The rest of it is taken by somebody else, and its limit is far.
+TEST(FullMemoryStore, InAFileSystemWithoutMemoryDoesEverythingButGrow) {
+  const uint64_t seed = RandomSeed();
+  for (const size_t largest : {100u, 1'000u, 8'000u}) {
+    SCOPED_TRACE(largest);
+    TemporaryDirectory place;
+    if (mount("tmpfs", place.path().c_str(), "tmpfs", 0, "size=4M") != 0) {
+      GTEST_SKIP() << "only root may make a small file system";
+    }
+    {
+      std::ofstream(place.path() + "/somebody") << std::string(1u << 20, 'x');
+      FullStore store(place.path(), 1u << 30, seed);
+      LiveWhenFull(store, largest);
+    }
+    umount(place.path().c_str());
+  }
+}
+
+// Free slots may be holes: of a full file system they get no memory, and nobody may touch them.
+TEST(FullMemoryStore, ANewBrokerTouchesNoHoles) {
+  TemporaryDirectory place;
+  if (mount("tmpfs", place.path().c_str(), "tmpfs", 0, "size=8M") != 0) {
+    GTEST_SKIP() << "only root may make a small file system";
+  }
+  {
+    FullStore store(place.path(), 1u << 30, RandomSeed());
+    store.Fill(1'000);
+    store.Remove(store.rows() * 9 / 10);
+    std::ofstream somebody(place.path() + "/somebody");
+    for (const std::string block(4'096, 'x'); somebody.write(block.data(), 4'096).flush();) {
+    }
+    store.Reopen();
+    for (int round = 0; round < 5; ++round) EXPECT_EQ(store.MoveAll(0), store.rows());
+    store.Fill(1'000);
+    store.Remove(store.rows());
+    store.Check();
+  }
+  umount(place.path().c_str());
+}
+
+}  // namespace
+}  // namespace baton
