@@ -84,7 +84,8 @@ absl::StatusOr<MemoryStore::Adoption> MemoryStore::Adopt(const MemoryRegion::Opt
   }
   if (absl::IsNotFound(trusted)) return adoption;
   if (!absl::IsDataLoss(trusted)) return trusted;  // says nothing about what is in it
-  const std::string aside = fmt::format("{}.aside-{}", options.path, UnixSeconds());
+  std::string aside = fmt::format("{}.aside-{}", options.path, UnixSeconds());
+  while (access(aside.c_str(), F_OK) == 0) aside += '+';  // nothing that was set aside is overwritten
   adoption.adopted.set_aside = fmt::format("{} ({})", aside, std::string(trusted.message()));
   if (std::rename(options.path.c_str(), aside.c_str()) != 0) {
     return absl::InternalError(fmt::format("{} cannot be set aside: {}", options.path, std::strerror(errno)));

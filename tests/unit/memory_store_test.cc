@@ -349,6 +349,8 @@ TEST_F(MemoryStoreTest, OneThatCannotBeTrustedIsSetAside) {
   std::filesystem::remove(Options().path);
   std::ofstream(Options().path) << "not a region";
   EXPECT_THAT(set_aside(Options()), HasSubstr("region.aside-"));
+  const auto files = std::filesystem::directory_iterator(directory.path());
+  EXPECT_EQ(std::distance(begin(files), end(files)), 4) << "three that were set aside, and the one in use";
 }
 
 // One bit, one byte, or a few of them: in headers, the table, lengths, keys, values, `dead` bytes.
