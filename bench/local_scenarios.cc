@@ -20,28 +20,31 @@ using std::chrono::duration;
 
 constexpr double kMiB = 1024.0 * 1024.0;
 
-}  // namespace
-
-int Clients(const ScenarioOptions& options) {
-  const size_t count = options.smoke ? 20 : 500;
-  BrokerProcess broker = NewBroker(options);
-  broker.Start();
-  CreateQueue(broker, "bench", {.durability = Durability::kMemory});
+// Clients that have each published a message, and then do nothing.
+struct IdleClients {
   std::vector<Client> clients;
   std::vector<Producer> producers;
+};
+
+IdleClients ConnectIdle(const BrokerProcess& broker, size_t count) {
+  IdleClients idle;
   std::vector<double> millis;
   for (size_t i = 0; i < count; ++i) {
     const auto start = Clock::now();
-    clients.push_back(Connect(broker));
-    auto producer = clients.back().NewProducer();
+    idle.clients.push_back(Connect(broker));
+    auto producer = idle.clients.back().NewProducer();
     if (!producer.ok()) Fail(producer.status());
     const auto stored = producer->Publish("bench", {.body = "hello"}).get();
     if (!stored.ok()) Fail(stored.status());
     millis.push_back(duration<double, std::milli>(Clock::now() - start).count());
-    producers.push_back(*std::move(producer));
+    idle.producers.push_back(*std::move(producer));
   }
   std::printf("%zu local clients: connect and first publish, confirmed: p50 %.2f ms, p99 %.2f ms\n", count,
               Quantile(millis, 0.5), Quantile(millis, 0.99));
+  return idle;
+}
+
+void PrintIdleCost(const ScenarioOptions& options, const BrokerProcess& broker) {
   std::this_thread::sleep_for(std::chrono::seconds(1));
   const auto silence = std::chrono::seconds(options.smoke ? 1 : 10);
   const auto before = broker.process().ProcessorTime();
@@ -49,6 +52,29 @@ int Clients(const ScenarioOptions& options) {
   const double share = duration<double>(broker.process().ProcessorTime() - before) / silence;
   std::printf("  connected and idle: %.2f %% of a core, broker resident %.0f MiB\n", 100 * share,
               static_cast<double>(broker.process().ResidentBytes()) / kMiB);
+}
+
+}  // namespace
+
+int Clients(const ScenarioOptions& options) {
+  const size_t count = options.smoke ? 20 : 500;
+  BrokerProcess broker = NewBroker(options);
+  broker.Start();
+  CreateQueue(broker, "bench", {.durability = Durability::kMemory});
+  CreateQueue(broker, "busy", {.durability = Durability::kMemory});
+  const Role busy{.queue = "busy", .messages = Messages(options, 500'000)};
+  RunPair(options, broker, busy);  // what is done for the first time
+  std::vector<double> alone;
+  std::vector<double> beside;
+  for (int round = 0; round < options.rounds; ++round) {
+    alone.push_back(RunPair(options, broker, busy));
+    const IdleClients idle = ConnectIdle(broker, count);
+    beside.push_back(RunPair(options, broker, busy));
+    if (round == 0) PrintIdleCost(options, broker);
+  }
+  const double ratio = Quantile(beside, 0.5) / Quantile(alone, 0.5);
+  std::printf("  a busy pair beside them: %.1f %% of its rate alone (medians of %d)\n", 100 * ratio,
+              options.rounds);
   return 0;
 }
 

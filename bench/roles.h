@@ -13,7 +13,7 @@ struct RoleOptions {
   uint64_t messages = 100'000;
   uint64_t body_bytes = 1'024;
   uint64_t priorities = 1;  // messages get random ones below
-  uint32_t credit = 1'000;
+  uint32_t credit = 4'000;  // a turn of the broker publishes many small ones
   uint64_t rate = 1'000;    // messages per second (pace)
   int handler_threads = 0;  // (collect)
   std::string kind;         // of mischief (intrude)

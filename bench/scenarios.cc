@@ -22,35 +22,11 @@ using std::chrono::duration;
 
 constexpr double kMiB = 1024.0 * 1024.0;
 
-double Rate(const json& result) { return result["messages"].get<double>() / result["seconds"].get<double>(); }
-
-// Producer and consumer at once; messages per second from the first publish to the last confirmed ack.
-double RunPair(const ScenarioOptions& options, const BrokerProcess& broker, const Role& what,
-               Carrier carrier) {
-  const auto cpu_before = broker.process().ProcessorTime();
-  const auto start = Clock::now();
-  Role role = what;
-  role.name = "consume";
-  const auto consumer = StartRole(options, broker, role, carrier);
-  role.name = "produce";
-  const auto producer = StartRole(options, broker, role, carrier);
-  const json produced = Finish(*producer);
-  const json consumed = Finish(*consumer);
-  const double seconds = duration<double>(Clock::now() - start).count();
-  const double cpu = duration<double>(broker.process().ProcessorTime() - cpu_before).count();
-  const double rate = static_cast<double>(what.messages) / seconds;
-  std::printf(
-      "  %-7s %-6s %6llu B   %9.0f/s   producer %9.0f/s   consumer %9.0f/s   broker cpu %5.2f us/message\n",
-      what.queue.c_str(), carrier == Carrier::kRings ? "rings" : "gRPC",
-      static_cast<unsigned long long>(what.body_bytes), rate, Rate(produced), Rate(consumed),
-      cpu * 1e6 / static_cast<double>(what.messages));
-  return rate;
-}
-
 }  // namespace
 
 int Throughput(const ScenarioOptions& options) {
-  const uint64_t messages = Messages(options, 500'000);
+  // Small ones are gone in no time.
+  const uint64_t messages = Messages(options, options.body_bytes < 512 ? 2'000'000 : 500'000);
   std::printf("throughput: %llu messages, 1 producer + 1 consumer process, everything confirmed and acked\n",
               static_cast<unsigned long long>(messages));
   std::map<std::pair<std::string, Carrier>, std::vector<double>> rates;

@@ -6,6 +6,13 @@
 #include <nlohmann/json.hpp>
 
 namespace baton::bench {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using nlohmann::json;
+using std::chrono::duration;
+
+}  // namespace
 
 void Fail(const absl::Status& status) {
   std::fprintf(stderr, "failed: %s\n", std::string(status.message()).c_str());
@@ -44,6 +51,30 @@ nlohmann::json Finish(ChildProcess& child) {
     std::exit(1);
   }
   return nlohmann::json::parse(line);
+}
+
+double Rate(const json& result) { return result["messages"].get<double>() / result["seconds"].get<double>(); }
+
+double RunPair(const ScenarioOptions& options, const BrokerProcess& broker, const Role& what,
+               Carrier carrier) {
+  const auto cpu_before = broker.process().ProcessorTime();
+  const auto start = Clock::now();
+  Role role = what;
+  role.name = "consume";
+  const auto consumer = StartRole(options, broker, role, carrier);
+  role.name = "produce";
+  const auto producer = StartRole(options, broker, role, carrier);
+  const json produced = Finish(*producer);
+  const json consumed = Finish(*consumer);
+  const double seconds = duration<double>(Clock::now() - start).count();
+  const double cpu = duration<double>(broker.process().ProcessorTime() - cpu_before).count();
+  const double rate = static_cast<double>(what.messages) / seconds;
+  std::printf(
+      "  %-7s %-6s %6llu B   %9.0f/s   producer %9.0f/s   consumer %9.0f/s   broker cpu %5.2f us/message\n",
+      what.queue.c_str(), carrier == Carrier::kRings ? "rings" : "gRPC",
+      static_cast<unsigned long long>(what.body_bytes), rate, Rate(produced), Rate(consumed),
+      cpu * 1e6 / static_cast<double>(what.messages));
+  return rate;
 }
 
 uint64_t Messages(const ScenarioOptions& options, uint64_t usual) {

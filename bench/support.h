@@ -33,6 +33,12 @@ std::unique_ptr<ChildProcess> StartRole(const ScenarioOptions& options, const Br
 // The line of JSON it prints at its end. Ends the benchmark when it failed.
 nlohmann::json Finish(ChildProcess& child);
 
+double Rate(const nlohmann::json& result);  // messages per second of what a child printed
+// Producer and consumer at once, of role.queue; messages per second from the first publish to the last
+// confirmed ack, which it prints with what each of them measured.
+double RunPair(const ScenarioOptions& options, const BrokerProcess& broker, const Role& role,
+               Carrier carrier = Carrier::kRings);
+
 uint64_t Messages(const ScenarioOptions& options, uint64_t usual);
 
 }  // namespace baton::bench

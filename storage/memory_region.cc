@@ -26,6 +26,8 @@ struct Mappable {
   ipc::mapping_handle_t get_mapping_handle() const { return {.handle = fd}; }
 };
 
+// Each MiB takes the system some 50 us.
+constexpr size_t kGivenBackAtOnce = 64u << 20;
 // What the system could not give lately is kept longer.
 constexpr uint32_t kKeptWhenLow = 4;
 
@@ -200,6 +202,7 @@ bool MemoryRegion::MakeBare(uint32_t slots) {
 
 void MemoryRegion::Punch(uint32_t slot) {
   if (state_[slot] == SlotState::kBacked) --backed_;
+  least_backed_ = std::min(least_backed_, backed_);
   state_[slot] = SlotState::kBare;
   const auto offset = static_cast<off_t>(kSlotsOffset + size_t{slot} * slot_bytes_);
   // allowed to fail: then the slot keeps its memory, and nobody counts on it
@@ -237,6 +240,7 @@ void MemoryRegion::Use(uint32_t first, uint32_t slots) {
     state_[slot] = SlotState::kUsed;
     ++used_;
   }
+  least_backed_ = std::min(least_backed_, backed_);
 }
 
 void MemoryRegion::Free(uint32_t first, uint32_t slots) {
@@ -245,8 +249,19 @@ void MemoryRegion::Free(uint32_t first, uint32_t slots) {
     --used_;
     state_[slot] = SlotState::kBacked;
     ++backed_;
-    if (backed_ > kept_ * (system_is_low_ ? kKeptWhenLow : 1)) Punch(slot);
   }
+}
+
+// Those at the end of the file: the first free ones are taken first.
+void MemoryRegion::GiveBackIdle() {
+  const uint32_t kept = kept_ * (system_is_low_ ? kKeptWhenLow : 1);
+  size_t spare = std::min<size_t>(std::max(kept, least_backed_) - kept, kGivenBackAtOnce / slot_bytes_);
+  for (uint32_t slot = slots(); spare > 0 && slot-- > 0;) {
+    if (state_[slot] != SlotState::kBacked) continue;
+    Punch(slot);
+    --spare;
+  }
+  least_backed_ = backed_;
 }
 
 absl::Status MemoryRegion::KeepInHand(uint32_t slots) {

@@ -47,9 +47,11 @@ class MemoryRegion {
   // So many slots in a row, with memory behind them; the first one's number. ERRORS: RESOURCE_EXHAUSTED, with
   // no slot taken.
   absl::StatusOr<uint32_t> Take(uint32_t slots);
-  // They may be taken again. They keep their memory, but when more than `kept` slots are in hand (of a system
-  // that was low on memory: four times as many).
+  // They may be taken again, and keep their memory.
   void Free(uint32_t first, uint32_t slots);
+  // What was in hand all the time since the last call, beyond `kept` slots (of a system that was low on
+  // memory: four times as many), gives its memory back: a part of it, so that it does not take long.
+  void GiveBackIdle();
   void set_kept(uint32_t slots) { kept_ = slots; }
   void Use(uint32_t first, uint32_t slots);  // after Open: they are taken
   void FreeRest();                           // after Open: all others are not
@@ -98,7 +100,8 @@ class MemoryRegion {
   boost::interprocess::mapped_region mapping_;
   std::vector<SlotState> state_;
   uint32_t used_ = 0;
-  uint32_t backed_ = 0;  // free ones with memory
+  uint32_t backed_ = 0;        // free ones with memory
+  uint32_t least_backed_ = 0;  // since GiveBackIdle
 };
 
 }  // namespace baton

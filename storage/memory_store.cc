@@ -229,6 +229,7 @@ absl::Status MemoryStore::MakeRoom(size_t bytes, size_t value_bytes) {
 void MemoryStore::Refill() {
   available_ = log_.region().Available();
   Refill(kCopyAtLeisure * log_.region().slot_bytes());
+  log_.region().GiveBackIdle();
 }
 
 // Copies at most so much forward: the less there is to gain from a segment, the more it costs.
