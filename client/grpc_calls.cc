@@ -12,6 +12,7 @@ namespace baton::client {
 namespace {
 
 constexpr std::chrono::milliseconds kReconnectMax{1'000};
+constexpr std::chrono::milliseconds kReconnectStep{20};
 // Nobody has heard from the broker for so long: then it is asked before it is told something.
 constexpr std::chrono::milliseconds kIdleMax{100};
 
@@ -25,7 +26,7 @@ bool IsOfGrpc(const grpc::Status& status, grpc::StatusCode code) {
 }
 bool IsLost(const grpc::Status& status) { return IsOfGrpc(status, grpc::StatusCode::UNAVAILABLE); }
 bool IsLate(const grpc::Status& status) { return IsOfGrpc(status, grpc::StatusCode::DEADLINE_EXCEEDED); }
-bool IsCancelled(const grpc::Status& status) { return IsOfGrpc(status, grpc::StatusCode::CANCELLED); }
+bool WasCancelled(const grpc::Status& status) { return IsOfGrpc(status, grpc::StatusCode::CANCELLED); }
 
 absl::Status AnswerLost(const grpc::Status& status) {
   return MakeError(
@@ -69,8 +70,18 @@ bool GrpcCalls::WaitForConnection(std::chrono::milliseconds timeout) {
   return (*channel_)->WaitForConnected(After(timeout));
 }
 
+// In small steps, because Cancel cannot end a wait.
 bool GrpcCalls::Reconnect(gpr_timespec deadline) {
-  return (*channel_)->WaitForConnected(gpr_time_min(deadline, After(kReconnectMax)));
+  deadline = gpr_time_min(deadline, After(kReconnectMax));
+  while (!IsCancelled() && gpr_time_cmp(gpr_now(GPR_CLOCK_MONOTONIC), deadline) < 0) {
+    if ((*channel_)->WaitForConnected(gpr_time_min(deadline, After(kReconnectStep)))) return true;
+  }
+  return false;
+}
+
+bool GrpcCalls::IsCancelled() {
+  MutexLock lock(mutex_);
+  return cancelled_;
 }
 
 absl::Status GrpcCalls::Run(Effect effect, std::chrono::milliseconds timeout, const Attempt& attempt) {
@@ -81,9 +92,11 @@ absl::Status GrpcCalls::Run(Effect effect, std::chrono::milliseconds timeout, co
   if (effect != Effect::kNone) {
     if (const grpc::Status reached = Reach(deadline); !reached.ok()) return FromGrpc(reached);
   }
-  grpc::Status status = Try(attempt, deadline);
-  if (IsLost(status) && effect != Effect::kTwice && Reconnect(deadline)) status = Try(attempt, deadline);
-  if (effect != Effect::kNone && (IsLost(status) || IsLate(status))) return AnswerLost(status);
+  const grpc::Status first = Try(attempt, deadline);
+  grpc::Status status = first;
+  if (IsLost(first) && effect != Effect::kTwice && Reconnect(deadline)) status = Try(attempt, deadline);
+  // A refusal of the second attempt says nothing about the first.
+  if (effect != Effect::kNone && !status.ok() && (IsLost(first) || IsLate(first))) return AnswerLost(first);
   return FromGrpc(status);
 }
 
@@ -117,7 +130,7 @@ grpc::Status GrpcCalls::Reach(gpr_timespec deadline) {
   };
   grpc::Status status = Try(ask, deadline);
   if (IsLost(status) && connected && Reconnect(deadline)) status = Try(ask, deadline);
-  const bool reached = !IsLost(status) && !IsLate(status) && !IsCancelled(status);
+  const bool reached = !IsLost(status) && !IsLate(status) && !WasCancelled(status);
   return reached ? grpc::Status::OK : status;
 }
 

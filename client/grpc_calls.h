@@ -58,8 +58,7 @@ class GrpcCalls {
   // Tries to connect; true when there is a connection. BLOCKS until then, up to `timeout`.
   bool WaitForConnection(std::chrono::milliseconds timeout);
 
-  // Call(&v1::Admin::Stub::GetQueue, request, 30s). BLOCKS up to `timeout`, and after a failure a second
-  // longer.
+  // Call(&v1::Admin::Stub::GetQueue, request, 30s). BLOCKS up to `timeout`.
   template <class Request, class Response>
   absl::StatusOr<Response> Call(grpc::Status (v1::Admin::Stub::*method)(grpc::ClientContext*, const Request&,
                                                                         Response*),
@@ -100,6 +99,7 @@ class GrpcCalls {
   grpc::Status Try(const Attempt& attempt, gpr_timespec deadline) ABSL_LOCKS_EXCLUDED(mutex_);
   grpc::Status Reach(gpr_timespec deadline);
   bool Reconnect(gpr_timespec deadline);
+  bool IsCancelled() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const absl::StatusOr<std::shared_ptr<grpc::Channel>> channel_;
   const std::unique_ptr<v1::Broker::Stub> broker_;  // null without a channel, like the next

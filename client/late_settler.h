@@ -63,7 +63,7 @@ class LateSettler {
   CondVar changed_;
   std::deque<SettleGroup> waiting_ ABSL_GUARDED_BY(mutex_);
   bool sending_ ABSL_GUARDED_BY(mutex_) = false;
-  // Counts connections; 0 = not connected. One that has failed is not tried again.
+  // Counts connections; 0 = not connected. One that has failed is tried again at retry_at_.
   uint64_t connection_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t last_connection_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t failed_connection_ ABSL_GUARDED_BY(mutex_) = 0;

@@ -38,6 +38,12 @@ absl::Status AddMessage(const Message& message, v1::PublishRequest& request) {
   return absl::OkStatus();
 }
 
+// A named call is refused as a whole when one of its messages is, or when there are too many names; nothing
+// of it was stored. Without a name each message has its own answer.
+bool NeedsNoName(const absl::Status& refusal) {
+  return absl::IsInvalidArgument(refusal) || ReasonOf(refusal) == reason::kProducerLimit;
+}
+
 absl::StatusOr<Confirmation> ConfirmationOf(const v1::PublishResult& result) {
   if (result.has_error()) return FromProto(result.error());
   return Confirmation{.message_id = result.message_id(),
@@ -62,8 +68,13 @@ absl::StatusOr<std::vector<absl::StatusOr<Confirmation>>> Client::Publish(std::s
     request.set_producer_id(name.producer_id);
     request.set_first_sequence(name.next_sequence);
   }
-  const auto response = core_->Call(&Broker::Publish, request);
+  auto response = core_->Call(&Broker::Publish, request);
   if (named) core_->publish_names().GiveBack(name, messages.size());
+  if (named && NeedsNoName(response.status())) {
+    request.clear_producer_id();
+    request.clear_first_sequence();
+    response = core_->Call(&Broker::Publish, request);
+  }
   if (!response.ok()) return response.status();
   if (static_cast<size_t>(response->results_size()) != messages.size()) {
     return MakeError(

@@ -44,7 +44,7 @@ absl::Status StoreFailedError(const absl::Status& why) {
   return MakeError(
       absl::StatusCode::kUnavailable, reason::kStoreFailed,
       fmt::format(
-          "the broker's disk has failed, and it ends ({}); what is not confirmed was perhaps not stored",
+          "the broker's store has failed, and it ends ({}); what is not confirmed was perhaps not stored",
           std::string(why.message())));
 }
 

@@ -59,15 +59,16 @@ void EngineThread::Run() {
     const MutexLock lock(turn_mutex_);
     engine_->OnMemoryRoom(store_->memory_room());
   }
-  for (bool ended = false; !ended;) {
+  for (bool goes_on = true; goes_on;) {
     // Descriptors are looked at in any case.
     if (carrier_ != nullptr || rest > Duration(0)) parking_->Wait(rest, ready);
     const MutexLock lock(turn_mutex_);
     for (const uint64_t tag : ready) carrier_->OnReady(tag);
     ready.clear();
     TakeTurn();
-    ended = MayEnd();
-    rest = ended ? Duration(0) : Rest();
+    ended_ = MayEnd();
+    goes_on = !ended_;
+    if (goes_on) rest = Rest();
   }
 }
 
@@ -78,6 +79,10 @@ void EngineThread::OnProgress(CommitNumber written, CommitNumber synced) {
 // Takes the turn of the thread, which sleeps. False: it must be woken.
 bool EngineThread::TryTurnHere() {
   if (!turn_mutex_.TryLock()) return false;
+  if (ended_) {  // since the news were posted
+    turn_mutex_.Unlock();
+    return true;
+  }
   const Instant wakes_at = sleeps_until_;
   TakeTurn();
   const bool sleeps_on = !MayEnd() && Rest() > Duration(0) && sleeps_until_ >= wakes_at;

@@ -136,6 +136,7 @@ class EngineThread final : public Store::Listener {
   std::deque<PendingCommit> pending_commits_ ABSL_GUARDED_BY(turn_mutex_);
   bool more_ ABSL_GUARDED_BY(turn_mutex_) = true;  // is to be done at once
   bool stopping_ ABSL_GUARDED_BY(turn_mutex_) = false;
+  bool ended_ ABSL_GUARDED_BY(turn_mutex_) = false;  // nobody takes a turn any more
   bool store_failed_ ABSL_GUARDED_BY(turn_mutex_) = false;
   LoopStats stats_ ABSL_GUARDED_BY(turn_mutex_);
 };

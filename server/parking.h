@@ -1,5 +1,6 @@
 // Where the engine's thread sleeps: until somebody wakes it, a watched descriptor has something to say, or
-// time is up. THREADS: Wake from any, at any time; everything else from the one that sleeps.
+// time is up. THREADS: Wait from the one that sleeps; Wake from any; Watch and Unwatch from whoever takes the
+// engine's turn, also meanwhile.
 #pragma once
 
 #include <cstdint>

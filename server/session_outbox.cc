@@ -193,7 +193,7 @@ void SessionOutbox::Settled(uint64_t through, const std::vector<SettleFailure>& 
   LetGo();
   SendAway(MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
                      fmt::format("the broker holds as much for its sessions as it may, and this one has not "
-                                 "taken {} answers to settlements that changed nothing; take answers as they "
+                                 "taken {} runs of settlements that changed nothing; take answers as they "
                                  "come, and connect again",
                                  refusals_)),
            Duration(0));

@@ -2,9 +2,10 @@
 //
 // ORDER: commits take effect in the order of submission, and none is durable before the ones before it.
 // THREADS: Submit and Read from one owner thread. The listener is called on the store's threads, one call at
-// a time for progress and one at a time for reads, never while a lock of the store is held. A listener only
-// posts. ERRORS: the first failed commit poisons the store: everything after it fails, OnFailed is called
-// once, and the process is expected to exit (an fsync is never retried).
+// a time for progress and one at a time for reads, never while a lock of the store is held. Progress may be
+// answered with new work, and the next write waits for it; all others are only posted. ERRORS: the first
+// failed commit poisons the store: everything after it fails, OnFailed is called once, and the process is
+// expected to exit (an fsync is never retried).
 #pragma once
 
 #include <cstddef>

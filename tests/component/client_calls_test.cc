@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "baton/client.h"
+#include "server/grpc_status.h"
 #include "tests/support/scripted_broker.h"
 
 namespace baton {
@@ -89,6 +90,38 @@ TEST_F(ClientCalls, APublishWhoseAnswersAreAllLostSaysThatItMayBeStored) {
   EXPECT_EQ(ReasonOf(status), "ANSWER_LOST");
   EXPECT_THAT(std::string(status.message()), testing::HasSubstr("may or may not have been carried out"));
   EXPECT_THAT(publishes_, SizeIs(2));
+}
+
+// The second attempt met a full disk, or a broker about to stop: the first may have been stored.
+TEST_F(ClientCalls, ARefusalAfterALostAnswerSaysThatItMayBeStored) {
+  broker_.on_publish = [this](const v1::PublishRequest& request, v1::PublishResponse*) {
+    publishes_.push_back(request);
+    return publishes_.size() == 1
+               ? LostOnTheWay()
+               : ToGrpcStatus(MakeError(absl::StatusCode::kInvalidArgument, reason::kOutOfRange, "no"));
+  };
+  const absl::Status status = Publish(1);
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
+  EXPECT_EQ(ReasonOf(status), "ANSWER_LOST");
+  EXPECT_THAT(publishes_, SizeIs(2));
+}
+
+// A named call is all or nothing; what the library promises is an answer for each message.
+TEST_F(ClientCalls, APublishRefusedAsAWholeIsAskedMessageByMessage) {
+  for (const auto& refusal :
+       {MakeError(absl::StatusCode::kInvalidArgument, reason::kBodyTooLarge, "message 2: too large"),
+        MakeError(absl::StatusCode::kResourceExhausted, reason::kProducerLimit, "too many names")}) {
+    publishes_.clear();
+    broker_.on_publish = [&](const v1::PublishRequest& request, v1::PublishResponse* response) {
+      publishes_.push_back(request);
+      if (request.producer_id() != 0) return ToGrpcStatus(refusal);
+      for (int i = 0; i < request.messages_size(); ++i) response->add_results()->set_durability(v1::DURABLE);
+      return grpc::Status::OK;
+    };
+    EXPECT_TRUE(Publish(3).ok());
+    ASSERT_THAT(publishes_, SizeIs(2));
+    EXPECT_EQ(publishes_[1].first_sequence(), 0u);
+  }
 }
 
 TEST_F(ClientCalls, APublishOfMoreThanTheBrokerRemembersIsNotRepeated) {

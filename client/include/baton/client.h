@@ -91,8 +91,8 @@ struct ReceivedMessage {
 // once it is closed. THREADS: any; on_connection, publish and settle callbacks share one thread of the
 // client's own. ERRORS: UNAVAILABLE when no broker answers, UNAUTHENTICATED …; ReasonOf(status) is the stable
 // word. After fork() the child has no connection: every call is FAILED_PRECONDITION there (CLIENT_FORKED),
-// and destructors do nothing; the parent goes on. A client made in the child has no unary calls, because gRPC
-// does not survive a fork, and needs an address of rings.
+// and destructors do nothing; the parent goes on. Where gRPC was in use before the fork,
+// which it does not survive, a client made in the child has no unary calls, and needs an address of rings.
 class Client {
  public:
   // Checks that a broker answers. BLOCKS up to connect_timeout (at least one attempt).

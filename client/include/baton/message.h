@@ -43,7 +43,8 @@ enum class Durability : uint8_t {
 
 // The broker has stored a message.
 struct Confirmation {
-  std::string message_id;  // only when asked for (ProducerOptions::want_ids), and never for a duplicate
+  // Of a producer's message only when asked for (ProducerOptions::want_ids), and never for a duplicate.
+  std::string message_id;
   Durability durability = Durability::kUnspecified;
   bool duplicate = false;  // stored by an earlier attempt to send it; it is there once
 };
