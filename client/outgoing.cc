@@ -1,5 +1,9 @@
 #include "client/outgoing.h"
 
+#include <utility>
+
+#include "client/short_slice.h"
+
 namespace baton::client {
 namespace {
 
@@ -27,6 +31,8 @@ bool Outgoing::SendFrame(bool with_subscriptions, bool may_subscribe) {
   wake_for_work_.store(true, std::memory_order_relaxed);
   frame_.Clear();
   if (with_subscriptions) subscriptions_->Fill(frame_, may_subscribe);
+  // From now on this thread, the session's, is woken for messages that somebody waits for.
+  if (frame_.subscribe_size() > 0 && !std::exchange(consumes_, true)) AskForShortSlices();
   settlements_->Fill(frame_);
   window_->Lend(frame_);
   const bool empty = frame_.subscribe_size() == 0 && frame_.unsubscribe_size() == 0 &&

@@ -58,6 +58,7 @@ class Outgoing {
   Mutex mutex_;
   v1::ClientFrame frame_ ABSL_GUARDED_BY(mutex_);  // kept for its memory
   bool up_ ABSL_GUARDED_BY(mutex_) = false;
+  bool consumes_ ABSL_GUARDED_BY(mutex_) = false;  // has subscribed to something
   SteadyTime last_sent_ ABSL_GUARDED_BY(mutex_){};
 };
 
