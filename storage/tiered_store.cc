@@ -200,12 +200,21 @@ absl::Status TieredStore::ApplyToMemory(const Commit& commit) {
     // has no rows, which is as good as none.
     if (!opened.ok()) return PutsMessages(commit) ? opened : absl::OkStatus();
   }
-  const std::vector<std::string> leftovers = Leftovers(commit);
+  std::vector<std::string> leftovers = Leftovers(commit);
   if (absl::Status applied = memory_->Apply(commit); !applied.ok()) return applied;
+  // One that the commit moved elsewhere before the purge is found there by its locator.
+  std::erase_if(leftovers, [this](const std::string& key) { return LeadsToARow(key); });
   RemoveIdle(leftovers);
   shared_bytes_.store(memory_->bytes_used(), std::memory_order_relaxed);  // a figure, orders nothing
   CloseMemoryIfEmpty();
   return absl::OkStatus();
+}
+
+bool TieredStore::LeadsToARow(std::string_view key) const {
+  if (!IsKind(key, RowKind::kLocator)) return false;
+  const auto locator = memory_->Find(key);
+  const auto row = locator.has_value() ? DecodeLocator(*locator) : std::nullopt;
+  return row.has_value() && memory_->Find(*row).has_value();
 }
 
 // In small pieces, for there may be millions, and each piece makes room for the next. What a kill, or want of

@@ -58,6 +58,7 @@ class TieredStore final : public Store, private Store::Listener {
   void Divide(const Commit& commit, Commit& disk, Commit& memory);
   absl::Status ApplyToMemory(const Commit& commit);
   std::vector<std::string> Leftovers(const Commit& commit) const;
+  bool LeadsToARow(std::string_view key) const;  // a locator, of a message that is there
   void RemoveIdle(const std::vector<std::string>& keys);
   absl::Status OpenMemory();
   void CloseMemoryIfEmpty();

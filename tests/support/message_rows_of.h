@@ -38,6 +38,12 @@ class MessageRowsOf {
         {.born = Birth(seq), .deadline = deadline, .body = body}, ledger_.ready);
     rows_[ExpiryKey({deadline, queue_, Seq(seq)})] = EncodeExpiryHint(Id(seq));
   }
+  // From another queue, where it had this id.
+  void DeadLettered(MessageId id, uint64_t seq, const std::string& body) {
+    const std::string key = ReadyKey(queue_, {.rank = RankOfPriority(0), .seq = Seq(seq)});
+    rows_[LocatorKey(id.seq)] = EncodeLocator(key);
+    Put(key, {.born = Birth(seq), .id = id, .body = body}, ledger_.ready);
+  }
   // Of every row that follows.
   void SetFloor(uint64_t seq) { ledger_.floor_seq = Seq(seq); }
 

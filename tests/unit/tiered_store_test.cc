@@ -274,6 +274,34 @@ TEST_F(Tiered, APurgeTakesTheHintsAndLocatorsOfItsOwnMessages) {
   EXPECT_EQ(MemoryKeys(), keys);
 }
 
+TEST_F(Tiered, APurgeLeavesTheLocatorsOfWhatWasMovedAwayBeforeInTheSameCommit) {
+  constexpr QueueId kOther(9 | kMemoryQueueBit);
+  MessageRowsOf before(kInMemory);
+  before.Returned(1, "a");
+  SubmitAll(before.rows());
+  MessageRowsOf within(kInMemory);  // moves twice in one turn
+  within.Returned(2, "b");
+  MessageRowsOf elsewhere(kOther);
+  elsewhere.DeadLettered(before.Id(1), 101, "a");
+  elsewhere.DeadLettered(within.Id(2), 102, "b");
+  Commit turn;
+  for (const auto& [key, value] : within.rows()) turn.Put(key, value);
+  for (MessageRowsOf* left : {&before, &within})
+    for (const auto& [key, value] : left->rows()) turn.Delete(key);
+  for (const auto& [key, value] : elsewhere.rows()) turn.Put(key, value);
+  for (const RowKind kind : {RowKind::kReady, RowKind::kDelayed, RowKind::kParked, RowKind::kAttempts}) {
+    const KeyRange range = AllOf(kind, kInMemory);
+    turn.DeleteRange(range.begin, range.end);
+  }
+  Submit(std::move(turn));
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : elsewhere.rows()) keys.push_back(key);
+  EXPECT_EQ(MemoryKeys(), keys);
+  Open({kOther});
+  EXPECT_TRUE(store->adopted().adopted) << store->adopted().set_aside;
+  EXPECT_EQ(MemoryKeys(), keys);
+}
+
 TEST_F(Tiered, RoomIsMadeWhenItIsAskedFor) {
   Open({});
   EXPECT_EQ(store->memory_room().grow, 0u) << "there is no region";
