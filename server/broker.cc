@@ -55,6 +55,11 @@ std::string BootId() {
   return id;
 }
 
+absl::Status UnreadableQueueError(std::string_view name) {
+  return absl::DataLossError(fmt::format(
+      "the definition of queue {} cannot be read: the store is damaged or of a newer version", name));
+}
+
 // The queues, their ledgers and the producers, in this order.
 absl::Status LoadEngine(Store& store, Engine& engine) {
   const auto load = [&](RowKind kind, absl::Status (Engine::*function)(std::string_view, std::string_view)) {
@@ -203,9 +208,11 @@ absl::Status Broker::Parts::OpenMemoryQueues() {
   std::set<QueueId> queues;
   const KeyRange range = AllOf(RowKind::kQueue);
   const absl::Status scanned =
-      disk->ScanNow(range.begin, range.end, [&](std::string_view /*key*/, std::string_view value) {
-        const auto record = DecodeQueue(value);  // one that cannot be read is met again by the engine
-        if (record.has_value() && IsMemoryQueue(record->number)) queues.insert(record->number);
+      disk->ScanNow(range.begin, range.end, [&](std::string_view key, std::string_view value) {
+        const auto record = DecodeQueue(value);
+        // Before anything is removed: its messages may be there, and it is not known which they are.
+        if (!record.has_value()) return UnreadableQueueError(key.substr(1));
+        if (IsMemoryQueue(record->number)) queues.insert(record->number);
         return absl::OkStatus();
       });
   if (!scanned.ok()) return scanned;
@@ -229,6 +236,10 @@ absl::Status Broker::Parts::OpenMemoryQueues() {
   if (adopted.adopted) {
     options.log->Info("memory queues are taken over from shared memory",
                       {{"rows", std::to_string(adopted.rows)}});
+  }
+  if (adopted.messages_dropped > 0) {
+    options.log->Warning("messages in shared memory are of queues that do not exist, and were removed",
+                         {{"messages", std::to_string(adopted.messages_dropped)}});
   }
   return absl::OkStatus();
 }

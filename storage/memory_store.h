@@ -35,7 +35,8 @@ class MemoryStore {
   struct Adopted {
     bool adopted = false;  // a region was there, and is used
     uint64_t rows = 0;
-    std::string set_aside;  // a region was there that cannot be used: where it lies now, and why
+    uint64_t messages_dropped = 0;  // of queues that are not known
+    std::string set_aside;          // a region was there that cannot be used: where it lies now, and why
   };
 
   // Uses the region that is there, if there is one. One that cannot be trusted is set aside under another

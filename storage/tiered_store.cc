@@ -42,6 +42,8 @@ absl::StatusOr<std::unique_ptr<TieredStore>> TieredStore::Open(Store* disk,
   store->memory_wanted_ = !queues.empty();
   store->memory_ = std::move(memory->store);
   if (store->memory_ != nullptr) {
+    for (const std::string& key : store->idle_)
+      store->adopted_.messages_dropped += ParseMessageKey(key) ? 1 : 0;
     store->RemoveIdle(std::exchange(store->idle_, {}));
     store->adopted_.rows = store->memory_->rows();
     store->CloseMemoryIfEmpty();

@@ -8,7 +8,11 @@
 #include <sstream>
 
 #include "baton/client.h"
+#include "server/exit_code.h"
+#include "storage/format/keys.h"
+#include "storage/rocks_store.h"
 #include "tests/support/broker_process.h"
+#include "tests/support/recording_listener.h"
 
 namespace baton {
 namespace {
@@ -55,6 +59,27 @@ class MemoryQueues : public testing::Test {
   void KillAndStart() {
     broker.Kill();
     ASSERT_EQ(broker.Start(), "");
+  }
+  // Changes a queue's definition behind the broker's back; absent: it is removed. What it was.
+  std::string Redefine(const std::string& name, const std::optional<std::string>& definition) {
+    RecordingListener listener;
+    auto opened = RocksStore::Open({.path = broker.data_dir()});
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    RocksStore& store = **opened;
+    std::string before;
+    const std::string key = QueueKey(name);
+    const auto keep = [&before](std::string_view, std::string_view value) {
+      before = value;
+      return absl::OkStatus();
+    };
+    EXPECT_TRUE(store.ScanNow(key, key + '\0', keep).ok());
+    store.Start(&listener);
+    Commit commit;
+    definition.has_value() ? commit.Put(key, *definition) : commit.Delete(key);
+    EXPECT_TRUE(store.Submit(CommitNumber(1), std::move(commit), Promise::kSynced).ok());
+    EXPECT_TRUE(listener.WaitForSynced(CommitNumber(1)));
+    store.Stop();
+    return before;
   }
   std::vector<std::string> Files() const {
     std::vector<std::string> names;
@@ -197,6 +222,30 @@ TEST_F(MemoryQueues, WithOneBitOfAMessageChangedBeginEmptyAndOthersAreUntouched)
   ASSERT_TRUE(Publish("fast", {.body = "b"}).ok());
   KillAndStart();
   EXPECT_THAT(Bodies("fast"), ElementsAre("b"));
+}
+
+TEST_F(MemoryQueues, WhoseDefinitionCannotBeReadLoseNothing) {
+  Create("fast");
+  ASSERT_TRUE(Publish("fast", {.body = "a"}).ok());
+  broker.Kill();
+  const std::string definition = Redefine("fast", "of a newer version");
+  ASSERT_NE(definition, "");
+  const auto outcome = broker.Run();
+  EXPECT_EQ(outcome.exit_code, kExitDataUnusable);
+  EXPECT_THAT(outcome.errors, HasSubstr("the definition of queue fast cannot be read"));
+  Redefine("fast", definition);
+  ASSERT_EQ(broker.Start(), "");
+  EXPECT_THAT(Bodies("fast"), ElementsAre("a"));
+}
+
+TEST_F(MemoryQueues, ThatTheDiskDoesNotKnowAreRemovedAndItIsReported) {
+  Create("fast");
+  ASSERT_TRUE(Publish("fast", {.body = "a"}).ok());
+  broker.Kill();
+  Redefine("fast", std::nullopt);
+  ASSERT_EQ(broker.Start(), "");
+  EXPECT_THAT(broker.errors(), HasSubstr("of queues that do not exist"));
+  EXPECT_THAT(Files(), IsEmpty());
 }
 
 TEST_F(MemoryQueues, AndOthersDoNotBecomeEachOther) {

@@ -237,6 +237,7 @@ TEST_F(Tiered, ANewBrokerKeepsOnlyRowsOfQueuesThatItKnows) {
   Open({kInMemory});
   EXPECT_TRUE(store->adopted().adopted) << store->adopted().set_aside;
   EXPECT_EQ(store->adopted().rows, known.rows().size());
+  EXPECT_EQ(store->adopted().messages_dropped, 2u);
   std::vector<std::string> keys;
   for (const auto& [key, value] : known.rows()) keys.push_back(key);
   EXPECT_EQ(MemoryKeys(), keys);
