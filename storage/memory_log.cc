@@ -276,11 +276,23 @@ uint32_t MemoryLog::SlotsFor(size_t bytes) const {
   return static_cast<uint32_t>((bytes + region_->slot_bytes() - 1) / region_->slot_bytes());
 }
 
+absl::Status MemoryLog::TryPlace(size_t bytes) {
+  const uint32_t slots = SlotsFor(bytes);
+  const auto first = region_->Take(slots);
+  if (first.ok()) region_->Free(*first, slots);
+  return first.status();
+}
+
+// The record that is larger than a slot, what comes before it, and what comes after it.
+bool MemoryLog::CanBeCopied(const SegmentInfo& segment) const {
+  return segment.slots == 1 || segment.slots + 2 <= region_->in_hand();
+}
+
 std::optional<Commit> MemoryLog::CopySparsest(double least) const {
   uint32_t victim = UINT32_MAX;
   for (const auto& [first, segment] : segments_) {
     const double live = static_cast<double>(segment.live_bytes) / static_cast<double>(SegmentBytes(first));
-    if (first == active_ || live >= least) continue;
+    if (first == active_ || live >= least || !CanBeCopied(segment)) continue;
     victim = first;
     least = live;
   }

@@ -62,10 +62,12 @@ class MemoryLog {
   // Seals it, marks the records of dropped rows as dead, and gives up the segments where nothing is live.
   void Finish();
 
-  // Slots for one more commit of so many bytes.
+  // Slots in a row for a record of so many bytes.
   uint32_t SlotsFor(size_t bytes) const;
-  // The segment with the least part live, below `least`; its live records as a commit.
-  // Absent: there is none so sparse.
+  // Could a record of so many bytes be written now? ERRORS: RESOURCE_EXHAUSTED.
+  absl::Status TryPlace(size_t bytes);
+  // The segment with the least part live, below `least`, of those that can be copied with what is in hand;
+  // its live records as a commit. Absent: there is none so sparse.
   std::optional<Commit> CopySparsest(double least) const;
 
   // ---- Records.
@@ -109,6 +111,7 @@ class MemoryLog {
   char* At(Place place) const { return region_->At(place.segment) + place.offset; }
   RunHeader& HeaderOf(const Run& run) const;
   std::string_view Records(const Run& run) const { return {At(run.first), run.bytes}; }
+  bool CanBeCopied(const SegmentInfo& segment) const;
   size_t SegmentBytes(uint32_t segment) const { return segments_.at(segment).slots * region_->slot_bytes(); }
   void Step() const {
     if (step_) step_();

@@ -183,21 +183,36 @@ absl::StatusOr<uint32_t> MemoryRegion::Take(uint32_t slots) {
   auto first = FindFree(SlotState::kBacked, slots);
   if (!first.has_value()) {
     first = FindFree(SlotState::kBare, slots).value_or(this->slots());
-    if (*first + slots > slots_mapped_ || !MakeBare(slots)) return AtLimit(options_.bytes_max);
-    if (absl::Status backed = Back(*first, slots); !backed.ok()) return backed;
+    if (*first + slots > slots_mapped_ || used_ + slots > slots_max_) return AtLimit(options_.bytes_max);
+    if (absl::Status backed = BackRun(*first, slots); !backed.ok()) return backed;
     if (*first + slots > state_.size()) state_.resize(*first + slots, SlotState::kBare);
   }
   Use(*first, slots);
   return *first;
 }
 
-// So many more slots may have memory: others that are free give it up, for what must lie in a row.
-bool MemoryRegion::MakeBare(uint32_t slots) {
-  if (used_ + slots > slots_max_) return false;
-  for (uint32_t slot = 0; used_ + backed_ + slots > slots_max_; ++slot) {
-    if (state_[slot] == SlotState::kBacked) Punch(slot);
+// Of a run that has not all its memory. Where there may be no more of it, or is no more, free slots elsewhere
+// give up theirs: so many slots in hand are worth as many in a row.
+absl::Status MemoryRegion::BackRun(uint32_t first, uint32_t slots) {
+  uint32_t bare = 0;
+  for (uint32_t slot = first; slot < first + slots; ++slot)
+    bare += slot >= this->slots() || state_[slot] == SlotState::kBare ? 1 : 0;
+  const uint32_t excess = std::max(used_ + backed_ + bare, slots_max_) - slots_max_;
+  PunchOutside(first, slots, excess);
+  absl::Status backed = Back(first, slots);
+  if (backed.ok() || backed_ + excess < slots) return backed;
+  PunchOutside(first, slots, bare - excess);
+  backed = Back(first, slots);
+  system_is_low_ = true;
+  return backed;
+}
+
+void MemoryRegion::PunchOutside(uint32_t first, uint32_t slots, uint32_t count) {
+  for (uint32_t slot = 0; count > 0; ++slot) {
+    if (state_.at(slot) != SlotState::kBacked || (slot >= first && slot < first + slots)) continue;
+    Punch(slot);
+    --count;
   }
-  return true;
 }
 
 void MemoryRegion::Punch(uint32_t slot) {

@@ -44,8 +44,8 @@ class MemoryRegion {
   MemoryRegion& operator=(const MemoryRegion&) = delete;
   ~MemoryRegion();
 
-  // So many slots in a row, with memory behind them; the first one's number. ERRORS: RESOURCE_EXHAUSTED, with
-  // no slot taken.
+  // So many slots in a row, with memory behind them; the first one's number. Never fails for want of memory
+  // while so many are in hand. ERRORS: RESOURCE_EXHAUSTED, with no slot taken.
   absl::StatusOr<uint32_t> Take(uint32_t slots);
   // They may be taken again, and keep their memory.
   void Free(uint32_t first, uint32_t slots);
@@ -87,7 +87,8 @@ class MemoryRegion {
   char* base() const { return static_cast<char*>(mapping_.get_address()); }
   std::optional<uint32_t> FindFree(SlotState wanted, uint32_t slots) const;
   absl::Status Back(uint32_t first, uint32_t slots);
-  bool MakeBare(uint32_t slots);
+  absl::Status BackRun(uint32_t first, uint32_t slots);
+  void PunchOutside(uint32_t first, uint32_t slots, uint32_t count);
   void Punch(uint32_t slot);
 
   const Options options_;

@@ -219,6 +219,8 @@ absl::Status MemoryStore::MakeRoom(size_t bytes, size_t value_bytes) {
     if (!CompactOne(kSparse).has_value()) break;
     if (region.in_hand() <= before) ++fruitless;
   }
+  // Slots in hand are worth as many in a row, unless somebody else is quicker.
+  if (room.ok() && log_.SlotsFor(largest) > 1) room = log_.TryPlace(largest);
   if (!room.ok()) return room;
   log_.Expect(largest);
   // allowed to fail: more than was asked for, so that the next does not ask

@@ -134,6 +134,12 @@ TEST_F(FullMemoryQueues, OfLargeMessagesLoseNothing) {
   LiveWhenFull(1'500'000);
 }
 
+TEST_F(FullMemoryQueues, OfLargeMessagesInAFullFileSystemLoseNothing) {
+  if (!MountSmall("96M")) GTEST_SKIP() << "only root may make a small file system";
+  Start();
+  LiveWhenFull(1'500'000);
+}
+
 TEST_F(FullMemoryQueues, DeadLetterWhatExpires) {
   Start("32MiB");
   Create("dead");

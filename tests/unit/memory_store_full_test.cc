@@ -177,7 +177,7 @@ TEST(FullMemoryStore, AtItsLimitDoesEverythingButGrow) {
 // The rest of it is taken by somebody else, and its limit is far.
 TEST(FullMemoryStore, InAFileSystemWithoutMemoryDoesEverythingButGrow) {
   const uint64_t seed = RandomSeed();
-  for (const size_t largest : {100u, 1'000u, 8'000u}) {
+  for (const size_t largest : {100u, 1'000u, 8'000u, 40'000u}) {
     SCOPED_TRACE(largest);
     TemporaryDirectory place;
     if (mount("tmpfs", place.path().c_str(), "tmpfs", 0, "size=4M") != 0) {
