@@ -44,7 +44,7 @@ absl::StatusOr<std::unique_ptr<TieredStore>> TieredStore::Open(Store* disk,
   if (store->memory_ != nullptr) {
     for (const std::string& key : store->idle_)
       store->adopted_.messages_dropped += ParseMessageKey(key) ? 1 : 0;
-    store->RemoveIdle(std::exchange(store->idle_, {}));
+    store->RemoveIdle();
     store->adopted_.rows = store->memory_->rows();
     store->CloseMemoryIfEmpty();
   }
@@ -80,6 +80,7 @@ absl::Status TieredStore::OpenMemory() {
 void TieredStore::CloseMemoryIfEmpty() {
   if (memory_ == nullptr || memory_->HasRowsOutside(static_cast<char>(RowKind::kMemoryProducer))) return;
   memory_.reset();
+  idle_.clear();
   shared_bytes_.store(0, std::memory_order_relaxed);
   MemoryStore::Remove(region_.path);
   memory_wanted_ = false;
@@ -97,6 +98,7 @@ void TieredStore::LookAgain() {
   refused_ = absl::OkStatus();
   if (memory_ != nullptr) {
     memory_->Refill();
+    RemoveIdle();
   } else if (memory_wanted_) {
     refused_ = OpenMemory();
   }
@@ -122,8 +124,11 @@ absl::Status TieredStore::ScanNow(
     const std::string& begin, const std::string& end,
     const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) {
   absl::Status status = disk_->ScanNow(begin, end, visit);
-  if (status.ok() && memory_ != nullptr) status = memory_->Scan(begin, end, visit);
-  return status;
+  if (!status.ok() || memory_ == nullptr) return status;
+  const std::set<std::string_view> idle(idle_.begin(), idle_.end());
+  return memory_->Scan(begin, end, [&](std::string_view key, std::string_view value) {
+    return idle.contains(key) ? absl::OkStatus() : visit(key, value);
+  });
 }
 
 // ---- Commits.
@@ -202,11 +207,12 @@ absl::Status TieredStore::ApplyToMemory(const Commit& commit) {
     // has no rows, which is as good as none.
     if (!opened.ok()) return PutsMessages(commit) ? opened : absl::OkStatus();
   }
-  std::vector<std::string> leftovers = Leftovers(commit);
+  const std::vector<std::string> leftovers = Leftovers(commit);
   if (absl::Status applied = memory_->Apply(commit); !applied.ok()) return applied;
   // One that the commit moved elsewhere before the purge is found there by its locator.
-  std::erase_if(leftovers, [this](const std::string& key) { return LeadsToARow(key); });
-  RemoveIdle(leftovers);
+  std::copy_if(leftovers.begin(), leftovers.end(), std::back_inserter(idle_),
+               [this](const std::string& key) { return !LeadsToARow(key); });
+  RemoveIdle();
   shared_bytes_.store(memory_->bytes_used(), std::memory_order_relaxed);  // a figure, orders nothing
   CloseMemoryIfEmpty();
   return absl::OkStatus();
@@ -219,14 +225,16 @@ bool TieredStore::LeadsToARow(std::string_view key) const {
   return row.has_value() && memory_->Find(*row).has_value();
 }
 
-// In small pieces, for there may be millions, and each piece makes room for the next. What a kill, or want of
-// memory, leaves of them means nothing, and goes at the next opening.
-void TieredStore::RemoveIdle(const std::vector<std::string>& keys) {
+// In small pieces, for there may be millions, and each piece makes room for the next. What a kill leaves of
+// them means nothing, and goes at the next opening; what want of memory leaves, when it is looked again.
+void TieredStore::RemoveIdle() {
   constexpr size_t kAtOnce = 1'000;
-  for (size_t at = 0; at < keys.size(); at += kAtOnce) {
+  while (!idle_.empty()) {
+    const size_t left = idle_.size() - std::min(kAtOnce, idle_.size());
     Commit removal;
-    for (size_t i = at; i < std::min(at + kAtOnce, keys.size()); ++i) removal.Delete(keys[i]);
+    for (size_t i = left; i < idle_.size(); ++i) removal.Delete(idle_[i]);
     if (!memory_->Apply(removal).ok()) return;
+    idle_.resize(left);
   }
 }
 

@@ -3,8 +3,10 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/mount.h>
 
 #include <filesystem>
+#include <fstream>
 #include <map>
 
 #include "storage/format/keys.h"
@@ -243,6 +245,43 @@ TEST_F(Tiered, ANewBrokerKeepsOnlyRowsOfQueuesThatItKnows) {
   EXPECT_EQ(MemoryKeys(), keys);
   Open({});
   EXPECT_FALSE(RegionIsThere());
+}
+
+TEST_F(Tiered, RowsThatMeanNothingAreNotMetWhereNoMemoryIsLeftToRemoveThem) {
+  TemporaryDirectory place;
+  if (mount("tmpfs", place.path().c_str(), "tmpfs", 0, "size=4M") != 0) {
+    GTEST_SKIP() << "only root may make a small file system";
+  }
+  MemoryRegion::Options options = RegionOptions();
+  options.path = place.path() + "/region";
+  options.slot_bytes = 16'384;
+  const std::string somebody = place.path() + "/somebody";
+  MessageRowsOf gone(kInMemory);
+  gone.Returned(1, "a");
+  Commit commit;
+  for (const auto& [key, value] : gone.rows()) commit.Put(key, value);
+  ASSERT_TRUE(MemoryStore::Open(options).value()->Apply(commit).ok());
+  {
+    auto region = MemoryRegion::Open(options).value();
+    for (uint32_t slot = 0; slot < region->slots(); ++slot)
+      if (region->EntryOf(slot).segment != 0) region->Use(slot, 1);
+    region->FreeRest();  // none is kept
+  }
+  std::ofstream file(somebody);
+  for (const std::string block(4'096, 'x'); file.write(block.data(), 4'096).flush();) {
+  }
+  auto opened = TieredStore::Open(&disk, options, {});
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  store = *std::move(opened);
+  EXPECT_EQ(store->adopted().rows, gone.rows().size()) << "or there was memory";
+  EXPECT_THAT(MemoryKeys(), IsEmpty());
+  std::filesystem::remove(somebody);
+  file.close();
+  store->Start(&heard);
+  Submit(Put(MemoryProducerKey(ProducerId(5)), "with the next commit the rest goes, and the region"));
+  EXPECT_FALSE(std::filesystem::exists(options.path));
+  store.reset();
+  umount(place.path().c_str());
 }
 
 TEST_F(Tiered, APurgeTakesTheHintsAndLocatorsOfItsOwnMessages) {
