@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <new>
 #include <tuple>
@@ -83,28 +84,37 @@ size_t MemoryRegion::Capacity() const {
 MemoryRegion::MemoryRegion(const Options& options, int fd) : options_(options), fd_(fd) {}
 MemoryRegion::~MemoryRegion() { close(fd_); }
 
+// Under another name until it is whole: one that a kill leaves half made would look damaged.
 absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Create(const Options& options) {
-  const int fd = open(options.path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0 && errno == EEXIST) return absl::AlreadyExistsError(options.path);
+  const std::string unfinished = options.path + ".new";
+  unlink(unfinished.c_str());
+  const int fd = open(unfinished.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return Unusable(options.path, errno);
   std::unique_ptr<MemoryRegion> region(new MemoryRegion(options, fd));
-  region->slot_bytes_ = options.slot_bytes;
-  const int error = posix_fallocate(fd, 0, static_cast<off_t>(kSlotsOffset));
-  absl::Status status = error == 0 ? region->Lock() : NoRoom(options.path, error);
-  if (status.ok()) status = region->MapAll();
-  region->SetLimits();
-  if (!status.ok()) {
-    unlink(options.path.c_str());
-    return status;
-  }
-  auto* header = new (region->base()) RegionHeader{};
-  header->magic = kRegionMagic;
-  header->header_bytes = sizeof(RegionHeader);
-  header->slot_bytes = options.slot_bytes;
-  FillText(options.identity, header->identity);
-  FillText(options.boot_id, header->boot_id);
-  header->version.store(kRegionVersion, std::memory_order_release);
-  return region;
+  absl::Status made = region->Make();
+  if (made.ok() &&
+      renameat2(AT_FDCWD, unfinished.c_str(), AT_FDCWD, options.path.c_str(), RENAME_NOREPLACE) != 0)
+    made = errno == EEXIST ? absl::AlreadyExistsError(options.path) : Unusable(options.path, errno);
+  if (made.ok()) return region;
+  unlink(unfinished.c_str());
+  return made;
+}
+
+absl::Status MemoryRegion::Make() {
+  slot_bytes_ = options_.slot_bytes;
+  const int error = posix_fallocate(fd_, 0, static_cast<off_t>(kSlotsOffset));
+  if (error != 0) return NoRoom(options_.path, error);
+  if (absl::Status locked = Lock(); !locked.ok()) return locked;
+  if (absl::Status mapped = MapAll(); !mapped.ok()) return mapped;
+  SetLimits();
+  auto* made = new (base()) RegionHeader{};
+  made->magic = kRegionMagic;
+  made->header_bytes = sizeof(RegionHeader);
+  made->slot_bytes = options_.slot_bytes;
+  FillText(options_.identity, made->identity);
+  FillText(options_.boot_id, made->boot_id);
+  made->version.store(kRegionVersion, std::memory_order_release);
+  return absl::OkStatus();
 }
 
 absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Open(const Options& options) {

@@ -81,6 +81,7 @@ class MemoryRegion {
   enum class SlotState : uint8_t { kUsed, kBacked, kBare };  // in use; free with memory; free without
 
   MemoryRegion(const Options& options, int fd);
+  absl::Status Make();
   absl::Status Lock();  // FAILED_PRECONDITION: another process has it
   absl::Status MapAll();
   void SetLimits();

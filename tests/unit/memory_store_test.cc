@@ -249,6 +249,33 @@ TEST_F(MemoryStoreTest, AKilledProcessLeavesEveryCommitThatItConfirmed) {
   }
 }
 
+TEST_F(MemoryStoreTest, AKillWhileARegionIsMadeIsNotTakenForDamage) {
+  std::mt19937_64 random(RandomSeed());
+  for (int round = 0; round < 100; ++round) {
+    int made[2];
+    ASSERT_EQ(pipe(made), 0);
+    const pid_t child = fork();
+    if (child == 0) {
+      while (write(made[1], "x", 1) == 1) {
+        MemoryStore::Remove(Options().path);
+        if (!MemoryStore::Open(Options()).ok()) _exit(1);
+      }
+      _exit(0);
+    }
+    close(made[1]);
+    char byte = 0;
+    for (uint64_t more = 1 + random() % 20; more > 0; --more) ASSERT_EQ(read(made[0], &byte, 1), 1);
+    kill(child, SIGKILL);
+    waitpid(child, nullptr, 0);
+    close(made[0]);
+    EXPECT_EQ(Open()->adopted().set_aside, "") << "round " << round;
+  }
+  MemoryStore::Remove(Options().path);
+  std::ofstream(Options().path + ".new") << "unfinished";
+  ASSERT_TRUE(Open()->Apply(PutOne(1, "one")).ok());
+  EXPECT_FALSE(std::filesystem::exists(Options().path + ".new"));
+}
+
 TEST_F(MemoryStoreTest, ASmallRegionCarriesAnEndlessFlow) {
   auto store = Open(16);
   for (uint64_t i = 0; i < 5'000; ++i) {
