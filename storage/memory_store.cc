@@ -46,7 +46,13 @@ constexpr size_t kRunBytes = 64;
 
 size_t LessOrZero(size_t a, size_t b) { return a > b ? a - b : 0; }
 
-uint64_t UnixSeconds() { return static_cast<uint64_t>(std::time(nullptr)); }
+// Where it lies then, and why.
+absl::StatusOr<std::string> SetAside(const std::string& path, std::string_view why) {
+  std::string aside = fmt::format("{}.aside-{}", path, static_cast<uint64_t>(std::time(nullptr)));
+  while (access(aside.c_str(), F_OK) == 0) aside += '+';  // nothing that was set aside is overwritten
+  if (std::rename(path.c_str(), aside.c_str()) == 0) return fmt::format("{} ({})", aside, why);
+  return absl::InternalError(fmt::format("{} cannot be set aside: {}", path, std::strerror(errno)));
+}
 
 }  // namespace
 
@@ -84,28 +90,40 @@ absl::StatusOr<MemoryStore::Adoption> MemoryStore::Adopt(const MemoryRegion::Opt
   }
   if (absl::IsNotFound(trusted)) return adoption;
   if (!absl::IsDataLoss(trusted)) return trusted;  // says nothing about what is in it
-  std::string aside = fmt::format("{}.aside-{}", options.path, UnixSeconds());
-  while (access(aside.c_str(), F_OK) == 0) aside += '+';  // nothing that was set aside is overwritten
-  adoption.adopted.set_aside = fmt::format("{} ({})", aside, std::string(trusted.message()));
-  if (std::rename(options.path.c_str(), aside.c_str()) != 0) {
-    return absl::InternalError(fmt::format("{} cannot be set aside: {}", options.path, std::strerror(errno)));
-  }
+  auto aside = SetAside(options.path, std::string(trusted.message()));
+  if (!aside.ok()) return aside.status();
+  adoption.adopted.set_aside = *std::move(aside);
   return adoption;
+}
+
+absl::StatusOr<std::unique_ptr<MemoryStore>> MemoryStore::Create(const MemoryRegion::Options& options) {
+  std::string set_aside;
+  auto created = MemoryRegion::Create(options);
+  if (absl::IsAlreadyExists(created.status())) {
+    const auto there = MemoryRegion::Open(options);  // keeps it from others
+    if (absl::IsFailedPrecondition(there.status())) return there.status();
+    auto aside = SetAside(options.path, "it was not there when the broker was started");
+    if (!aside.ok()) return aside.status();
+    set_aside = *std::move(aside);
+    created = MemoryRegion::Create(options);
+  }
+  if (!created.ok()) return created.status();
+  std::unique_ptr<MemoryStore> store(new MemoryStore(*std::move(created), options.index_bytes_max));
+  store->adopted_.set_aside = std::move(set_aside);
+  if (absl::Status reserve = store->log_.region().KeepInHand(store->Reserve(0) + 1); !reserve.ok()) {
+    Remove(options.path);
+    return reserve;
+  }
+  return store;
 }
 
 absl::StatusOr<std::unique_ptr<MemoryStore>> MemoryStore::Open(const MemoryRegion::Options& options) {
   auto adoption = Adopt(options);
   if (!adoption.ok()) return adoption.status();
   if (adoption->store != nullptr) return std::move(adoption->store);
-  auto created = MemoryRegion::Create(options);
-  if (!created.ok()) return created.status();
-  std::unique_ptr<MemoryStore> store(new MemoryStore(*std::move(created), options.index_bytes_max));
-  store->adopted_ = std::move(adoption->adopted);
-  if (absl::Status reserve = store->log_.region().KeepInHand(store->Reserve(0) + 1); !reserve.ok()) {
-    Remove(options.path);
-    return reserve;
-  }
-  return store;
+  auto created = Create(options);
+  if (created.ok()) (*created)->adopted_ = std::move(adoption->adopted);
+  return created;
 }
 
 absl::Status MemoryStore::AdoptRuns() {

@@ -48,7 +48,10 @@ class MemoryStore {
   // `judge`, when given, looks at the rows, and says DATA_LOSS of those that cannot be used.
   using Judge = std::function<absl::Status(const MemoryStore& rows)>;
   static absl::StatusOr<Adoption> Adopt(const MemoryRegion::Options& options, const Judge& judge = {});
-  // The same, and makes a new one where there is none. ERRORS: RESOURCE_EXHAUSTED too.
+  // A new one. A file that is there already is set aside, unless it is in use: FAILED_PRECONDITION.
+  // ERRORS: RESOURCE_EXHAUSTED; INTERNAL.
+  static absl::StatusOr<std::unique_ptr<MemoryStore>> Create(const MemoryRegion::Options& options);
+  // Adopts the one that is there, or makes a new one.
   static absl::StatusOr<std::unique_ptr<MemoryStore>> Open(const MemoryRegion::Options& options);
   MemoryStore(const MemoryStore&) = delete;
   MemoryStore& operator=(const MemoryStore&) = delete;

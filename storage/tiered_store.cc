@@ -69,10 +69,11 @@ absl::Status TieredStore::Judge(const MemoryStore& rows, const std::set<QueueId>
   return judged;
 }
 
+// What lies there now nobody has judged: what was there at the opening is adopted, or set aside, or removed.
 absl::Status TieredStore::OpenMemory() {
-  auto opened = MemoryStore::Open(region_);
-  if (!opened.ok()) return opened.status();
-  memory_ = *std::move(opened);
+  auto created = MemoryStore::Create(region_);
+  if (!created.ok()) return created.status();
+  memory_ = *std::move(created);
   return absl::OkStatus();
 }
 

@@ -364,6 +364,24 @@ TEST_F(Tiered, WithoutADirectoryForItThereIsNoRoomAndNothingIsLeft) {
   EXPECT_EQ((*opened)->memory_room(), MemoryRoom());
 }
 
+TEST_F(Tiered, ARegionThatWasPutThereSinceIsNotAdopted) {
+  Open({});
+  Commit commit = Put(Ready(kInMemory, 1));  // without a ledger
+  ASSERT_TRUE(MemoryStore::Open(RegionOptions()).value()->Apply(commit).ok());
+  ASSERT_TRUE(store->MakeMemoryRoom(1'000, 1'000).ok());
+  EXPECT_THAT(MemoryKeys(), IsEmpty());
+  const auto files = std::filesystem::directory_iterator(directory.path());
+  EXPECT_EQ(std::distance(begin(files), end(files)), 2) << "the one in use, and the other";
+}
+
+TEST_F(Tiered, ARegionThatAnotherBrokerHasIsLeftAlone) {
+  Open({});
+  const auto other = MemoryStore::Open(RegionOptions());
+  ASSERT_TRUE(other.ok()) << other.status();
+  EXPECT_THAT(std::string(store->MakeMemoryRoom(1'000, 1'000).message()), HasSubstr("in use by another"));
+  EXPECT_TRUE(RegionIsThere());
+}
+
 TEST_F(Tiered, RowsThatDoNotAgreeAreSetAsideAsAWhole) {
   MessageRowsOf queue(kInMemory);
   queue.Ready(1, "one");
