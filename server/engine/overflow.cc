@@ -84,6 +84,8 @@ absl::Status Overflow::MakeRoomInMemory(Queue& queue, uint64_t bytes, Instant no
   const absl::Status room = state_.RoomInMemory(bytes + kRowBytes);
   if (room.ok() || queue.config.overflow != OverflowPolicy::kDropOldest || queue.spilled_ready() > 0)
     return room;
+  // The store has slots in hand to write again a message of this size; a larger one would not fit.
+  if (bytes + kRowBytes > state_.memory_room.largest) return room;
   for (uint64_t freed = 0; freed < bytes + kRowBytes;) {
     if (queue.ready.empty() || !state_.MayRewrite(queue.number)) return room;
     Message& victim = OldestOfLowest(queue);

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "storage/format/records.h"
 #include "tests/support/engine_fixture.h"
 
 namespace baton {
@@ -133,6 +134,35 @@ TEST_F(ScarceMemory, DeliversWhatIsDueOnceItMayBeWrittenAgain) {
   broker.SetMemoryRoom(kToRewrite);
   broker.Advance(1s);
   EXPECT_EQ(broker.Drain("fast").size(), 5u);
+}
+
+class ScarceMemoryThatDrops : public ScarceMemory {
+ protected:
+  ScarceMemoryThatDrops() : ScarceMemory({.overflow = OverflowPolicy::kDropOldest}) {
+    for (int i = 0; i < 20; ++i) broker.Publish("fast", std::string(1'000, 'x'));
+  }
+  uint64_t Dropped() { return broker.Queue("fast").counters.dropped; }
+};
+
+TEST_F(ScarceMemoryThatDrops, TakesNoMessageThatIsLargerThanTheStoreIsReadyFor) {
+  broker.SetMemoryRoom({.grow = 0, .rewrite = kPart, .remove = kPart, .largest = 2'000});
+
+  EXPECT_TRUE(absl::IsResourceExhausted(broker.TryPublish("fast", std::string(5'000, 'x')).status));
+
+  EXPECT_EQ(Dropped(), 0u);
+  EXPECT_TRUE(broker.TryPublish("fast", std::string(1'200, 'x')).status.ok());
+  EXPECT_GT(Dropped(), 0u);
+}
+
+TEST_F(ScarceMemoryThatDrops, KeepsACommitOfSeveralLargeMessagesToItsRoom) {
+  constexpr size_t kLargest = 8'000;
+  broker.SetMemoryRoom({.grow = 0, .rewrite = 5'000, .remove = 5'000, .largest = kLargest});
+  const SessionId session = broker.Connect(ProducerId(1));
+
+  broker.PublishBatch(session, "fast", 1, std::vector<std::string>(3, std::string(7'000, 'x')));
+
+  EXPECT_EQ(broker.Log(session).confirms.at(0).failures.size(), 2u);
+  EXPECT_LT(broker.largest_commit(), 5'000 + kLargest + kLedgerBytesMax + kProducerBytesMax);
 }
 
 }  // namespace
