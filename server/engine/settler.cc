@@ -213,17 +213,27 @@ void Settler::SettleTag(Session& session, uint64_t number, uint64_t tag, const S
     return;
   }
   ++session.settlements[number - session.first_settlement].undecided;
-  locator_.Find(
-      token.id, now,
-      [this, session_id = session.id, number, tag, token, settlement, lease](Message* message, Instant at) {
-        // Decided even when the session has gone meanwhile: the client sent it.
-        Outcome outcome = Decide(message, token, settlement, lease, at);
-        const auto still = state_.sessions.find(session_id);
-        if (still == state_.sessions.end()) return;
-        --still->second->settlements[number - still->second->first_settlement].undecided;
-        Record(session_id, number, tag, std::move(outcome));
-        Conclude(*still->second, number);
-      });
+  SearchTag({.session = session.id, .number = number, .tag = tag}, token, settlement, lease, now);
+}
+
+void Settler::SearchTag(const TagPlace& place, const LeaseToken& token, const Settlement& settlement,
+                        Duration lease, Instant now) {
+  locator_.Find(token.id, now, [=, this](Message* message, Instant at) {
+    // Others may have been found before in this turn.
+    if (message != nullptr && MustWait(settlement, token.id)) {
+      Later(token.id, settlement,
+            [=, this](Instant later) { SearchTag(place, token, settlement, lease, later); });
+      return;
+    }
+    // Decided even when the session has gone meanwhile: the client sent it.
+    Outcome outcome = Decide(message, token, settlement, lease, at);
+    const auto found = state_.sessions.find(place.session);
+    if (found == state_.sessions.end()) return;
+    Session& session = *found->second;
+    --session.settlements[place.number - session.first_settlement].undecided;
+    Record(session.id, place.number, place.tag, std::move(outcome));
+    Conclude(session, place.number);
+  });
 }
 
 void Settler::Record(SessionId session_id, uint64_t number, uint64_t tag, Outcome outcome) {

@@ -42,7 +42,15 @@ class Settler {
   void PutOff(Session& session, uint64_t number, uint64_t tag, const MessageId& message,
               const Settlement& settlement);
   void ReturnOne(const Unsettled& delivery, Instant now);
+  struct TagPlace {  // where the outcome for a tag is recorded
+    SessionId session;
+    uint64_t number = 0;
+    uint64_t tag = 0;
+  };
   void SettleTag(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement, Instant now);
+  // The same for a message that is not in memory.
+  void SearchTag(const TagPlace& place, const LeaseToken& token, const Settlement& settlement, Duration lease,
+                 Instant now);
   void Record(SessionId session, uint64_t number, uint64_t tag, Outcome outcome);
   void Conclude(Session& session, uint64_t number);
   void MarkReady(SessionId session, uint64_t number);

@@ -95,6 +95,27 @@ TEST_F(ManyLargeBodies, OfASessionThatEndsWhileItsNackIsCarriedOutComeBackOnce) 
   EXPECT_EQ(broker.Queue("orders").leased, 0u);
 }
 
+TEST(Memory, OfLapsedMessagesOnDiskThatAreDeadLetteredByTagIsWrittenInSeveralCommits) {
+  constexpr size_t kTurnBytes = 10'000;
+  EngineFixture broker({}, {.window_messages = 20, .chunk_rows = 8, .turn_commit_bytes = kTurnBytes});
+  ASSERT_TRUE(broker.Create("dead").ok());
+  ASSERT_TRUE(broker.Create("large", {.backoff = 1h, .dead_letter_queue = "dead"}).ok());
+  const SessionId session = broker.Connect();
+  broker.Subscribe(session, "large", {.lease = 30s, .credit_messages = 100});
+  for (int i = 0; i < 100; ++i) broker.Publish("large", std::string(1'000, 'x'));
+  broker.Advance(30s);
+  ASSERT_EQ(broker.Queue("large").delayed, 100u);
+
+  broker.Hold(EngineFixture::Work::kAnswers);  // to arrive at once
+  broker.SettleTags(session, {{1, 100}}, {.kind = SettleKind::kDeadLetter});
+  broker.LetGo(EngineFixture::Work::kAnswers);
+
+  EXPECT_EQ(broker.Queue("dead").ready, 100u);
+  EXPECT_EQ(broker.Log(session).settled_through, 1u);
+  EXPECT_THAT(broker.Log(session).settle_failures, IsEmpty());
+  EXPECT_LT(broker.largest_commit(), 2 * kTurnBytes);
+}
+
 TEST(Memory, StaysWithinItsBudgetWithManyQueues) {
   EngineFixture broker({}, kSmall);
   for (int q = 0; q < 30; ++q) {
