@@ -16,6 +16,8 @@ namespace {
 constexpr uint64_t kAdmittedOverMax = 4'096;
 // Rows of one read for victims. Each victim is then read again by itself, so few at a time.
 constexpr size_t kVictimsPerRead = 64;
+// Of a message in shared memory, beyond its bytes, with its hint: at most.
+constexpr uint64_t kRowBytes = 512;
 
 absl::Status NeverFits(const Queue& queue, uint64_t bytes) {
   return MakeError(
@@ -54,50 +56,86 @@ absl::Status Overflow::MakeRoom(Queue& queue, uint64_t bytes, Instant now) {
     return MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
                      fmt::format("queue {} is being created: publish when that is answered", queue.name));
   }
-  if (queue.is_memory()) {
-    if (absl::Status room = MakeRoomInMemory(queue, bytes, now); !room.ok()) return room;
-  }
-  const auto is_over = [&] { return IsOver(queue, queue.stored_count() + 1, queue.stored_bytes() + bytes); };
-  if (!is_over()) {
+  const bool over = IsOver(queue, queue.stored_count() + 1, queue.stored_bytes() + bytes);
+  if (over && queue.config.bytes_max != 0 && bytes > queue.config.bytes_max) return NeverFits(queue, bytes);
+  const absl::Status room = queue.is_memory() ? state_.RoomInMemory(bytes + kRowBytes) : absl::OkStatus();
+  if (!room.ok() && !MayReplaceInMemory(queue, bytes)) return room;
+  if (room.ok() && !over) {
     queue.admitted_over = 0;
     return absl::OkStatus();
   }
-  if (queue.config.bytes_max != 0 && bytes > queue.config.bytes_max) return NeverFits(queue, bytes);
   if (queue.config.overflow == OverflowPolicy::kReject) return QueueFull(queue);
   if (queue.spilled_ready() > 0) {
     SeekVictims(queue);
-    if (queue.admitted_over >= kAdmittedOverMax) return QueueFull(queue);
-    ++queue.admitted_over;
-    return absl::OkStatus();
+    return AdmitOver(queue);
   }
-  while (is_over()) {
-    if (queue.ready.empty()) return QueueFull(queue);  // all of it is leased or delayed
-    Evict(OldestOfLowest(queue), now);
-  }
+  const Victims victims = Choose(queue, bytes, room.ok() ? 0 : bytes + kRowBytes);
+  // A publish that is refused drops nothing.
+  if (victims.end == Victims::End::kNoneLeft) return room.ok() ? QueueFull(queue) : room;
+  if (victims.end == Victims::End::kTurnIsFull && !room.ok()) return room;
+  for (Message* victim : victims.messages) Evict(*victim, now);
+  if (victims.end == Victims::End::kTurnIsFull) return AdmitOver(queue);
+  queue.admitted_over = 0;
+  return absl::OkStatus();
+}
+
+absl::Status Overflow::AdmitOver(Queue& queue) {
+  if (queue.admitted_over >= kAdmittedOverMax) return QueueFull(queue);
+  ++queue.admitted_over;
   return absl::OkStatus();
 }
 
 // When shared memory is full a queue that drops its oldest gives up as much as it takes; the others are
-// refused.
-absl::Status Overflow::MakeRoomInMemory(Queue& queue, uint64_t bytes, Instant now) {
-  constexpr uint64_t kRowBytes = 512;  // of a message, beyond its bytes, with its hint: at most
-  const absl::Status room = state_.RoomInMemory(bytes + kRowBytes);
-  if (room.ok() || queue.config.overflow != OverflowPolicy::kDropOldest || queue.spilled_ready() > 0)
-    return room;
-  // The store has slots in hand to write again a message of this size; a larger one would not fit.
-  if (bytes + kRowBytes > state_.memory_room.largest) return room;
-  for (uint64_t freed = 0; freed < bytes + kRowBytes;) {
-    if (queue.ready.empty() || !state_.MayRewrite(queue.number)) return room;
-    Message& victim = OldestOfLowest(queue);
-    freed += victim.bytes() + kRowBytes / 2;
-    Evict(victim, now);
-  }
-  return absl::OkStatus();
+// refused. The store has slots in hand to write again a message as large as its largest; a larger one would
+// not fit.
+bool Overflow::MayReplaceInMemory(const Queue& queue, uint64_t bytes) const {
+  return queue.config.overflow == OverflowPolicy::kDropOldest && queue.spilled_ready() == 0 &&
+         bytes + kRowBytes <= state_.memory_room.largest;
 }
 
-Message& Overflow::OldestOfLowest(Queue& queue) {
-  const uint64_t lowest = std::prev(queue.ready.end())->first.rank;
-  return *queue.ready.lower_bound({.rank = lowest, .seq = Seq()})->second;
+Overflow::Victims Overflow::Choose(Queue& queue, uint64_t bytes, uint64_t memory_wanted) {
+  Victims victims;
+  uint64_t messages_left = queue.stored_count() + 1;
+  uint64_t bytes_left = queue.stored_bytes() + bytes;
+  const uint64_t messages_max = queue.config.messages_max;
+  if (messages_max != 0 && messages_left > messages_max + queue.ready.size()) return victims;
+  uint64_t memory_freed = 0;
+  size_t spent = 0;
+  const auto is_enough = [&] {
+    return !IsOver(queue, messages_left, bytes_left) && memory_freed >= memory_wanted;
+  };
+  // The message itself is written after them, so what only removes counts as what rewrites here.
+  const auto turn_is_full = [&] {
+    return state_.turn.commit().bytes() + spent >= state_.options.turn_commit_bytes ||
+           (queue.is_memory() && state_.MemoryBytes() + spent >= state_.memory_room.rewrite);
+  };
+  for (auto rank_end = queue.ready.end(); rank_end != queue.ready.begin();) {
+    const auto oldest = queue.ready.lower_bound({.rank = std::prev(rank_end)->first.rank, .seq = Seq()});
+    for (auto at = oldest; at != rank_end; ++at) {
+      Message& victim = *at->second;
+      if (turn_is_full()) {
+        victims.end = Victims::End::kTurnIsFull;
+        return victims;
+      }
+      spent += CostOf(victim);
+      victims.messages.push_back(&victim);
+      --messages_left;
+      bytes_left -= victim.bytes();
+      memory_freed += victim.bytes() + kRowBytes / 2;
+      if (is_enough()) {
+        victims.end = Victims::End::kEnough;
+        return victims;
+      }
+    }
+    rank_end = oldest;
+  }
+  return victims;
+}
+
+// Dropped, the keys of its rows; moved, its body is written again.
+size_t Overflow::CostOf(const Message& victim) {
+  return victim.queue->config.overflow == OverflowPolicy::kDropOldest ? kRowBytes / 2
+                                                                      : victim.bytes() + 2 * kRowBytes;
 }
 
 void Overflow::Evict(Message& victim, Instant now) {

@@ -1,0 +1,72 @@
+// What goes for a publish over a queue's limits goes in commits of a bounded size, and only for a publish
+// that is taken.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/error.h"
+#include "tests/support/engine_fixture.h"
+
+namespace baton {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+
+constexpr size_t kTurnBytes = 10'000;
+
+TEST(Overflow, DropsNothingForAPublishThatTheReadyMessagesCannotMakeRoomFor) {
+  EngineFixture broker({.bytes_max = 10, .overflow = OverflowPolicy::kDropOldest});
+  broker.Publish("orders", "delayed", {.delay = 1h});
+  broker.Publish("orders", "abc");
+
+  EXPECT_EQ(ReasonOf(broker.TryPublish("orders", "0123456789").status), reason::kQueueFull);
+
+  EXPECT_THAT(broker.Drain("orders"), ElementsAre("abc"));
+}
+
+class LoweredLimit : public testing::TestWithParam<Durability> {
+ protected:
+  // A thousand messages of a hundred bytes, of which ten may stay.
+  explicit LoweredLimit(OverflowPolicy overflow = OverflowPolicy::kDropOldest) {
+    EXPECT_TRUE(broker.Create("dead", {.durability = GetParam()}).ok());
+    EXPECT_TRUE(
+        broker.Create("many", {.durability = GetParam(), .dead_letter_queue = "dead", .overflow = overflow})
+            .ok());
+    for (int i = 0; i < 1'000; ++i) broker.Publish("many", std::string(100, 'x'));
+    EXPECT_TRUE(broker.Update("many", {.messages_max = 10}).ok());
+  }
+  // Until the queue is within its limit: how many publishes that took.
+  int PublishUntilItHolds() {
+    int published = 0;
+    while (broker.Queue("many").ready > 10 && published < 1'000) {
+      EXPECT_TRUE(broker.TryPublish("many", "x").status.ok());
+      ++published;
+    }
+    return published;
+  }
+  EngineFixture broker{{}, {.turn_commit_bytes = kTurnBytes}};
+};
+
+TEST_P(LoweredLimit, IsReachedInSeveralCommits) {
+  EXPECT_GT(PublishUntilItHolds(), 1);
+  EXPECT_EQ(broker.Queue("many").ready, 10u);
+  EXPECT_LT(broker.largest_commit(), 2 * kTurnBytes);
+}
+
+class LoweredLimitThatMoves : public LoweredLimit {
+ protected:
+  LoweredLimitThatMoves() : LoweredLimit(OverflowPolicy::kDeadLetterOldest) {}
+};
+
+TEST_P(LoweredLimitThatMoves, IsReachedInSeveralCommits) {
+  const int published = PublishUntilItHolds();
+  EXPECT_EQ(broker.Queue("many").ready, 10u);
+  EXPECT_EQ(broker.Queue("dead").ready, 990u + published);
+  EXPECT_LT(broker.largest_commit(), 2 * kTurnBytes);
+}
+
+INSTANTIATE_TEST_SUITE_P(, LoweredLimit, testing::Values(Durability::kDurable, Durability::kMemory));
+INSTANTIATE_TEST_SUITE_P(, LoweredLimitThatMoves, testing::Values(Durability::kDurable, Durability::kMemory));
+
+}  // namespace
+}  // namespace baton
