@@ -138,6 +138,11 @@ size_t Overflow::CostOf(const Message& victim) {
                                                                       : victim.bytes() + 2 * kRowBytes;
 }
 
+bool Overflow::MayEvict(const Queue& queue) const {
+  return queue.config.overflow == OverflowPolicy::kDropOldest ? state_.MayRemove(queue.number)
+                                                              : state_.MayRewrite(queue.number);
+}
+
 void Overflow::Evict(Message& victim, Instant now) {
   Queue& queue = *victim.queue;
   if (queue.config.overflow == OverflowPolicy::kDeadLetterOldest) {
@@ -224,22 +229,32 @@ void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) 
     }
     return;
   }
-  const auto left = std::make_shared<size_t>(victims.size());
+  struct Search {
+    size_t left;
+    bool put_off = false;
+  };
+  const auto search = std::make_shared<Search>(Search{.left = victims.size()});
   for (const MessageId& id : victims) {
-    locator_.Find(id, now, [this, number, left](Message* message, Instant at) {
+    locator_.Find(id, now, [this, number, search](Message* message, Instant at) {
       Queue* still = state_.FindQueue(number);
       if (still == nullptr) return;
       const bool takeable = message != nullptr && message->queue == still &&
                             message->state != Message::State::kLeased &&
-                            message->home == Message::Home::kReadyRow && state_.MayRemove(number);
-      if (takeable && IsOverNow(*still)) Evict(*message, at);
-      if (--*left > 0) return;
-      still->seeking_victims = false;
-      if (IsOverNow(*still)) {  // those named were not enough
-        SeekVictims(*still);
-      } else {
-        still->admitted_over = 0;
+                            message->home == Message::Home::kReadyRow;
+      if (takeable && IsOverNow(*still)) {
+        if (MayEvict(*still)) {
+          Evict(*message, at);
+        } else {
+          search->put_off = true;
+        }
       }
+      if (--search->left > 0) return;
+      still->seeking_victims = false;
+      if (!IsOverNow(*still)) {
+        still->admitted_over = 0;
+      } else if (!search->put_off) {  // those named were not enough
+        SeekVictims(*still);
+      }  // else the next publish seeks: to read again at once would only read again
     });
   }
 }

@@ -45,6 +45,7 @@ class Overflow {
   Victims Choose(Queue& queue, uint64_t bytes, uint64_t memory_wanted);
   // What evicting it adds to the commit, at most or nearly.
   static size_t CostOf(const Message& victim);
+  bool MayEvict(const Queue& queue) const;
   void Evict(Message& victim, Instant now);
 
   // On disk: the lowest rank with a message that is not leased, then its oldest ones, until the queue is

@@ -24,6 +24,52 @@ TEST(Overflow, DropsNothingForAPublishThatTheReadyMessagesCannotMakeRoomFor) {
   EXPECT_THAT(broker.Drain("orders"), ElementsAre("abc"));
 }
 
+class ScarceMemoryWithASpilledQueue : public testing::Test {
+ protected:
+  // Fifteen messages in a queue of ten; the search for victims is under way.
+  void OverfillWith(OverflowPolicy overflow) {
+    ASSERT_TRUE(broker.Create("dead", {.durability = Durability::kMemory}).ok());
+    ASSERT_TRUE(broker
+                    .Create("fast", {.durability = Durability::kMemory,
+                                     .dead_letter_queue = "dead",
+                                     .messages_max = 10,
+                                     .overflow = overflow})
+                    .ok());
+    broker.PublishMany("fast", 10);
+    broker.Hold(EngineFixture::Work::kReads);
+    broker.PublishMany("fast", 5);
+    ASSERT_EQ(broker.Queue("fast").ready, 15u);
+  }
+  void RoomComesBack() {
+    broker.SetMemoryRoom({.grow = SIZE_MAX, .rewrite = SIZE_MAX, .remove = SIZE_MAX, .largest = SIZE_MAX});
+    broker.Publish("fast", "x");
+    EXPECT_EQ(broker.Queue("fast").ready, 10u);
+  }
+  EngineFixture broker{{}, {.window_messages = 3, .chunk_rows = 2}};
+};
+
+TEST_F(ScarceMemoryWithASpilledQueue, SeeksNoVictimsThatCannotBeRemoved) {
+  OverfillWith(OverflowPolicy::kDropOldest);
+  broker.SetMemoryRoom({});
+  const uint64_t reads = broker.reads_started();
+
+  broker.LetGo(EngineFixture::Work::kReads);
+
+  EXPECT_EQ(broker.Queue("fast").ready, 15u);
+  EXPECT_LT(broker.reads_started(), reads + 50);
+  RoomComesBack();
+}
+
+TEST_F(ScarceMemoryWithASpilledQueue, MovesNoVictimsWhenThereIsRoomOnlyToRemove) {
+  OverfillWith(OverflowPolicy::kDeadLetterOldest);
+  broker.SetMemoryRoom({.grow = 0, .rewrite = 0, .remove = 20'000, .largest = 0});
+
+  broker.LetGo(EngineFixture::Work::kReads);
+
+  EXPECT_EQ(broker.Queue("dead").ready, 0u);
+  RoomComesBack();
+}
+
 class LoweredLimit : public testing::TestWithParam<Durability> {
  protected:
   // A thousand messages of a hundred bytes, of which ten may stay.
