@@ -177,8 +177,10 @@ void Engine::Parts::EndLeases(Instant now) {
     Message& message = *state.lease_ends.begin()->second;
     if (state.MayRewrite(message.queue->number)) {
       life_cycle.Return(message, ReturnCause::kLeaseEnded, std::nullopt, "lease ended", now);
-    } else {
+    } else if (state.memory_room.rewrite == 0) {
       life_cycle.Extend(message, now + kLeaseProlonged);  // there is no room to write that it was returned
+    } else {
+      break;  // this turn's share is used up: the next one comes at once
     }
   }
 }

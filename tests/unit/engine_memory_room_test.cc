@@ -103,6 +103,13 @@ TEST_F(ScarceMemory, ProlongsLeasesUntilTheirEndCanBeWritten) {
   EXPECT_EQ(broker.Queue("fast").counters.returned, 100u);
 }
 
+TEST_F(ScarceMemory, EndsLeasesInTimeThoughTheyTakeSeveralCommits) {
+  Hold();
+  broker.SetMemoryRoom(kToRewrite);
+  broker.Advance(30s);
+  EXPECT_EQ(broker.Queue("fast").counters.returned, 100u);
+}
+
 TEST_F(ScarceMemory, GivesBackWhatADeadConsumerHeldWhenThereIsRoom) {
   broker.Disconnect([this] {
     const SessionId session = Hold();
