@@ -83,7 +83,9 @@ Settler::Outcome Settler::Decide(Message* found, const LeaseToken& token, const 
   const Standing standing = Judge(message, token);
   if (standing == Standing::kLost) return {.status = LeaseLost()};
   if (standing != Standing::kHolding && message.deadline <= now) {
-    life_cycle_.Expire(message, now);
+    // An ack may come when there is room only to remove; expired, the message may be moved. It expires
+    // without this too.
+    if (state_.MayRewrite(message.queue->number)) life_cycle_.Expire(message, now);
     return {.status = LeaseLost()};
   }
   const bool counted = standing == Standing::kLapsed;  // the attempt, when the lease ended

@@ -110,6 +110,21 @@ TEST_F(ScarceMemory, EndsLeasesInTimeThoughTheyTakeSeveralCommits) {
   EXPECT_EQ(broker.Queue("fast").counters.returned, 100u);
 }
 
+TEST_F(ScarceMemory, MovesNothingForALateAckWhenThereIsRoomOnlyToRemove) {
+  ASSERT_TRUE(broker.Update("fast", {.expired = Disposal::kDeadLetter}).ok());
+  broker.Publish("fast", "short-lived", {.ttl = 2s});
+  const Delivery delivery = broker.Receive("fast", 1s).value();
+  broker.Advance(1s);
+  broker.SetMemoryRoom(kToRemove);
+  broker.Advance(2s);
+
+  EXPECT_EQ(ReasonOf(broker.Ack(delivery)), reason::kLeaseLost);
+
+  EXPECT_EQ(broker.Queue("dead").ready, 0u);
+  broker.SetMemoryRoom(kToRewrite);
+  EXPECT_THAT(broker.Drain("dead"), ElementsAre("short-lived"));
+}
+
 TEST_F(ScarceMemory, GivesBackWhatADeadConsumerHeldWhenThereIsRoom) {
   broker.Disconnect([this] {
     const SessionId session = Hold();
