@@ -63,7 +63,7 @@ absl::Status MemoryLog::ReadTable(std::map<uint64_t, uint32_t>& by_number) {
     if (entry.slots * region_->slot_bytes() > kSlotBytesMax) return Damaged("the table of segments");
     if (!by_number.emplace(number, slot).second) return Damaged("two segments of one number");
     const auto slots = static_cast<uint32_t>(entry.slots);
-    segments_[slot] = {.slots = slots, .live_bytes = 0};
+    segments_[slot] = {.slots = slots, .live_bytes = 0, .largest = 0};
     region_->Use(slot, slots);
     slot += slots;
   }
@@ -190,7 +190,7 @@ void MemoryLog::OpenSegment() {
   entry.slots = slots;
   Step();
   entry.segment.store(++last_segment_, std::memory_order_release);
-  segments_[first] = {.slots = slots, .live_bytes = 0};
+  segments_[first] = {.slots = slots, .live_bytes = 0, .largest = 0};
   active_ = first;
   end_ = 0;
   if (before != UINT32_MAX) emptied_.push_back(before);
@@ -227,10 +227,17 @@ void MemoryLog::Seal(const Run& run) {
 
 void MemoryLog::AddLive(Place place) {
   const size_t bytes = BytesOfRecord(At(place));
-  segments_.at(place.segment).live_bytes += bytes;
+  SegmentInfo& segment = segments_.at(place.segment);
+  segment.live_bytes += bytes;
+  segment.largest = std::max(segment.largest, bytes);
   live_bytes_ += bytes;
   Expect(bytes);
   live_digest_ ^= HashOf(place);
+}
+
+void MemoryLog::MeasureLargest() {
+  largest_ = 0;
+  for (const auto& [first, segment] : segments_) Expect(segment.largest);
 }
 
 void MemoryLog::Drop(Place place) {

@@ -83,8 +83,10 @@ class MemoryLog {
   }
 
   size_t live_bytes() const { return live_bytes_; }
-  // Record of a row, that ever was or that is expected.
+  // At least the largest record of a row that is there or expected.
   size_t largest() const { return largest_; }
+  // What is expected no more, or is gone with its segment, does not count any longer.
+  void MeasureLargest();
   void Expect(size_t record_bytes) { largest_ = std::max(largest_, record_bytes); }
 
   // For tests: called before each store that a new broker would see.
@@ -94,6 +96,7 @@ class MemoryLog {
   struct SegmentInfo {
     uint32_t slots = 1;
     size_t live_bytes = 0;
+    size_t largest = 0;  // record that ever was live in it
   };
 
   absl::Status ReadTable(std::map<uint64_t, uint32_t>& by_number);

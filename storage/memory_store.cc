@@ -247,6 +247,7 @@ absl::Status MemoryStore::MakeRoom(size_t bytes, size_t value_bytes) {
 }
 
 void MemoryStore::Refill() {
+  log_.MeasureLargest();
   available_ = log_.region().Available();
   Refill(kCopyAtLeisure * log_.region().slot_bytes());
   log_.region().GiveBackIdle();

@@ -64,7 +64,7 @@ class MemoryStore {
   // Room().grow for so many bytes of operations, with values of at most `value_bytes`: takes memory from the
   // system, and copies forward segments less than half of which is live. ERRORS: RESOURCE_EXHAUSTED.
   absl::Status MakeRoom(size_t bytes, size_t value_bytes);
-  // Looks again whether there is what is to be in hand.
+  // Looks again whether there is what is to be in hand. What MakeRoom was asked for is expected no more.
   void Refill();
   // All of it, at once. Keys have at most 31 bytes. ERRORS: RESOURCE_EXHAUSTED, with nothing changed; not for
   // one that keeps to Room.

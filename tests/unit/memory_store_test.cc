@@ -348,6 +348,25 @@ TEST_F(MemoryStoreTest, ARecordMayBeLargerThanASlot) {
   EXPECT_EQ(All(*store), (Rows{{KeyOf(1), "before"}, {KeyOf(2), large}, {KeyOf(3), "after"}}));
 }
 
+TEST_F(MemoryStoreTest, ALargeRecordThatIsGoneIsNotReckonedWithAnyMore) {
+  auto store = Open(400);
+  ASSERT_TRUE(store->Apply(PutOne(1, "small")).ok());
+  const size_t before = store->Room().largest;
+  const std::string large(5 * kSlot, 'x');
+  ASSERT_TRUE(store->MakeRoom(large.size(), large.size()).ok());
+  ASSERT_TRUE(store->Apply(PutOne(2, large)).ok());
+  store->Refill();
+  EXPECT_GE(store->Room().largest, large.size()) << "it is there";
+  ASSERT_TRUE(store->Apply(RemoveOne(2)).ok());
+  // Its segment is the one in use until there is another.
+  for (uint64_t i = 0; i < 10; ++i) ASSERT_TRUE(store->Apply(PutOne(3, std::string(2'000, 'y'))).ok());
+  ASSERT_TRUE(store->Apply(PutOne(3, "small")).ok());
+  for (uint64_t i = 0; i < 10; ++i) ASSERT_TRUE(store->Apply(PutOne(4, std::string(1'000, 'y'))).ok());
+  store->Refill();
+  EXPECT_LE(store->Room().largest, 2'100u);
+  EXPECT_GE(store->Room().largest, before);
+}
+
 TEST_F(MemoryStoreTest, MemoryThatIsNotNeededGoesBackToTheSystem) {
   auto store = Open(1'000);
   for (uint64_t i = 0; i < 2'000; ++i) ASSERT_TRUE(store->Apply(PutOne(i, std::string(1'000, 'x'))).ok());
