@@ -35,8 +35,8 @@ class Dispatcher {
 
  private:
   void Dispatch(Queue& queue, Instant now);
-  // The next in turn with room for so many bytes; null when there is none.
   bool WaitsForMemory(Queue& queue);
+  // The next in turn with room for so many bytes; null when there is none.
   Subscription* NextTaker(Queue& queue, uint64_t bytes);
   // May it hold another message?
   bool HasRoom(const Subscription& taker) const;
