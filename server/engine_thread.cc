@@ -174,7 +174,7 @@ void EngineThread::FinishTurn(Instant now) {
       NoteFailure(taken);
       return;
     }
-    engine_->OnMemoryRoom(store_->memory_room());
+    more_ = engine_->OnMemoryRoom(store_->memory_room()) || more_;
     more_ = engine_->OnHandedOver(turn.number) || more_;  // it may deliver now
     ++stats_.commits;
   }
@@ -194,7 +194,7 @@ void EngineThread::FinishTurn(Instant now) {
     next_wall_check_ = now + options_.park_max;
     if (carrier_ != nullptr) carrier_->OnSecond();
     store_->LookAgain();
-    engine_->OnMemoryRoom(store_->memory_room());
+    more_ = engine_->OnMemoryRoom(store_->memory_room()) || more_;
     if (const auto moved = time_->CheckWallClock()) {
       ++stats_.wall_clock_jumps;
       if (options_.on_wall_clock_jump) options_.on_wall_clock_jump(*moved);

@@ -137,7 +137,10 @@ void Engine::OnRead(ReadResult result, Instant now) {
 }
 
 void Engine::OnDiskState(DiskState disk) { parts_->state.disk_low = disk == DiskState::kLow; }
-void Engine::OnMemoryRoom(const MemoryRoom& room) { parts_->state.memory_room = room; }
+bool Engine::OnMemoryRoom(const MemoryRoom& room) {
+  parts_->state.memory_room = room;
+  return parts_->MayTakePutOff();
+}
 
 // Not while the store is behind: its progress brings the next turn.
 bool Engine::Parts::MayTakePutOff() const {

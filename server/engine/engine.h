@@ -64,7 +64,8 @@ class Engine {
   void OnRead(ReadResult result, Instant now);
   void OnDiskState(DiskState state);
   // What the turn's commit may hold for memory queues: after each commit, and now and then.
-  void OnMemoryRoom(const MemoryRoom& room);
+  // True: another turn may go on with what was put off.
+  bool OnMemoryRoom(const MemoryRoom& room);
 
   struct Turn {
     CommitNumber number;  // none = nothing to commit

@@ -175,10 +175,11 @@ void EngineFixture::LetGo(Work work) {
 
 void EngineFixture::SetDisk(DiskState disk) { engine_->OnDiskState(disk); }
 
-void EngineFixture::SetMemoryRoom(const MemoryRoom& room) {
+bool EngineFixture::SetMemoryRoom(const MemoryRoom& room) {
   memory_room_ = room;
-  engine_->OnMemoryRoom(room);
+  const bool another_turn = engine_->OnMemoryRoom(room);
   ComeToRest();
+  return another_turn;
 }
 
 absl::StatusOr<Reply> EngineFixture::TakeAnswer(CallId call) {

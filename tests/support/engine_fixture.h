@@ -168,8 +168,9 @@ class EngineFixture : private Outputs {
   void Hold(Work work);
   void LetGo(Work work);
   void SetDisk(DiskState disk);
-  // What a commit may hold for memory queues, from now on; at first as much as it wants.
-  void SetMemoryRoom(const MemoryRoom& room);
+  // What a commit may hold for memory queues, from now on; at first as much as it wants. True: the engine
+  // asks for another turn.
+  bool SetMemoryRoom(const MemoryRoom& room);
   // The process is killed: what was not written is lost. Another begins, `downtime` later.
   void Restart(Duration downtime = Duration(0));
   // As Restart, on a store with these rows too: those of an earlier version.

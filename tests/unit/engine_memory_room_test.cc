@@ -74,6 +74,15 @@ TEST_F(ScarceMemory, LetsReturnsWaitAndOthersGoOn) {
   EXPECT_EQ(broker.Log(session).settled_through, 2u);
 }
 
+TEST_F(ScarceMemory, AsksForATurnWhenWhatWasPutOffMayGoOn) {
+  const SessionId session = Hold();
+  EXPECT_FALSE(broker.SetMemoryRoom(kNoRoom));
+  broker.SettleTags(session, {{1, 10}}, {.kind = SettleKind::kNack, .delay = 1h});
+  EXPECT_FALSE(broker.SetMemoryRoom(kToRemove));
+  EXPECT_TRUE(broker.SetMemoryRoom(kToRewrite));
+  EXPECT_FALSE(broker.SetMemoryRoom(kToRewrite));
+}
+
 TEST_F(ScarceMemory, LetsAcksWaitToo) {
   const SessionId session = Hold();
   broker.SetMemoryRoom(kNoRoom);
