@@ -105,7 +105,8 @@ struct BrokerState {
   }
   // What the turn's commit will take in shared memory, with the rows that its end adds.
   size_t MemoryBytes() const {
-    return turn.commit().memory_bytes() + dirty_memory_ledgers * kLedgerBytesMax + producers.dirty_bytes();
+    return turn.commit().memory_bytes() + dirty_memory_ledgers * kLedgerBytesMax +
+           producers.dirty_memory_bytes();
   }
   bool MemoryMayRewrite() const { return MemoryBytes() < memory_room.rewrite; }
   bool MemoryMayRemove() const { return MemoryBytes() < memory_room.remove; }

@@ -65,6 +65,7 @@ void Producers::Accept(ProducerId producer, uint64_t sequence, bool in_memory, I
   if (!entry.dirty) {
     entry.dirty = true;
     dirty_.emplace_back(producer, in_memory);
+    if (in_memory) ++dirty_in_memory_;
   }
 }
 
@@ -80,6 +81,7 @@ void Producers::AppendTo(Commit& commit) {
     entry.dirty = false;
   }
   dirty_.clear();
+  dirty_in_memory_ = 0;
 }
 
 void Producers::Forget(ProducerId producer, Commit& commit) {

@@ -34,8 +34,8 @@ class Producers {
   uint64_t Highest(ProducerId producer) const;
 
   bool dirty() const { return !dirty_.empty(); }
-  // Of the rows of those that changed, at most.
-  size_t dirty_bytes() const { return dirty_.size() * kProducerBytesMax; }
+  // Of the rows in shared memory of those that changed, at most.
+  size_t dirty_memory_bytes() const { return dirty_in_memory_ * kProducerBytesMax; }
   // Adds the rows of the producers that changed.
   void AppendTo(Commit& commit);
   // Forgets idle producers; to be called now and then. True when there were any (the commit deletes their
@@ -64,6 +64,7 @@ class Producers {
 
   absl::flat_hash_map<ProducerId, Producer> producers_;
   std::vector<std::pair<ProducerId, bool>> dirty_;  // and whether it is what memory queues accepted
+  size_t dirty_in_memory_ = 0;                      // of these
   Instant next_look_;                               // of MakeRoom
 };
 

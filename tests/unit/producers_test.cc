@@ -30,6 +30,17 @@ std::map<std::string, std::string> Apply(const Commit& commit, std::map<std::str
   return rows;
 }
 
+TEST(Producers, TakeSharedMemoryOnlyForWhatMemoryQueuesAccepted) {
+  Producers producers;
+  producers.Accept(ProducerId(1), 1, false, kStart);
+  EXPECT_EQ(producers.dirty_memory_bytes(), 0u);
+  producers.Accept(ProducerId(1), 2, true, kStart);
+  EXPECT_EQ(producers.dirty_memory_bytes(), kProducerBytesMax);
+  Commit commit;
+  producers.AppendTo(commit);
+  EXPECT_EQ(producers.dirty_memory_bytes(), 0u);
+}
+
 TEST(Producers, AgreeWithASetOfEverything) {
   std::mt19937_64 random(RandomSeed());
   Producers producers;
