@@ -106,7 +106,10 @@ TEST_F(HostileRing, AReadIndexThatGoesBackEndsItsSessionAtOnce) {
 
 TEST_F(HostileRing, AnythingRewrittenAtRandomEndsAtMostItsOwnSession) {
   int ended = 0;
-  for (int round = 0; round < 30 && !HasFailure(); ++round) {
+  int rounds = 0;
+  // How many are ended is a matter of luck: now and then not one of thirty.
+  const auto patience_ends = steady_clock::now() + kPatience;
+  for (; (rounds < 30 || (ended == 0 && steady_clock::now() < patience_ends)) && !HasFailure(); ++rounds) {
     RingIntruder intruder(socket_path());
     ASSERT_TRUE(intruder.SayHello());
     (void)intruder.Subscribe(1, "playground", 50);
@@ -127,7 +130,7 @@ TEST_F(HostileRing, AnythingRewrittenAtRandomEndsAtMostItsOwnSession) {
     }
     ended += intruder.IsOver() ? 1 : 0;
   }
-  std::printf("%d of 30 sessions were ended\n", ended);
+  std::printf("%d of %d sessions were ended\n", ended, rounds);
   EXPECT_GT(ended, 0);
 }
 
