@@ -104,7 +104,7 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const Options& opt
     if (chmod(options.socket_path.c_str(), 0660) != 0) {
       return Refused(fmt::format("cannot set the mode of {}: {}", options.socket_path, std::strerror(errno)));
     }
-    facts->listening.push_back("unix:" + options.socket_path);
+    facts->listening.push_back("grpc+unix:" + options.socket_path);
   }
   if (!options.tcp_address.empty()) {
     TcpAddress bound = *ParseTcpAddress(options.tcp_address);
