@@ -21,13 +21,21 @@ inline void AppendFixed64(std::string& out, uint64_t value) {  // big-endian
   out.append(bytes, sizeof(bytes));
 }
 
-// LEB128, as protobuf's varint.
+// LEB128, as protobuf's varint. Returns where it ends; takes VarintBytes(value).
+inline constexpr size_t kVarintBytesMax = 10;
+inline char* WriteVarint(char* to, uint64_t value) {
+  for (; value >= 0x80; value >>= 7) *to++ = static_cast<char>(value | 0x80);
+  *to++ = static_cast<char>(value);
+  return to;
+}
+inline size_t VarintBytes(uint64_t value) {
+  size_t bytes = 1;
+  for (; value >= 0x80; value >>= 7) ++bytes;
+  return bytes;
+}
 inline void AppendVarint(std::string& out, uint64_t value) {
-  char bytes[10];
-  size_t count = 0;
-  for (; value >= 0x80; value >>= 7) bytes[count++] = static_cast<char>(value | 0x80);
-  bytes[count++] = static_cast<char>(value);
-  out.append(bytes, count);
+  char bytes[kVarintBytesMax];
+  out.append(bytes, static_cast<size_t>(WriteVarint(bytes, value) - bytes));
 }
 
 // varint length, then the bytes.

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/coding.h"
 
 namespace baton {
 namespace {
@@ -16,12 +17,6 @@ static_assert(kMemoryKeyMax <= kSharedMask);
 size_t CommonStart(std::string_view a, std::string_view b) {
   const size_t most = std::min(a.size(), b.size());
   return static_cast<size_t>(std::mismatch(a.begin(), a.begin() + most, b.begin()).first - a.begin());
-}
-
-size_t VarintBytes(size_t value) {
-  size_t bytes = 1;
-  for (; value >= 0x80; value >>= 7) ++bytes;
-  return bytes;
 }
 
 // Reads a varint of at most five bytes that ends before `end`. Null: there is none.
@@ -54,9 +49,7 @@ void RecordShape::Write(char* to) const {
   *to++ = 0;
   *to++ = static_cast<char>((static_cast<size_t>(op_.kind) << kKindShift) | shared_);
   *to++ = static_cast<char>(own.size());
-  size_t length = op_.value.size();
-  for (; length >= 0x80; length >>= 7) *to++ = static_cast<char>(length | 0x80);
-  *to++ = static_cast<char>(length);
+  to = WriteVarint(to, op_.value.size());
   std::memcpy(to, own.data(), own.size());
   if (!op_.value.empty()) std::memcpy(to + own.size(), op_.value.data(), op_.value.size());
 }
