@@ -74,8 +74,8 @@ inline constexpr uint32_t kLastRun = 1u << 31;  // of the commit
 
 inline constexpr size_t kPage = 4096;
 inline constexpr size_t kSlotsMax = 4096;
-inline constexpr size_t kSlotBytesMax = 1u
-                                        << 30;  // so that lengths and offsets in a segment fit their fields
+// So that lengths and offsets in a segment fit their fields.
+inline constexpr size_t kSlotBytesMax = 1u << 30;
 inline constexpr size_t kTableOffset = kPage;
 inline constexpr size_t kSlotsOffset = kTableOffset + kSlotsMax * sizeof(SlotEntry);
 static_assert(kSlotsOffset == 69'632);

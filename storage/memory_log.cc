@@ -162,22 +162,28 @@ absl::Status MemoryLog::Reserve(const Commit& commit) {
 }
 
 void MemoryLog::Write(const Commit::Op& op) {
-  const size_t head = run_at_.has_value() ? 0 : sizeof(RunHeader);
+  const bool is_open = run_at_.has_value();
   const size_t left = active_ == UINT32_MAX ? 0 : SegmentBytes(active_) - end_;
-  if (head + RecordShape(run_at_.has_value() ? previous_ : std::string_view(), op).bytes() > left) {
-    if (run_at_.has_value()) {
-      EndRun();
-      Seal(written_.back());
-    }
-    OpenSegment();
+  const RecordShape shape(is_open ? previous_ : std::string_view(), op);
+  if ((is_open ? 0 : sizeof(RunHeader)) + shape.bytes() <= left) {
+    if (!is_open) BeginRun();
+    return WriteRecord(shape, op.key);
   }
-  if (!run_at_.has_value()) BeginRun();
+  if (is_open) {
+    EndRun();
+    Seal(written_.back());
+  }
+  OpenSegment();
+  BeginRun();
+  WriteRecord(RecordShape({}, op), op.key);
+}
+
+void MemoryLog::WriteRecord(const RecordShape& shape, std::string_view key) {
   Step();
-  const RecordShape shape(previous_, op);
   char* const record = region_->At(active_) + end_;
   shape.Write(record);
   checksum_ = ExtendCrc32c(checksum_, {record + 1, shape.bytes() - 1});
-  previous_ = op.key;
+  previous_ = key;
   end_ += shape.bytes();
 }
 

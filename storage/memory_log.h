@@ -105,6 +105,7 @@ class MemoryLog {
 
   absl::Status Reserve(const Commit& commit);
   void Write(const Commit::Op& op);
+  void WriteRecord(const RecordShape& shape, std::string_view key);
   void OpenSegment();
   void BeginRun();
   void EndRun();
