@@ -19,7 +19,7 @@ DescriptorReserve::~DescriptorReserve() {
 }
 
 bool DescriptorReserve::ReleaseIfScarce() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   const int fd = OpenOne();
   if (fd >= 0) close(fd);
   const bool scarce = fd < 0 && (errno == EMFILE || errno == ENFILE);
@@ -30,7 +30,7 @@ bool DescriptorReserve::ReleaseIfScarce() {
 }
 
 void DescriptorReserve::Refill() {
-  const std::lock_guard lock(mutex_);
+  const MutexLock lock(mutex_);
   while (kept_.size() < count_) {
     const int fd = OpenOne();
     if (fd < 0) return;

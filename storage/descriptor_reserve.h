@@ -4,8 +4,10 @@
 #pragma once
 
 #include <cstddef>
-#include <mutex>
 #include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "base/mutex.h"
 
 namespace baton {
 
@@ -24,8 +26,8 @@ class DescriptorReserve {
 
  private:
   const size_t count_;
-  std::mutex mutex_;
-  std::vector<int> kept_;  // guarded by mutex_
+  Mutex mutex_;
+  std::vector<int> kept_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace baton
