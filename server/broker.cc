@@ -55,11 +55,6 @@ std::string BootId() {
   return id;
 }
 
-absl::Status UnreadableQueueError(std::string_view name) {
-  return absl::DataLossError(fmt::format(
-      "the definition of queue {} cannot be read: the store is damaged or of a newer version", name));
-}
-
 // The queues, their ledgers and the producers, in this order.
 absl::Status LoadEngine(Store& store, Engine& engine) {
   const auto load = [&](RowKind kind, absl::Status (Engine::*function)(std::string_view, std::string_view)) {
@@ -211,7 +206,7 @@ absl::Status Broker::Parts::OpenMemoryQueues() {
       disk->ScanNow(range.begin, range.end, [&](std::string_view key, std::string_view value) {
         const auto record = DecodeQueue(value);
         // Before anything is removed: its messages may be there, and it is not known which they are.
-        if (!record.has_value()) return UnreadableQueueError(key.substr(1));
+        if (!record.has_value()) return UnreadableQueue(key.substr(1));
         if (IsMemoryQueue(record->number)) queues.insert(record->number);
         return absl::OkStatus();
       });
@@ -232,6 +227,10 @@ absl::Status Broker::Parts::OpenMemoryQueues() {
   if (!adopted.set_aside.empty()) {
     options.log->Warning("memory queues begin empty: what was in shared memory cannot be used",
                          {{"set_aside", adopted.set_aside}});
+  }
+  if (!queues.empty() && !adopted.adopted && adopted.set_aside.empty()) {
+    options.log->Warning("memory queues begin empty: nothing of them is in shared memory",
+                         {{"memory_queue_dir", options.config.memory_queue_dir}});
   }
   if (adopted.adopted) {
     options.log->Info("memory queues are taken over from shared memory",

@@ -227,10 +227,7 @@ void QueueAdmin::Handle(const ListQueues& command, Instant now) {
 absl::Status QueueAdmin::Load(std::string_view key, std::string_view value) {
   const std::string name(key.substr(1));
   const auto record = DecodeQueue(value);
-  if (!record.has_value()) {
-    return absl::DataLossError(fmt::format(
-        "the definition of queue {} cannot be read: the store is damaged or of a newer version", name));
-  }
+  if (!record.has_value()) return UnreadableQueue(name);
   Queue& queue = Add(name, record->number);
   queue.created = record->created;
   queue.paused = record->paused;

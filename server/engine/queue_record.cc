@@ -1,5 +1,7 @@
 #include "server/engine/queue_record.h"
 
+#include <fmt/format.h>
+
 #include "base/coding.h"
 
 namespace baton {
@@ -136,6 +138,11 @@ std::optional<QueueRecord> DecodeQueue(std::string_view value) {
   }
   if (!reader.AtEnd() || !record.number || !CheckQueueConfig(record.config).ok()) return std::nullopt;
   return record;
+}
+
+absl::Status UnreadableQueue(std::string_view name) {
+  return absl::DataLossError(fmt::format(
+      "the definition of queue {} cannot be read: the store is damaged or of a newer version", name));
 }
 
 std::string EncodeLastQueueNumber(QueueId number) {

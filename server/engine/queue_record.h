@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "absl/status/status.h"
 #include "base/ids.h"
 #include "base/time.h"
 #include "server/engine/queue_config.h"
@@ -23,6 +24,8 @@ struct QueueRecord {
 
 std::string EncodeQueue(const QueueRecord& record);
 std::optional<QueueRecord> DecodeQueue(std::string_view value);
+// DATA_LOSS, about one that could not be decoded.
+absl::Status UnreadableQueue(std::string_view name);
 
 // The row L 0: the highest queue number ever given, so that none is given twice. version:1 number:v
 std::string EncodeLastQueueNumber(QueueId number);

@@ -202,6 +202,16 @@ TEST_F(MemoryQueues, OfARegionThatCannotBeTrustedBeginEmptyAndItIsReported) {
   EXPECT_THAT(Bodies("fast"), ElementsAre("b"));
 }
 
+TEST_F(MemoryQueues, OfARegionThatIsGoneBeginEmptyAndItIsReported) {
+  Create("fast");
+  ASSERT_TRUE(Publish("fast", {.body = "a"}).ok());
+  broker.Kill();
+  std::filesystem::remove(shared.path() + "/" + Files().at(0));  // as a restart of the machine does
+  ASSERT_EQ(broker.Start(), "");
+  EXPECT_THAT(broker.errors(), HasSubstr("memory queues begin empty: nothing of them"));
+  EXPECT_EQ(Connect().GetQueue("fast")->counts.ready, 0u);
+}
+
 TEST_F(MemoryQueues, WithOneBitOfAMessageChangedBeginEmptyAndOthersAreUntouched) {
   Create("fast");
   ASSERT_TRUE(Connect().CreateQueue("durable", {}).ok());
