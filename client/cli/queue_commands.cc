@@ -276,10 +276,12 @@ void AddQueueCommands(CLI::App& app, Invocation& invocation) {
 
   CLI::App* create = add_named("create", "Create a queue", Create);
   AddConfigOptions(*create, options->config, Defaults::kApply);
-  create->add_flag_callback(
-      "--memory", [options] { options->config.durability = Durability::kMemory; },
-      "In shared memory: survives a kill or an upgrade of the broker, not a restart of the machine; the same "
-      "as --durability memory");
+  create
+      ->add_flag_callback(
+          "--memory", [options] { options->config.durability = Durability::kMemory; },
+          "In shared memory: survives a kill or an upgrade of the broker, not a restart of the machine; the "
+          "same as --durability memory")
+      ->excludes("--durability");
   create->add_flag("--if-not-exists", options->if_not_exists,
                    "One that is there already is no error, and stays as it is");
   create->footer(

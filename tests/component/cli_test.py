@@ -372,6 +372,10 @@ class Queues(CliTest):
         config = json.loads(self.baton("queue", "show", self.queue, "--json"))["config"]
         self.assertEqual((config["lease_ms"], config["ttl_ms"]), (300000, 3600000))
 
+    def test_are_not_created_with_two_durabilities(self):
+        self.assertIn("--durability", self.fails(USAGE, "queue", "create", "two", "--memory", "--durability", "durable"))
+        self.fails(NOT_FOUND, "queue", "show", "two")
+
     def test_that_exist_are_not_created_again(self):
         self.fails(REFUSED, "queue", "create", self.queue)
         self.assertIn(b"exists already", self.baton("queue", "create", self.queue, "--if-not-exists"))
