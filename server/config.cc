@@ -26,8 +26,7 @@ const std::vector<ConfigOption>& Options() {
                  "where messages are kept; default: /var/lib/baton for root, else ~/.local/share/baton"),
       PathOption("runtime_dir", &Config::runtime_dir,
                  "where the local sockets baton.sock and grpc.sock are; default: $XDG_RUNTIME_DIR/baton, "
-                 "/run/baton or "
-                 "/tmp/baton-UID"),
+                 "/run/baton or /tmp/baton-UID"),
       AddressOption("listen", &Config::listen,
                     "serve gRPC on TCP too; anything but a loopback address needs tls_cert and tls_key"),
       AddressOption("http", &Config::http, "serve /metrics and /healthz; a loopback address"),

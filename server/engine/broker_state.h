@@ -86,9 +86,8 @@ struct BrokerState {
   std::deque<std::pair<CommitNumber, size_t>> uncommitted;  // handed over, not yet written: bytes each
   size_t uncommitted_bytes = 0;
   bool disk_low = false;
-  MemoryRoom
-      memory_room;       // what this turn's commit may hold for memory queues; none, until the store says so
-  absl::Status failure;  // what was read makes no sense: the process must end
+  MemoryRoom memory_room;  // what this turn's commit may hold of them; none, until the store says so
+  absl::Status failure;    // what was read makes no sense: the process must end
 
   uint64_t last_seq_counter = 0;
   uint64_t last_delivery = 0;
