@@ -50,14 +50,10 @@ class SpaceGuard : public rocksdb::FileSystemWrapper {
 
   IOStatus NewWritableFile(const std::string& path, const rocksdb::FileOptions& options,
                            std::unique_ptr<rocksdb::FSWritableFile>* file, IODebugContext* debug) override {
-    rocksdb::FileOptions with_space = options;
-    // What is reserved for a log becomes part of its length at once, so that a sync has no new length to make
-    // durable (a third of its time on ext4).
-    with_space.fallocate_with_keep_size = !std::string_view(path).ends_with(".log");
     std::unique_ptr<rocksdb::FSWritableFile> opened;
-    IOStatus status = FileSystemWrapper::NewWritableFile(path, with_space, &opened, debug);
+    IOStatus status = FileSystemWrapper::NewWritableFile(path, options, &opened, debug);
     if (status.IsNoSpace() && ballast_->Release()) {
-      status = FileSystemWrapper::NewWritableFile(path, with_space, &opened, debug);
+      status = FileSystemWrapper::NewWritableFile(path, options, &opened, debug);
     }
     if (status.ok()) *file = std::make_unique<GuardedFile>(std::move(opened), ballast_);
     return status;

@@ -19,6 +19,7 @@
 #include "storage/posix_file.h"
 #include "storage/rocks_committer.h"
 #include "storage/rocks_descriptor_guard.h"
+#include "storage/rocks_log_ahead.h"
 #include "storage/rocks_open.h"
 #include "storage/rocks_options.h"
 #include "storage/rocks_reader.h"
@@ -139,7 +140,7 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const Options& opti
   const auto below = MakeRocksDescriptorGuard(
       options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default(),
       parts->descriptors.get());
-  parts->env = rocksdb::NewCompositeEnv(MakeRocksSpaceGuard(below, parts->ballast.get()));
+  parts->env = rocksdb::NewCompositeEnv(MakeRocksSpaceGuard(MakeRocksLogAhead(below), parts->ballast.get()));
   parts->rocks_options =
       MakeRocksOptions({.plan = plan, .wal_bytes_max = options.wal_bytes_max, .env = parts->env.get()});
 

@@ -37,6 +37,17 @@ class CrashWritableFile : public rocksdb::FSWritableFileOwnerWrapper {
                   const rocksdb::DataVerificationInfo& /*info*/, IODebugContext* debug) override {
     return Append(data, options, debug);
   }
+  // Zeros behind the end of a log: whether they reach the disk makes no difference to what is read.
+  IOStatus PositionedAppend(const rocksdb::Slice& data, uint64_t offset, const IOOptions& options,
+                            IODebugContext* debug) override {
+    const CrashFileSystem::Verdict verdict = file_system_->Change();
+    const size_t bytes = verdict.status.ok() ? data.size()
+                         : verdict.torn      ? file_system_->TornBytes(data.size())
+                                             : 0;
+    const IOStatus status =
+        target()->PositionedAppend(rocksdb::Slice(data.data(), bytes), offset, options, debug);
+    return status.ok() ? verdict.status : status;
+  }
   IOStatus Truncate(uint64_t size, const IOOptions& /*options*/, IODebugContext* /*debug*/) override {
     const CrashFileSystem::Verdict verdict = file_system_->Change();
     if (!verdict.status.ok()) return verdict.status;
