@@ -120,7 +120,10 @@ int OpenLoop(const ScenarioOptions& options) {
     const uint64_t messages = Messages(options, 10 * rate);
     std::printf("open loop, %llu messages/s of 1 KiB, 10 s, from the intended time:\n",
                 static_cast<unsigned long long>(rate));
-    PrintQuantiles("bare relay", Quantiles(RunRelay(messages, rate, 1'024)));
+    RelayOptions relay{.messages = messages, .rate = rate, .body_bytes = 1'024, .log = {}};
+    PrintQuantiles("bare relay", Quantiles(RunRelay(relay)));
+    relay.log = options.directory + "/baton-bench-relay.log";
+    PrintQuantiles("relay that syncs a file", Quantiles(RunRelay(relay)));
     for (const Case& what : cases) {
       const PairLatency latency = MeasurePair(
           options, broker, {.queue = what.queue, .messages = messages, .rate = rate}, what.carrier);

@@ -1,5 +1,6 @@
 #include "bench/relay.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -8,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string>
 
 #include "bench/pace.h"
@@ -73,10 +75,41 @@ class Sink {
   void Release() {
     if (reader_.Release()) RingBell(socket_);
   }
+  bool HasMore() { return reader_.HasData(); }
 
  private:
   RingReader reader_;
   int socket_;
+};
+
+// Written with zeros before, so that a sync has nothing but the bytes themselves to make durable.
+class SyncedLog {
+ public:
+  SyncedLog(const std::string& path, uint64_t bytes)
+      : path_(path), file_(open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600)) {
+    const std::string zeros(1u << 20, '\0');
+    for (uint64_t at = 0; at < bytes; at += zeros.size()) Write(zeros, at);
+    if (fsync(file_.get()) != 0) std::abort();
+  }
+  ~SyncedLog() { unlink(path_.c_str()); }
+  SyncedLog(const SyncedLog&) = delete;
+  SyncedLog& operator=(const SyncedLog&) = delete;
+
+  void Append(const std::string& bytes) {
+    Write(bytes, end_);
+    end_ += bytes.size();
+    if (fdatasync(file_.get()) != 0) std::abort();
+  }
+
+ private:
+  void Write(const std::string& bytes, uint64_t at) {
+    const ssize_t count = pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(at));
+    if (count != static_cast<ssize_t>(bytes.size())) std::abort();
+  }
+
+  const std::string path_;
+  const Descriptor file_;
+  uint64_t end_ = 0;
 };
 
 template <class Work>
@@ -95,25 +128,32 @@ void WaitFor(pid_t child) {
 
 }  // namespace
 
-std::vector<double> RunRelay(uint64_t messages, uint64_t rate, uint64_t body_bytes) {
+std::vector<double> RunRelay(const RelayOptions& options) {
   Wire first;
   Wire second;
+  std::optional<SyncedLog> log;
+  if (!options.log.empty()) log.emplace(options.log, options.messages * options.body_bytes);
   const pid_t relay = Fork([&] {
     Sink in(first);
     Source out(second);
-    std::string body(body_bytes, '\0');
-    for (uint64_t i = 0; i < messages; ++i) {
-      in.Read(body.data(), body.size());
+    std::string bodies;
+    for (uint64_t passed = 0; passed < options.messages; passed += bodies.size() / options.body_bytes) {
+      bodies.clear();
+      do {
+        bodies.resize(bodies.size() + options.body_bytes);
+        in.Read(&bodies[bodies.size() - options.body_bytes], options.body_bytes);
+      } while (log.has_value() && in.HasMore());
       in.Release();
-      out.Write(body);
+      if (log.has_value()) log->Append(bodies);
+      out.Write(bodies);
       out.Publish();
     }
   });
   const pid_t source = Fork([&] {
     Source out(first);
-    std::string body(body_bytes, 'x');
-    const Pace pace(rate);
-    for (uint64_t i = 0; i < messages; ++i) {
+    std::string body(options.body_bytes, 'x');
+    const Pace pace(options.rate);
+    for (uint64_t i = 0; i < options.messages; ++i) {
       const int64_t intended = pace.IntendedNanos(i);
       Pace::WaitUntil(intended);
       std::memcpy(body.data(), &intended, sizeof(intended));
@@ -122,10 +162,10 @@ std::vector<double> RunRelay(uint64_t messages, uint64_t rate, uint64_t body_byt
     }
   });
   Sink in(second);
-  std::string body(body_bytes, '\0');
+  std::string body(options.body_bytes, '\0');
   std::vector<double> micros;
-  micros.reserve(messages);
-  for (uint64_t i = 0; i < messages; ++i) {
+  micros.reserve(options.messages);
+  for (uint64_t i = 0; i < options.messages; ++i) {
     in.Read(body.data(), body.size());
     in.Release();
     int64_t intended = 0;
