@@ -28,6 +28,15 @@ endif()
 # Includes are written from the project root: #include "base/ids.h".
 include_directories("${PROJECT_SOURCE_DIR}")
 
+if(BATON_LTO)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    message(FATAL_ERROR "BATON_LTO is for GCC; this is ${CMAKE_CXX_COMPILER_ID}")
+  endif()
+  # With machine code beside it, so that other compilers can link the installed library.
+  add_compile_options(-flto=auto -ffat-lto-objects)
+  add_link_options(-flto=auto)
+endif()
+
 if(BATON_SANITIZE)
   if(NOT BATON_SANITIZE MATCHES "^(address,undefined|thread)$")
     message(FATAL_ERROR "BATON_SANITIZE is \"${BATON_SANITIZE}\"; expected \"address,undefined\" or \"thread\"")
