@@ -14,6 +14,9 @@ namespace {
 
 constexpr size_t kForgottenAtOnce = kProducersMax / 100;
 
+static_assert((kProducerWindow & (kProducerWindow - 1)) == 0, "BitOf goes on when sequences pass 2^64");
+size_t BitOf(uint64_t sequence) { return (0 - sequence) % kProducerWindow; }
+
 }  // namespace
 
 absl::Status Producers::Load(std::string_view key, std::string_view value) {
@@ -25,17 +28,41 @@ absl::Status Producers::Load(std::string_view key, std::string_view value) {
   if (!reader.AtEnd() || !record.has_value()) {
     return absl::DataLossError("a producer row cannot be read: the store is damaged or of a newer version");
   }
-  producers_[producer].accepted[in_memory].record = *record;
+  producers_[producer].accepted[in_memory].Load(*record);
   return absl::OkStatus();
 }
 
-uint64_t Producers::Producer::highest() const {
-  return std::max(accepted[0].record.highest, accepted[1].record.highest);
+bool Producers::Accepted::Has(uint64_t sequence) const {
+  return sequence <= highest && highest - sequence < kProducerWindow && window[BitOf(sequence)];
 }
 
-Instant Producers::Producer::last_use() const {
-  return std::max(accepted[0].record.last_use, accepted[1].record.last_use);
+void Producers::Accepted::Add(uint64_t sequence) {
+  if (sequence > highest) {
+    if (sequence - highest >= kProducerWindow) window.reset();
+    for (uint64_t s = highest + 1; s < sequence && s - highest < kProducerWindow; ++s) window.reset(BitOf(s));
+    window.reset(BitOf(sequence));
+    highest = sequence;
+  }
+  BATON_CHECK(highest - sequence < kProducerWindow && !window[BitOf(sequence)]) << sequence;
+  window.set(BitOf(sequence));
 }
+
+void Producers::Accepted::Load(const ProducerRecord& record) {
+  highest = record.highest;
+  last_use = record.last_use;
+  const size_t by = highest % kProducerWindow;
+  window = record.accepted >> by | record.accepted << (kProducerWindow - by);
+}
+
+ProducerRecord Producers::Accepted::ToRecord() const {
+  const size_t by = highest % kProducerWindow;
+  return {
+      .highest = highest, .last_use = last_use, .accepted = window << by | window >> (kProducerWindow - by)};
+}
+
+uint64_t Producers::Producer::highest() const { return std::max(accepted[0].highest, accepted[1].highest); }
+
+Instant Producers::Producer::last_use() const { return std::max(accepted[0].last_use, accepted[1].last_use); }
 
 Producers::Verdict Producers::Check(ProducerId producer, uint64_t sequence) const {
   const auto found = producers_.find(producer);
@@ -44,24 +71,15 @@ Producers::Verdict Producers::Check(ProducerId producer, uint64_t sequence) cons
   if (sequence > highest) return Verdict::kNew;
   if (highest - sequence >= kProducerWindow) return Verdict::kTooOld;
   for (const Accepted& accepted : found->second.accepted) {
-    const ProducerRecord& record = accepted.record;
-    if (sequence <= record.highest && record.accepted[record.highest - sequence]) return Verdict::kDuplicate;
+    if (accepted.Has(sequence)) return Verdict::kDuplicate;
   }
   return Verdict::kNew;
 }
 
 void Producers::Accept(ProducerId producer, uint64_t sequence, bool in_memory, Instant now) {
   Accepted& entry = producers_[producer].accepted[in_memory];
-  ProducerRecord& record = entry.record;
-  if (sequence > record.highest) {
-    const uint64_t shift = sequence - record.highest;
-    record.accepted = shift >= kProducerWindow ? std::bitset<kProducerWindow>() : record.accepted << shift;
-    record.highest = sequence;
-  }
-  const uint64_t behind = record.highest - sequence;
-  BATON_CHECK(behind < kProducerWindow && !record.accepted[behind]) << sequence;
-  record.accepted[behind] = true;
-  record.last_use = now;
+  entry.Add(sequence);
+  entry.last_use = now;
   if (!entry.dirty) {
     entry.dirty = true;
     dirty_.emplace_back(producer, in_memory);
@@ -77,7 +95,8 @@ uint64_t Producers::Highest(ProducerId producer) const {
 void Producers::AppendTo(Commit& commit) {
   for (const auto& [producer, in_memory] : dirty_) {
     Accepted& entry = producers_.at(producer).accepted[in_memory];
-    commit.Put(in_memory ? MemoryProducerKey(producer) : ProducerKey(producer), EncodeProducer(entry.record));
+    commit.Put(in_memory ? MemoryProducerKey(producer) : ProducerKey(producer),
+               EncodeProducer(entry.ToRecord()));
     entry.dirty = false;
   }
   dirty_.clear();
@@ -86,8 +105,8 @@ void Producers::AppendTo(Commit& commit) {
 
 void Producers::Forget(ProducerId producer, Commit& commit) {
   const auto found = producers_.find(producer);
-  if (found->second.accepted[0].record.highest > 0) commit.Delete(ProducerKey(producer));
-  if (found->second.accepted[1].record.highest > 0) commit.Delete(MemoryProducerKey(producer));
+  if (found->second.accepted[0].highest > 0) commit.Delete(ProducerKey(producer));
+  if (found->second.accepted[1].highest > 0) commit.Delete(MemoryProducerKey(producer));
   producers_.erase(found);
 }
 

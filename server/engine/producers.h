@@ -5,6 +5,7 @@
 // itself, for a crash may lose commits on disk and keep later ones in memory.
 #pragma once
 
+#include <bitset>
 #include <functional>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "base/ids.h"
+#include "base/limits.h"
 #include "base/time.h"
 #include "storage/format/commit.h"
 #include "storage/format/records.h"
@@ -49,9 +51,18 @@ class Producers {
   size_t size() const { return producers_.size(); }
 
  private:
+  // A ProducerRecord in another form: what was accepted of sequence s is bit -s mod kProducerWindow, so that
+  // a new sequence moves none of the others.
   struct Accepted {
-    ProducerRecord record;
+    uint64_t highest = 0;  // 0: nothing
+    Instant last_use;
+    std::bitset<kProducerWindow> window;
     bool dirty = false;
+
+    bool Has(uint64_t sequence) const;
+    void Add(uint64_t sequence);
+    void Load(const ProducerRecord& record);
+    ProducerRecord ToRecord() const;
   };
   struct Producer {
     Accepted accepted[2];  // by queues on disk, by memory queues
