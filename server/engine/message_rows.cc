@@ -34,18 +34,6 @@ ExpiryPosition ExpiryOf(const Message& message) {
 
 }  // namespace
 
-std::string RowKeyOf(const Message& message) {
-  switch (message.home) {
-    case Message::Home::kReadyRow:
-      return ReadyKey(message.queue->number, message.position());
-    case Message::Home::kDelayedRow:
-      return DelayedKey(message.queue->number, message.delayed_position());
-    case Message::Home::kParkedRow:
-      break;
-  }
-  return ParkedKey(message.queue->number, message.seq);
-}
-
 std::string BirthKeyOf(const MessageId& id) {
   if (id.birth == MessageId::Birth::kReady) return ReadyKey(id.queue, {.rank = id.place, .seq = id.seq});
   return DelayedKey(id.queue, {.due = InstantFromMicros(static_cast<int64_t>(id.place)), .seq = id.seq});
@@ -59,9 +47,24 @@ std::string AttemptsKeyOfRow(std::string_view row_key) {
   return {};
 }
 
+std::string_view MessageRows::KeyOf(const Message& message) {
+  const QueueId queue = message.queue->number;
+  switch (message.home) {
+    case Message::Home::kReadyRow:
+      key_.clear();
+      AppendReadyKey(key_, queue, message.position());
+      return key_;
+    case Message::Home::kDelayedRow:
+      return key_ = DelayedKey(queue, message.delayed_position());
+    case Message::Home::kParkedRow:
+      break;
+  }
+  return key_ = ParkedKey(queue, message.seq);
+}
+
 void MessageRows::Put(Message& message, std::string_view parked_reason) {
   Queue& queue = *message.queue;
-  const std::string key = RowKeyOf(message);
+  const std::string_view key = KeyOf(message);
   const bool at_birth = IsAtBirth(message);
   MessageRecord record{.priority = message.priority,
                        .born = message.born,
@@ -75,7 +78,9 @@ void MessageRows::Put(Message& message, std::string_view parked_reason) {
                        .body = {}};
   if (!at_birth) record.id = message.id;
   Commit& commit = state_.turn.commit();
-  commit.Put(key, EncodeMessageHead(record), message.body);
+  head_.clear();
+  AppendMessageHead(head_, record);
+  commit.Put(key, head_, message.body);
   if (!at_birth) commit.Put(LocatorKey(message.id.seq), EncodeLocator(key));
   message.commit = state_.turn.current();
 
@@ -90,7 +95,7 @@ void MessageRows::Put(Message& message, std::string_view parked_reason) {
 void MessageRows::Remove(const Message& message) {
   Queue& queue = *message.queue;
   Commit& commit = state_.turn.commit();
-  commit.SingleDelete(RowKeyOf(message));
+  commit.SingleDelete(KeyOf(message));
   if (!IsAtBirth(message)) commit.Delete(LocatorKey(message.id.seq));
 
   RowCount& count = CountOf(queue.ledger, message.home);

@@ -40,10 +40,15 @@ class MessageRows {
   void Forget(const Message& message);
 
  private:
+  // Of the row at message.home; until the next call.
+  std::string_view KeyOf(const Message& message);
+
   BrokerState& state_;
+  // What rows are made in, so that each does not take memory of its own.
+  std::string key_;
+  std::string head_;
 };
 
-std::string RowKeyOf(const Message& message);
 std::string BirthKeyOf(const MessageId& id);
 
 // The key of the attempts row that belongs to a message row; "" for a key of another kind. For

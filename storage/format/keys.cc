@@ -37,11 +37,17 @@ bool HasKind(ByteReader& reader, RowKind kind) { return reader.Byte() == static_
 }  // namespace
 
 std::string ReadyKey(QueueId queue, ReadyPosition position) {
-  std::string key = Start(RowKind::kReady, queue);
-  AppendFixed32(key, kMainLane);
-  AppendFixed64(key, position.rank);
-  AppendFixed64(key, position.seq.value());
+  std::string key;
+  AppendReadyKey(key, queue, position);
   return key;
+}
+
+void AppendReadyKey(std::string& out, QueueId queue, ReadyPosition position) {
+  out.push_back(static_cast<char>(RowKind::kReady));
+  AppendFixed32(out, queue.value());
+  AppendFixed32(out, kMainLane);
+  AppendFixed64(out, position.rank);
+  AppendFixed64(out, position.seq.value());
 }
 
 std::string DelayedKey(QueueId queue, DelayedPosition position) {

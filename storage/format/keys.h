@@ -83,6 +83,7 @@ constexpr uint64_t RankOfPriority(uint32_t priority) { return 0xffffffffu - prio
 constexpr uint32_t PriorityOfRank(uint64_t rank) { return 0xffffffffu - static_cast<uint32_t>(rank); }
 
 std::string ReadyKey(QueueId queue, ReadyPosition position);
+void AppendReadyKey(std::string& out, QueueId queue, ReadyPosition position);  // for who makes many
 std::string DelayedKey(QueueId queue, DelayedPosition position);
 std::string ParkedKey(QueueId queue, Seq seq);
 std::string ExpiryKey(ExpiryPosition position);

@@ -56,9 +56,7 @@ RowCount ReadRowCount(ByteReader& reader) {
 
 }  // namespace
 
-std::string EncodeMessageHead(const MessageRecord& record) {
-  std::string out;
-  out.reserve(64 + record.headers.size() + record.reason.size());
+void AppendMessageHead(std::string& out, const MessageRecord& record) {
   AppendByte(out, kVersion);
   const uint8_t flags = FlagsOf(record);
   AppendByte(out, flags);
@@ -73,7 +71,6 @@ std::string EncodeMessageHead(const MessageRecord& record) {
   if (flags & kHasHops) AppendVarint(out, record.hops);
   if (flags & kHasReason) AppendLengthPrefixed(out, record.reason);
   AppendLengthPrefixed(out, record.headers);
-  return out;
 }
 
 std::optional<MessageRecord> DecodeMessage(std::string_view value) {

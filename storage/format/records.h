@@ -47,7 +47,7 @@ struct MessageRecord {
   std::string_view body;
 };
 // Everything but the body, which follows it in the row.
-std::string EncodeMessageHead(const MessageRecord& record);
+void AppendMessageHead(std::string& out, const MessageRecord& record);
 std::optional<MessageRecord> DecodeMessage(std::string_view value);
 
 struct AttemptsRecord {

@@ -58,7 +58,10 @@ class MessageRowsOf {
  private:
   static Instant Birth(uint64_t seq) { return InstantFromMicros(static_cast<int64_t>(seq) * 1'000'000); }
   void Put(const std::string& key, const MessageRecord& record, RowCount& count) {
-    rows_[key] = EncodeMessageHead(record) + std::string(record.body);
+    std::string& row = rows_[key];
+    row.clear();
+    AppendMessageHead(row, record);
+    row.append(record.body);
     ++count.rows;
     count.bytes += record.headers.size() + record.body.size();
     ledger_.births.Add(record.born);
