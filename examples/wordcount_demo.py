@@ -8,12 +8,15 @@ Act 2, queue `lines`: three producers and four consumers at the same time. Some 
 time, so that they end in `lines.dead`. A consumer is killed with kill -9 after a quarter of the deliveries, the
 broker after half of them.
 
-Then wordcount_verify.py judges the logs. Exit code 0 only if every claim holds. Run by scripts/demo.sh.
+Then wordcount_verify.py judges the logs. Exit code 0 only if every claim holds; 2 when it was called wrongly. Run by
+scripts/demo.sh.
 """
 
 import argparse
 import json
+import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -25,6 +28,9 @@ import time
 import wordcount_report as report
 import wordcount_verify as verify
 
+PROGRAMS = ("batond", "baton", "wordcount_producer", "wordcount_consumer")
+SOCKET_PATH_BYTES_MAX = 107
+ROUNDS_MAX = 1000
 PRODUCERS = 3
 CONSUMERS = 4
 NACK_EVERY = 20
@@ -103,9 +109,8 @@ class RowCount:
 
 
 class Demo:
-    def __init__(self, programs, texts, rounds, folder, grpc):
-        self.programs, self.texts, self.rounds, self.folder = programs, texts, rounds, folder
-        self.lines = verify.read_texts(texts, rounds)
+    def __init__(self, programs, texts, lines, rounds, folder, grpc):
+        self.programs, self.texts, self.lines, self.rounds, self.folder = programs, texts, lines, rounds, folder
         self.socket_path = folder / "run" / ("grpc.sock" if grpc else "baton.sock")
         self.url = f"{'grpc+unix' if grpc else 'unix'}:{self.socket_path}"
         self.processes, self.broker, self.restarts_us = [], None, {}
@@ -251,17 +256,61 @@ class Demo:
                                    verify.judge_crowd(crowd, "lines.dead", POISON_EVERY)) and good
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+class Options(argparse.ArgumentParser):
+    def error(self, message):
+        self.exit(2, f"error: {message}\n")  # one line: the help is asked for with --help
+
+
+def number_of_rounds(text):
+    if re.fullmatch("[0-9]{1,4}", text) is None or not 1 <= int(text) <= ROUNDS_MAX:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a whole number from 1 to {ROUNDS_MAX}')
+    return int(text)
+
+
+def read_options():
+    parser = Options(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", type=pathlib.Path, required=True, help="where batond, baton and the examples are")
     parser.add_argument("--texts", type=pathlib.Path, default="/usr/share/common-licenses", help="folder of texts")
-    parser.add_argument("--rounds", type=int, default=10, help="how often every line is published to each queue")
+    parser.add_argument("--rounds", type=number_of_rounds, default=10,
+                        help="how often every line is published to each queue")
     parser.add_argument("--grpc", action="store_true", help="clients use gRPC, not rings in shared memory")
     parser.add_argument("--keep", action="store_true", help="keep the data directory and the logs")
+    parser.add_argument("--check", action="store_true",
+                        help="say whether --texts and --rounds can be used, and end; the programs need not be built")
     options = parser.parse_args()
+    try:
+        options.lines = verify.read_texts(options.texts, options.rounds)
+    except OSError as error:
+        parser.error(f"--texts: cannot read {error.filename}: {error.strerror}; name a folder of texts")
+    if not options.lines:
+        parser.error(f"--texts: no regular file in {options.texts} has a line; name a folder of texts")
+    for program in () if options.check else PROGRAMS:
+        if not (options.bin / program).is_file() or not os.access(options.bin / program, os.X_OK):
+            parser.error(f"--bin: there is no program {options.bin / program}; build it (scripts/build.sh), or name the "
+                         "folder of the programs")
+    return parser, options
 
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="baton-demo-"))
-    demo = Demo(options.bin.resolve(), options.texts, options.rounds, folder, options.grpc)
+
+def make_folder(parser):
+    """Of this run alone; where the paths of its sockets fit."""
+    try:
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="baton-demo-"))
+    except OSError as error:
+        parser.error(f"cannot make a temporary directory: {error.strerror}; set TMPDIR to where one can be made")
+    longest = folder / "run" / "baton.sock"
+    if len(os.fsencode(longest)) <= SOCKET_PATH_BYTES_MAX:
+        return folder
+    folder.rmdir()
+    parser.error(f"the path {longest} has {len(os.fsencode(longest))} bytes, and a socket's has at most "
+                 f"{SOCKET_PATH_BYTES_MAX}; set TMPDIR to a shorter one")
+
+
+def main():
+    parser, options = read_options()
+    if options.check:
+        return 0
+    folder = make_folder(parser)
+    demo = Demo(options.bin.resolve(), options.texts, options.lines, options.rounds, folder, options.grpc)
     passed = False
     try:
         demo.play()
