@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -11,6 +12,9 @@
 #include "base/error.h"
 
 namespace baton {
+
+static_assert(kSocketPathBytesMax == sizeof(sockaddr_un::sun_path) - 1);
+
 namespace {
 
 std::string Variable(const char* name) {
@@ -64,6 +68,16 @@ absl::StatusOr<std::string> DefaultDataDir(const UserEnvironment& user) {
 
 std::string GrpcSocketPath(const std::string& runtime_dir) { return runtime_dir + "/grpc.sock"; }
 std::string LocalSocketPath(const std::string& runtime_dir) { return runtime_dir + "/baton.sock"; }
+
+absl::Status CheckSocketPaths(const std::string& runtime_dir) {
+  const size_t added = LocalSocketPath("").size();  // the longer of the two
+  if (runtime_dir.size() + added <= kSocketPathBytesMax) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, reason::kInvalidArgument,
+      fmt::format("the path of the runtime directory {} has {} bytes, and at most {} are possible, because a "
+                  "socket's has at most {}: choose a shorter one",
+                  runtime_dir, runtime_dir.size(), kSocketPathBytesMax - added, kSocketPathBytesMax));
+}
 
 absl::Status CheckPrivateDir(const std::string& path) {
   struct stat info {};

@@ -3,6 +3,7 @@
 // agree.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -29,9 +30,16 @@ std::string DefaultRuntimeDir(const UserEnvironment& user = CurrentUserEnvironme
 // ERRORS: FAILED_PRECONDITION when the user has no home directory.
 absl::StatusOr<std::string> DefaultDataDir(const UserEnvironment& user = CurrentUserEnvironment());
 
+// What the path of a socket may have, without its terminating zero (sockaddr_un).
+inline constexpr size_t kSocketPathBytesMax = 107;
+
 // The sockets in a runtime directory.
 std::string GrpcSocketPath(const std::string& runtime_dir);   // grpc.sock
 std::string LocalSocketPath(const std::string& runtime_dir);  // baton.sock
+
+// OK: the paths of its sockets are short enough for the system. Touches nothing. ERRORS: INVALID_ARGUMENT
+// that says how long the directory's may be.
+absl::Status CheckSocketPaths(const std::string& runtime_dir);
 
 // OK: `path` is a directory (not a link to one) of this user, and nobody else may write to it: no other user
 // can have put a socket there. Anything under /tmp is trusted only after this check. ERRORS: NOT_FOUND, or

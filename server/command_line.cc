@@ -52,6 +52,8 @@ absl::Status FillDirectories(Config& config) {
     config.data_dir = *data_dir;
   }
   if (config.runtime_dir.empty()) config.runtime_dir = DefaultRuntimeDir();
+  if (const absl::Status fit = CheckSocketPaths(config.runtime_dir); !fit.ok())
+    return Invalid(fmt::format("{} (option --runtime-dir)", std::string(fit.message())));
   return absl::OkStatus();
 }
 

@@ -66,10 +66,9 @@ RuntimeDirLock::~RuntimeDirLock() {
 
 absl::Status ClearStaleSocket(const std::string& path) {
   sockaddr_un address{};
-  if (path.size() >= sizeof(address.sun_path)) {
-    return Refused(fmt::format(
-        "the socket path {} has {} bytes; at most {} are possible: choose a shorter --runtime-dir", path,
-        path.size(), sizeof(address.sun_path) - 1));
+  if (path.size() > kSocketPathBytesMax) {  // checked when the configuration was
+    return Refused(fmt::format("the socket path {} has {} bytes; at most {} are possible", path, path.size(),
+                               kSocketPathBytesMax));
   }
   struct stat info {};
   if (lstat(path.c_str(), &info) != 0) {

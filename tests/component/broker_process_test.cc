@@ -95,6 +95,21 @@ TEST_F(BatondTest, NamesTheOptionOfADirectoryThatItCannotUse) {
               Refuses(kExitStartFailed, open + " cannot be trusted", "--runtime-dir"));
 }
 
+TEST_F(BatondTest, RefusesARuntimeDirectoryTooLongForASocketBeforeItMakesAnything) {
+  const std::string parent = directory_.path() + "/";
+  const std::string longest = parent + std::string(96 - parent.size(), 'x');
+  for (const std::vector<std::string>& flags : {std::vector<std::string>{}, {"--check-config"}}) {
+    BrokerProcess broker({.flags = flags, .runtime_dir = longest + "x"});
+    EXPECT_THAT(broker.Run(), Refuses(kExitConfigInvalid, longest + "x has 97 bytes", "at most 96",
+                                      "choose a shorter one", "--runtime-dir"));
+    EXPECT_FALSE(std::filesystem::exists(broker.data_dir()));
+    EXPECT_FALSE(std::filesystem::exists(broker.runtime_dir()));
+  }
+  BrokerProcess fits({.runtime_dir = longest});
+  EXPECT_EQ(fits.Start(), "");
+  EXPECT_TRUE(Connect(fits).Status().ok());
+}
+
 TEST_F(BatondTest, SaysThatAPortIsInUse) {
   const int taken = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_in address{

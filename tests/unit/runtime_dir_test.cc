@@ -28,6 +28,13 @@ TEST(RuntimeDir, WithoutXdgDependsOnTheUser) {
       "/tmp/baton-1000");
 }
 
+TEST(RuntimeDir, LeavesRoomForTheNamesOfItsSockets) {
+  EXPECT_TRUE(CheckSocketPaths(std::string(96, 'x')).ok());
+  const absl::Status refused = CheckSocketPaths(std::string(97, 'x'));
+  EXPECT_TRUE(absl::IsInvalidArgument(refused));
+  EXPECT_NE(refused.message().find("97 bytes, and at most 96 are possible"), std::string::npos) << refused;
+}
+
 TEST(DataDir, IsInTheUsersDataHome) {
   EXPECT_EQ(DefaultDataDir({.uid = 0, .xdg_runtime_dir = "", .xdg_data_home = "/x", .home = "/root"}).value(),
             "/var/lib/baton");
