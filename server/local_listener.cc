@@ -162,7 +162,7 @@ absl::Status LocalListener::Admit(Guest& guest) {
   socklen_t bytes = sizeof(peer);
   if (getsockopt(guest.socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0 ||
       !MayConnect(guest.socket.get(), peer)) {
-    return MakeError(absl::StatusCode::kPermissionDenied, reason::kInvalidArgument,
+    return MakeError(absl::StatusCode::kPermissionDenied, reason::kPermissionDenied,
                      fmt::format("user {} may not use this broker: join the group of its socket", peer.uid));
   }
   if (facts_->sessions.load(std::memory_order_relaxed) >= facts_->sessions_max) {

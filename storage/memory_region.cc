@@ -50,8 +50,11 @@ absl::Status AtLimit(size_t bytes_max) {
                   bytes_max >> 20));
 }
 
+// No file can be made there: it takes an operator, where a full one takes a consumer.
 absl::Status Unusable(const std::string& path, int error) {
-  return Full(
+  if (error == ENOSPC || error == EDQUOT) return NoRoom(path, error);  // not even for the file's name
+  return MakeError(
+      absl::StatusCode::kFailedPrecondition, reason::kMemoryQueuesUnavailable,
       fmt::format("memory queues cannot be kept in {}: {}; set memory_queue_dir to a directory of a file "
                   "system in memory that the broker's user may write (default: /dev/shm)",
                   path, std::strerror(error)));

@@ -192,11 +192,19 @@ TEST_F(FullMemoryQueues, AreNotCreatedWhereThereIsNoRoomForThem) {
   EXPECT_TRUE(PublishOne("durable").ok());
 }
 
+TEST_F(FullMemoryQueues, AreNotCreatedWhereThereIsNotEvenRoomForAName) {
+  if (!MountSmall("32M,nr_inodes=1")) GTEST_SKIP() << "only root may make a small file system";
+  Start();
+  const auto refused = Connect().CreateQueue("fast", {.durability = Durability::kMemory});
+  EXPECT_EQ(ReasonOf(refused.status()), "QUEUE_FULL") << "and not that it takes an operator";
+}
+
 TEST_F(FullMemoryQueues, AreNotCreatedInADirectoryThatIsNotThere) {
   broker.emplace(BrokerProcess::Options{.flags = {"--memory-queue-dir", shared.path() + "/nowhere"}});
   ASSERT_EQ(broker->Start(), "");
   EXPECT_THAT(broker->errors(), HasSubstr("memory queues cannot be kept in"));
   const auto refused = Connect().CreateQueue("fast", {.durability = Durability::kMemory});
+  EXPECT_EQ(ReasonOf(refused.status()), "MEMORY_QUEUES_UNAVAILABLE");
   EXPECT_THAT(std::string(refused.status().message()), HasSubstr("set memory_queue_dir"));
   EXPECT_EQ(ReasonOf(Connect().GetQueue("fast").status()), "QUEUE_NOT_FOUND");
 }

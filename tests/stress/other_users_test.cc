@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/error.h"
 #include "base/runtime_dir.h"
 #include "baton/client.h"
 #include "local/handshake.h"
@@ -65,6 +66,11 @@ class OtherUsers : public testing::Test {
   int ConnectAs(const User& user) {
     return RunAs(user, [this] { return ConnectLocally(socket_path(), 5'000).status().raw_code(); });
   }
+  // 0: with this reason.
+  int IsRefused(const User& user, std::string_view reason) {
+    return RunAs(user,
+                 [&] { return ReasonOf(ConnectLocally(socket_path(), 5'000).status()) == reason ? 0 : 1; });
+  }
   std::string socket_path() const { return LocalSocketPath(broker->runtime_dir()); }
 
   TemporaryDirectory directory;
@@ -87,6 +93,7 @@ TEST_F(OtherUsers, OfTheSocketsGroupAreWelcome) {
 TEST_F(OtherUsers, WhomTheSocketsModeLetsThroughTheBrokerRefuses) {
   ASSERT_EQ(chmod(socket_path().c_str(), 0666), 0);
   EXPECT_EQ(ConnectAs({}), static_cast<int>(absl::StatusCode::kPermissionDenied));
+  EXPECT_EQ(IsRefused({}, reason::kPermissionDenied), 0);
   EXPECT_EQ(ConnectAs({.uid = 0, .gid = 0}), 0) << "and goes on";
 }
 

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <map>
 
+#include "base/error.h"
 #include "storage/format/keys.h"
 #include "storage/format/records.h"
 #include "tests/support/message_rows_of.h"
@@ -359,7 +360,8 @@ TEST_F(Tiered, WithoutADirectoryForItThereIsNoRoomAndNothingIsLeft) {
   auto opened = TieredStore::Open(&disk, nowhere, {});
   ASSERT_TRUE(opened.ok()) << opened.status();
   const absl::Status refused = (*opened)->MakeMemoryRoom(1'000, 1'000);
-  EXPECT_TRUE(absl::IsResourceExhausted(refused));
+  EXPECT_TRUE(absl::IsFailedPrecondition(refused));
+  EXPECT_EQ(ReasonOf(refused), reason::kMemoryQueuesUnavailable) << "and not that a queue is full";
   EXPECT_THAT(std::string(refused.message()), HasSubstr("set memory_queue_dir"));
   EXPECT_EQ((*opened)->memory_room(), MemoryRoom());
 }
