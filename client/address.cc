@@ -1,18 +1,15 @@
 #include "client/address.h"
 
 #include <fmt/format.h>
-#include <sys/un.h>
 
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/error.h"
 #include "base/runtime_dir.h"
 
 namespace baton::client {
 namespace {
-
-// Without its terminating zero.
-constexpr size_t kSocketPathMax = sizeof(sockaddr_un::sun_path) - 1;
 
 absl::Status Invalid(std::string_view url, std::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument, reason::kInvalidArgument,
@@ -30,9 +27,9 @@ bool TakePrefix(std::string_view& text, std::string_view prefix) {
 absl::StatusOr<Address> SocketAddress(Address::Carrier carrier, std::string_view url, std::string_view path) {
   if (path.substr(0, 3) == "///") path.remove_prefix(2);  // grpc+unix:///path, as other programs write it
   if (path.empty()) return Invalid(url, "the path is empty");
-  if (path.size() > kSocketPathMax) {
+  if (path.size() > kSocketPathBytesMax) {
     return Invalid(url, fmt::format("the path has {} bytes, and a socket's has at most {}", path.size(),
-                                    kSocketPathMax));
+                                    kSocketPathBytesMax));
   }
   return Address{.carrier = carrier, .url = std::string(url), .target = std::string(path)};
 }
@@ -62,6 +59,11 @@ absl::StatusOr<Address> HostAddress(Address::Carrier carrier, std::string_view u
 }
 
 }  // namespace
+
+std::string GrpcSocketBeside(const Address& local) {
+  const std::string directory = std::filesystem::path(local.target).parent_path();
+  return GrpcSocketPath(directory.empty() ? "." : directory);
+}
 
 absl::StatusOr<Address> ParseAddress(std::string_view url) {
   std::string_view rest = url;

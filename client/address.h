@@ -21,6 +21,9 @@ struct Address {
   std::string target;  // the path, or HOST:PORT
 };
 
+// Of a local address: sessions use the rings; unary calls the broker's other socket, beside it.
+std::string GrpcSocketBeside(const Address& local);
+
 // ERRORS: INVALID_ARGUMENT that names the forms an address has.
 absl::StatusOr<Address> ParseAddress(std::string_view url);
 

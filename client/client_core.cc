@@ -100,9 +100,23 @@ absl::Status ClientCore::WaitForBroker() {
   return there ? absl::OkStatus() : Explain(status);
 }
 
+std::optional<SocketFault> ClientCore::FaultBehind(const absl::Status& status) const {
+  if (!absl::IsUnavailable(status)) return std::nullopt;  // late: somebody has taken the connection
+  if (address_.carrier == Address::Carrier::kGrpcUnix) return FindSocketFault(address_.target);
+  if (address_.carrier != Address::Carrier::kLocal) return std::nullopt;
+  // Without a reason it is gRPC that speaks, of the other socket.
+  const bool is_of_call = ReasonOf(status).empty();
+  return FindSocketFault(is_of_call ? GrpcSocketBeside(address_) : address_.target);
+}
+
 absl::Status ClientCore::Explain(const absl::Status& status) const {
-  // With a reason it is the broker that speaks.
-  if (IsAnswer(status) || !ReasonOf(status).empty()) return status;
+  const std::string reason = ReasonOf(status);
+  const bool is_ours = reason.empty() || reason == reason::kBrokerUnreachable;
+  if (IsAnswer(status) || !is_ours) return status;  // the broker speaks
+  if (const auto fault = FaultBehind(status)) {
+    return MakeError(absl::StatusCode::kUnavailable, reason::kBrokerUnreachable, Describe(*fault, address_));
+  }
+  if (!reason.empty()) return status;
   if (status.code() == absl::StatusCode::kDeadlineExceeded) {
     return MakeError(
         status.code(), reason::kBrokerUnreachable,

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +17,7 @@
 #include "client/mutex.h"
 #include "client/publish_names.h"
 #include "client/session.h"
+#include "client/socket_fault.h"
 #include "client/transport.h"
 
 namespace baton::client {
@@ -58,6 +60,8 @@ class ClientCore {
   absl::Status WaitForBroker();
   absl::Status WaitForLocalBroker();
   std::unique_ptr<Transport> MakeTransport() const;
+  // What is wrong with the socket that `status` is about, if that is why nobody answers.
+  std::optional<SocketFault> FaultBehind(const absl::Status& status) const;
   // Tells people what to do when nobody answers.
   absl::Status Explain(const absl::Status& status) const;
 

@@ -9,14 +9,12 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
 
 #include "base/error.h"
 #include "base/limits.h"
-#include "base/runtime_dir.h"
 #include "client/fork_guard.h"
 
 namespace baton::client {
@@ -97,8 +95,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(const Address& addres
       break;
     }
     case Address::Carrier::kLocal:
-      // Sessions use the rings; unary calls the broker's other socket, beside it.
-      target = "unix:" + GrpcSocketPath(std::filesystem::path(address.target).parent_path());
+      target = "unix:" + GrpcSocketBeside(address);
       credentials = grpc::InsecureChannelCredentials();
       break;
   }

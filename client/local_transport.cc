@@ -1,5 +1,6 @@
 #include "client/local_transport.h"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -28,6 +29,12 @@ absl::Status ConnectionLost() {
 
 absl::Status NoAnswer() {
   return MakeError(absl::StatusCode::kUnavailable, reason::kBrokerUnreachable, "no answer to the hello");
+}
+
+// An answer to the hello, with where it comes from.
+absl::Status NamedBy(const std::string& path, const absl::Status& status) {
+  return MakeError(status.code(), ReasonOf(status),
+                   fmt::format("unix:{}: {}", path, std::string(status.message())));
 }
 
 bool CanBeRead(const Descriptor& socket) {
@@ -171,7 +178,7 @@ void LocalTransport::TryToConnect() {
     return;
   }
   auto connection = EndHandshake(std::move(handshake_));
-  if (!connection.ok()) return TryAgain(connection.status());
+  if (!connection.ok()) return TryAgain(NamedBy(path_, connection.status()));
   auto segment = Segment::Map(std::move(connection->segment));
   if (!segment.ok()) return End(segment.status());
   segment->file().Reset();

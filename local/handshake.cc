@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/runtime_dir.h"
 #include "local/segment_layout.h"
 
 namespace baton {
@@ -34,15 +35,17 @@ std::string_view TextOf(const char (&text)[kBytes]) {
 absl::StatusOr<Descriptor> Connect(const std::string& path) {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) {
+  if (path.size() > kSocketPathBytesMax) {
     return MakeError(absl::StatusCode::kInvalidArgument, reason::kInvalidArgument,
-                     fmt::format("the socket path {} is too long", path));
+                     fmt::format("the socket path {} has {} bytes, and at most {} are possible: choose a "
+                                 "shorter one",
+                                 path, path.size(), kSocketPathBytesMax));
   }
   std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
   Descriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) return Unreachable(fmt::format("cannot make a socket: {}", std::strerror(errno)));
   if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) {
-    return Unreachable(fmt::format("{}: {}", path, std::strerror(errno)));
+    return Unreachable(fmt::format("cannot connect to {}: {}", path, std::strerror(errno)));
   }
   return socket;
 }
@@ -87,7 +90,8 @@ absl::StatusOr<Descriptor> ReceiveWelcome(int socket, LocalWelcome& welcome) {
   if (received <= 0) return Unreachable("the broker closed the connection instead of answering the hello");
   if (received != sizeof(welcome) || welcome.magic != kWelcomeMagic) {
     return MakeError(absl::StatusCode::kFailedPrecondition, reason::kProtocolViolation,
-                     "the answer is not a broker's: is it another program's socket?");
+                     "what answers is not a broker's socket for local clients: is it another program's, or "
+                     "the one for gRPC (grpc+unix:)?");
   }
   return segment;
 }

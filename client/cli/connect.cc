@@ -120,12 +120,6 @@ absl::Status ExplainConnectError(const absl::Status& status, std::string_view ur
   if (ReasonOf(status) != reason::kBrokerUnreachable) return status;
   const std::string message(status.message());
   const std::string_view inner = InnerText(message);
-  if (Contains(inner, "Permission denied")) {
-    return Explained(
-        status, fmt::format("you may not use the broker's socket{}{} ({}): join the group that it belongs to "
-                            "(ls -l shows it), or run this as its owner",
-                            url.empty() ? "" : " ", url, inner));
-  }
   if (StartsWith(url, "grpc://") && Contains(inner, "Socket closed")) {
     return Explained(
         status,

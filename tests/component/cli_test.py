@@ -493,15 +493,25 @@ class Usage(CliTest):
 
     @unittest.skipUnless(os.geteuid() == 0, "only root can be somebody else")
     def test_a_socket_that_one_may_not_use_says_so(self):
-        socket = self.broker.url.removeprefix("grpc+unix:")
+        run = pathlib.Path(self.directory) / "run"
         os.chmod(self.directory, 0o755)
-        os.chmod(pathlib.Path(socket).parent, 0o755)
-        os.chmod(socket, 0o660)
+        os.chmod(run, 0o755)
         baton = shutil.copy(BIN / "baton", self.directory)  # where everybody may run it
-        done = subprocess.run([baton, "status"], capture_output=True, env=self.environment(), user=65534, group=65534,
-                              extra_groups=[], timeout=PATIENCE)
-        self.assertEqual(done.returncode, UNREACHABLE)
-        self.assertIn("join the group", done.stderr.decode())
+        for scheme, socket in (("unix:", run / "baton.sock"), ("grpc+unix:", run / "grpc.sock")):
+            os.chmod(socket, 0o660)
+            done = subprocess.run([baton, "status", "--url", f"{scheme}{socket}"], capture_output=True, user=65534,
+                                  group=65534, extra_groups=[], timeout=PATIENCE)
+            errors = done.stderr.decode()
+            self.assertEqual(done.returncode, UNREACHABLE, errors)
+            self.assertIn(f"you may not use the broker's socket at {scheme}{socket} ({socket}: Permission denied)", errors)
+            self.assertIn("join the group", errors)
+
+    def test_the_socket_for_grpc_is_not_the_one_for_rings_and_is_named(self):
+        url = self.broker.url.removeprefix("grpc+")
+        code, output, errors = self.run_baton("produce", self.queue, input=b"body\n", url=url)
+        self.assertEqual((code, output), (REFUSED, b""), errors)
+        self.assertIn(f"{url}: what answers is not a broker's socket for local clients", errors)
+        self.assertIn("grpc+unix:", errors)
 
     def test_help_and_version_are_no_errors(self):
         self.assertRegex(self.baton("--version").decode(), r"^baton \d+\.\d+\.\d+\n$")

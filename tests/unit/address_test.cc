@@ -34,6 +34,12 @@ TEST(Address, ThatIsNoneIsRefusedWithTheFormsThereAre) {
   }
 }
 
+TEST(Address, OfTheRingsHasTheSocketOfCallsBesideIt) {
+  EXPECT_EQ(GrpcSocketBeside(*ParseAddress("unix:/run/baton/baton.sock")), "/run/baton/grpc.sock");
+  EXPECT_EQ(GrpcSocketBeside(*ParseAddress("unix:run/baton.sock")), "run/grpc.sock");
+  EXPECT_EQ(GrpcSocketBeside(*ParseAddress("unix:baton.sock")), "./grpc.sock");
+}
+
 TEST(Address, ComesFromTheArgumentThenTheEnvironmentThenTheUsersBroker) {
   ::setenv("BATON_URL", "grpc://elsewhere:1", 1);
   ::setenv("XDG_RUNTIME_DIR", "/run/user/7", 1);
