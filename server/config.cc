@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "server/config_option.h"
+#include "server/memory_queue_dir.h"
 #include "server/tcp_address.h"
 
 namespace baton {
@@ -224,14 +225,9 @@ absl::StatusOr<LoadedConfig> LoadConfig(const ConfigSources& sources) {
     if (absl::Status status = Set(loaded, key, text, "flag"); !status.ok()) return status;
   }
   if (absl::Status status = CheckTogether(loaded.config); !status.ok()) return status;
-  const std::string& shared = loaded.config.memory_queue_dir;
-  std::error_code error;
-  if (!std::filesystem::is_directory(shared, error) || access(shared.c_str(), W_OK | X_OK) != 0) {
-    loaded.warnings.push_back(fmt::format(
-        "memory queues cannot be kept in {} (memory_queue_dir): it is no directory, or this user may "
-        "not write it; creating one will be refused",
-        shared));
-  }
+  for (std::string& warning :
+       MemoryQueueDirWarnings(loaded.config.memory_queue_dir, loaded.config.memory_queue_bytes))
+    loaded.warnings.push_back(std::move(warning));
   return loaded;
 }
 

@@ -83,6 +83,21 @@ TEST_F(BatondTest, ChecksAConfigurationWithoutTouchingAnything) {
               Refuses(kExitConfigInvalid, bad + ":2", "log_level", "\"loud\"", "warning"));
 }
 
+TEST_F(BatondTest, ChecksTheDirectoryOfMemoryQueuesAndSaysWhatAStartSays) {
+  const std::vector<std::string> nowhere = {"--memory-queue-dir", "/proc"};
+  std::vector<std::string> check = nowhere;
+  check.push_back("--check-config");
+  const BrokerProcess::Outcome checked = Run({.flags = check});
+  EXPECT_EQ(checked.exit_code, 0);
+  EXPECT_EQ(checked.output, "the configuration is good\n");
+  EXPECT_THAT(checked.errors, HasSubstr("warning: memory queues cannot be kept in /proc"));
+  BrokerProcess broker({.flags = nowhere});
+  ASSERT_EQ(broker.Start(), "");
+  EXPECT_THAT(broker.errors(), HasSubstr("memory queues cannot be kept in /proc"));
+  EXPECT_EQ(ReasonOf(Connect(broker).CreateQueue("fast", {.durability = Durability::kMemory}).status()),
+            "MEMORY_QUEUES_UNAVAILABLE");
+}
+
 TEST_F(BatondTest, ChecksTheFilesThatAConfigurationNames) {
   const TlsPair pair = MakeTlsPair();
   const std::string cert = WriteFile("cert.pem", pair.cert);

@@ -2,9 +2,14 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
+#include <filesystem>
 #include <fstream>
 
+#include "base/byte_size.h"
+#include "base/check.h"
 #include "server/config_option.h"
 #include "server/tcp_address.h"
 #include "tests/support/temporary_directory.h"
@@ -13,8 +18,10 @@ namespace baton {
 namespace {
 
 using testing::AllOf;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::IsEmpty;
 
 class ConfigFixture : public testing::Test {
  protected:
@@ -27,8 +34,6 @@ class ConfigFixture : public testing::Test {
     return std::string(LoadConfig(sources).status().message());
   }
   std::string ErrorOfFile(const std::string& text) { return ErrorOf({.file = File(text)}); }
-
- private:
   TemporaryDirectory directory_;
 };
 
@@ -66,7 +71,47 @@ TEST_F(ConfigFixture, AnUnknownKeyNamesTheNearestKnownOne) {
 TEST_F(ConfigFixture, AVariableThatIsNearlyOneOfOursIsWarnedOf) {
   const auto loaded = LoadConfig({.environment = {{"BATON_MEMORY_BUDGTE", "1GiB"}, {"BATON_URL", "unix:x"}}});
   ASSERT_TRUE(loaded.ok()) << loaded.status();
-  EXPECT_THAT(loaded->warnings, ElementsAre(HasSubstr("did you mean BATON_MEMORY_BUDGET")));
+  EXPECT_THAT(loaded->warnings, Contains(HasSubstr("did you mean BATON_MEMORY_BUDGET")));
+}
+
+class MemoryQueueDir : public ConfigFixture {
+ protected:
+  static std::vector<std::string> WarningsOf(const std::string& dir, const std::string& bytes = "24MiB") {
+    const auto loaded = LoadConfig({.flags = {{"memory_queue_dir", dir}, {"memory_queue_bytes", bytes}}});
+    BATON_CHECK(loaded.ok()) << loaded.status();
+    return loaded->warnings;
+  }
+};
+
+TEST_F(MemoryQueueDir, WhereNoFileCanBeMadeIsWarnedOf) {
+  for (const char* dir : {"/proc", "/dev/null", "/nowhere"}) {
+    EXPECT_THAT(WarningsOf(dir),
+                ElementsAre(AllOf(HasSubstr("memory queues cannot be kept in " + std::string(dir)),
+                                  HasSubstr("/dev/shm"))));
+  }
+}
+
+TEST_F(MemoryQueueDir, ThatIsNotInMemoryIsWarnedOfAndNothingIsLeftThere) {
+  struct statfs system {};
+  ASSERT_EQ(statfs(directory_.path().c_str(), &system), 0);
+  if (system.f_type == TMPFS_MAGIC) GTEST_SKIP() << "the folder for temporary files is in memory";
+  EXPECT_THAT(WarningsOf(directory_.path()),
+              ElementsAre(AllOf(HasSubstr(directory_.path()), HasSubstr("not on a file system in memory"))));
+  EXPECT_TRUE(std::filesystem::is_empty(directory_.path()));
+}
+
+TEST_F(MemoryQueueDir, ThatIsSmallerThanMemoryQueuesMayBeIsWarnedOfWithBothSizes) {
+  const TemporaryDirectory shared(TemporaryDirectory::InMemory());
+  struct statfs system {};
+  ASSERT_EQ(statfs(shared.path().c_str(), &system), 0);
+  if (system.f_type != TMPFS_MAGIC || system.f_blocks == 0) GTEST_SKIP() << "needs a tmpfs with a limit";
+  const uint64_t bytes = system.f_blocks * static_cast<uint64_t>(system.f_bsize);
+  if (bytes >= uint64_t{1} << 40) GTEST_SKIP() << "it has room for all that can be configured";
+  EXPECT_THAT(WarningsOf(shared.path(), "1TiB"),
+              ElementsAre(AllOf(HasSubstr("memory_queue_bytes is 1TiB"),
+                                HasSubstr("only " + FormatByteSizeRounded(bytes)))));
+  EXPECT_THAT(WarningsOf(shared.path()), IsEmpty());
+  EXPECT_TRUE(std::filesystem::is_empty(shared.path()));
 }
 
 TEST_F(ConfigFixture, BadValuesSayWhereTheyAreAndWhatIsAllowed) {

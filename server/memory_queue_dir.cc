@@ -1,0 +1,65 @@
+#include "server/memory_queue_dir.h"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/byte_size.h"
+#include "local/descriptor.h"
+
+namespace baton {
+namespace {
+
+// Why no file can be made there; 0: one can. Of a file without a name nothing is left even when we are
+// killed; not every file system has them.
+int MakeFile(const std::string& dir) {
+  if (Descriptor(open(dir.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600))) return 0;
+  if (errno != EOPNOTSUPP) return errno;
+  const std::string path = fmt::format("{}/.baton-check-{}", dir, getpid());
+  const Descriptor named(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
+  if (!named) return errno;
+  unlink(path.c_str());
+  return 0;
+}
+
+bool IsInMemory(const struct statfs& system) {
+  const auto type = static_cast<uint32_t>(system.f_type);
+  return type == TMPFS_MAGIC || type == RAMFS_MAGIC || type == HUGETLBFS_MAGIC;
+}
+
+}  // namespace
+
+std::vector<std::string> MemoryQueueDirWarnings(const std::string& dir, uint64_t bytes_max) {
+  if (const int error = MakeFile(dir); error != 0) {
+    return {
+        fmt::format("memory queues cannot be kept in {} (memory_queue_dir), for no file can be made there "
+                    "({}): creating one will be refused; name a directory of a file system in memory that "
+                    "the broker's user may write, as /dev/shm",
+                    dir, std::strerror(error))};
+  }
+  struct statfs system {};
+  if (statfs(dir.c_str(), &system) != 0) return {};  // it was there a moment ago
+  std::vector<std::string> warnings;
+  if (!IsInMemory(system)) {
+    warnings.push_back(fmt::format(
+        "{} (memory_queue_dir) is not on a file system in memory (tmpfs): memory queues would be as "
+        "slow as its disk, and their files would stay there, unusable, when the machine restarts; "
+        "name a directory that is, as /dev/shm",
+        dir));
+  }
+  const uint64_t bytes = uint64_t{system.f_blocks} * static_cast<uint64_t>(system.f_bsize);
+  if (bytes > 0 && bytes < bytes_max) {  // 0: one without a limit
+    warnings.push_back(fmt::format(
+        "memory_queue_bytes is {}, and the file system of {} (memory_queue_dir) has only {}: memory "
+        "queues are full when that is; make it larger, or lower memory_queue_bytes",
+        FormatByteSize(bytes_max), dir, FormatByteSizeRounded(bytes)));
+  }
+  return warnings;
+}
+
+}  // namespace baton
