@@ -33,7 +33,7 @@ Children StoppedConsumers(const ScenarioOptions& options, const BrokerProcess& b
   Children consumers;
   for (int i = 0; i < kStopped; ++i) {
     consumers.push_back(
-        StartRole(options, broker, {.name = "consume", .queue = "backlog", .messages = UINT64_MAX / 2}));
+        StartRole(options, broker, {.name = "consume", .queue = "backlog", .messages = uint64_t{1} << 60}));
   }
   std::this_thread::sleep_for(std::chrono::milliseconds(300));  // in the midst of it
   for (const auto& consumer : consumers) consumer->Signal(SIGSTOP);
@@ -49,7 +49,7 @@ class Table {
       const Role role{.queue = queue, .messages = Messages(options_, 10 * kRate), .rate = kRate};
       const auto before = broker_.process().ProcessorTime();
       const PairLatency measured = MeasurePair(options_, broker_, role, Carrier::kRings);
-      const double seconds = static_cast<double>(role.messages) / static_cast<double>(role.rate);
+      const double seconds = PacedSeconds(role.messages, role.rate);
       const double cpu =
           std::chrono::duration<double>(broker_.process().ProcessorTime() - before).count() / seconds;
       if (alone_.size() < 2) alone_.push_back(measured);
@@ -87,8 +87,8 @@ int Hostile(const ScenarioOptions& options) {
   CreateQueue(broker, "durable");
   CreateQueue(broker, "backlog", {.durability = Durability::kMemory, .attempts_max = 0});
   FillUp(options, broker);
-  std::printf("a pair over rings, %llu messages/s of 1 KiB for 10 s, from the intended time, beside:\n",
-              static_cast<unsigned long long>(kRate));
+  std::printf("a pair over rings, %llu messages/s of 1 KiB for %g s, from the intended time, beside:\n",
+              static_cast<unsigned long long>(kRate), PacedSeconds(Messages(options, 10 * kRate), kRate));
   Table table(options, broker);
   table.Measure("nobody");
   for (const Mischief& mischief : Mischiefs()) {

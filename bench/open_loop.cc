@@ -118,8 +118,8 @@ int OpenLoop(const ScenarioOptions& options) {
   CreateQueue(broker, "memory", {.durability = Durability::kMemory});
   for (const uint64_t rate : {uint64_t{1'000}, uint64_t{10'000}}) {
     const uint64_t messages = Messages(options, 10 * rate);
-    std::printf("open loop, %llu messages/s of 1 KiB, 10 s, from the intended time:\n",
-                static_cast<unsigned long long>(rate));
+    std::printf("open loop, %llu messages/s of 1 KiB, %g s, from the intended time:\n",
+                static_cast<unsigned long long>(rate), PacedSeconds(messages, rate));
     RelayOptions relay{.messages = messages, .rate = rate, .body_bytes = 1'024, .log = {}};
     PrintQuantiles("bare relay", Quantiles(RunRelay(relay)));
     relay.log = options.directory + "/baton-bench-relay.log";

@@ -181,8 +181,9 @@ int Idle(const ScenarioOptions& options) {
   if (!producer.ok()) Fail(producer.status());
   if (!consumer.ok()) Fail(consumer.status());
   std::vector<double> millis;
+  const std::chrono::milliseconds quiet(options.smoke ? 200 : 2'000);
   for (int i = 0; i < (options.smoke ? 2 : 10); ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(options.smoke ? 200 : 2'000));
+    std::this_thread::sleep_for(quiet);
     const auto start = Clock::now();
     auto answer = producer->Publish("queue-0", {.body = "hello"});
     auto delivery = consumer->Receive(std::chrono::seconds(10));
@@ -192,8 +193,8 @@ int Idle(const ScenarioOptions& options) {
     answer.wait();
   }
   std::printf(
-      "a message after 2 s of silence, published to delivered: median %.2f ms, max %.2f ms (%zu times)\n",
-      Quantile(millis, 0.5), Quantile(millis, 1.0), millis.size());
+      "a message after %g s of silence, published to delivered: median %.2f ms, max %.2f ms (%zu times)\n",
+      duration<double>(quiet).count(), Quantile(millis, 0.5), Quantile(millis, 1.0), millis.size());
   return 0;
 }
 

@@ -77,6 +77,10 @@ double RunPair(const ScenarioOptions& options, const BrokerProcess& broker, cons
   return rate;
 }
 
+double PacedSeconds(uint64_t messages, uint64_t rate) {
+  return static_cast<double>(messages) / static_cast<double>(rate);
+}
+
 uint64_t Messages(const ScenarioOptions& options, uint64_t usual) {
   if (options.messages != 0) return options.messages;
   return options.smoke ? std::max<uint64_t>(usual / 100, 100) : usual;

@@ -39,6 +39,8 @@ double Rate(const nlohmann::json& result);  // messages per second of what a chi
 double RunPair(const ScenarioOptions& options, const BrokerProcess& broker, const Role& role,
                Carrier carrier = Carrier::kRings);
 
+// How long so many messages take at a steady rate.
+double PacedSeconds(uint64_t messages, uint64_t rate);
 uint64_t Messages(const ScenarioOptions& options, uint64_t usual);
 
 }  // namespace baton::bench
