@@ -120,6 +120,12 @@ absl::Status ExplainConnectError(const absl::Status& status, std::string_view ur
   if (ReasonOf(status) != reason::kBrokerUnreachable) return status;
   const std::string message(status.message());
   const std::string_view inner = InnerText(message);
+  if (StartsWith(url, "grpc+unix:") && Contains(inner, "HTTP/2")) {
+    return Explained(
+        status, fmt::format("what answers at {} does not speak gRPC ({}): is it another program's socket, "
+                            "or the broker's for local clients (unix:)?",
+                            url, inner));
+  }
   if (StartsWith(url, "grpc://") && Contains(inner, "Socket closed")) {
     return Explained(
         status,

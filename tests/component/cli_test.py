@@ -506,12 +506,14 @@ class Usage(CliTest):
             self.assertIn(f"you may not use the broker's socket at {scheme}{socket} ({socket}: Permission denied)", errors)
             self.assertIn("join the group", errors)
 
-    def test_the_socket_for_grpc_is_not_the_one_for_rings_and_is_named(self):
-        url = self.broker.url.removeprefix("grpc+")
-        code, output, errors = self.run_baton("produce", self.queue, input=b"body\n", url=url)
-        self.assertEqual((code, output), (REFUSED, b""), errors)
-        self.assertIn(f"{url}: what answers is not a broker's socket for local clients", errors)
-        self.assertIn("grpc+unix:", errors)
+    def test_the_socket_of_the_other_carrier_is_told_as_such(self):
+        run = f"{self.directory}/run"
+        for url, expected, words in ((f"unix:{run}/grpc.sock", REFUSED, "is not a broker's socket for local clients"),
+                                     (f"grpc+unix:{run}/baton.sock", UNREACHABLE, "does not speak gRPC")):
+            code, output, errors = self.run_baton("produce", self.queue, "--wait", "0s", input=b"body\n", url=url)
+            self.assertEqual((code, output), (expected, b""), errors)
+            self.assertIn(url, errors)
+            self.assertIn(words, errors)
 
     def test_help_and_version_are_no_errors(self):
         self.assertRegex(self.baton("--version").decode(), r"^baton \d+\.\d+\.\d+\n$")
