@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <new>
 #include <tuple>
 
@@ -101,6 +102,13 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Create(const Options
   if (made.ok()) return region;
   unlink(unfinished.c_str());
   return made;
+}
+
+absl::StatusOr<std::string> MemoryRegion::SetAside(const std::string& path, std::string_view why) {
+  std::string aside = fmt::format("{}.aside-{}", path, static_cast<uint64_t>(std::time(nullptr)));
+  while (access(aside.c_str(), F_OK) == 0) aside += '+';  // nothing that was set aside is overwritten
+  if (std::rename(path.c_str(), aside.c_str()) == 0) return fmt::format("{} ({})", aside, why);
+  return absl::InternalError(fmt::format("{} cannot be set aside: {}", path, std::strerror(errno)));
 }
 
 absl::Status MemoryRegion::Make() {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -40,6 +41,9 @@ class MemoryRegion {
   // The one that is there. Its slots count as used until Free. ERRORS: NOT_FOUND; DATA_LOSS: it is not ours,
   // of another life of the kernel, of another version, or damaged.
   static absl::StatusOr<std::unique_ptr<MemoryRegion>> Open(const Options& options);
+
+  // Gives the file another name; where it lies then, and why. ERRORS: INTERNAL.
+  static absl::StatusOr<std::string> SetAside(const std::string& path, std::string_view why);
 
   MemoryRegion(const MemoryRegion&) = delete;
   MemoryRegion& operator=(const MemoryRegion&) = delete;

@@ -4,10 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <optional>
 #include <utility>
 
@@ -46,14 +43,6 @@ constexpr size_t kRunBytes = 64;
 
 size_t LessOrZero(size_t a, size_t b) { return a > b ? a - b : 0; }
 
-// Where it lies then, and why.
-absl::StatusOr<std::string> SetAside(const std::string& path, std::string_view why) {
-  std::string aside = fmt::format("{}.aside-{}", path, static_cast<uint64_t>(std::time(nullptr)));
-  while (access(aside.c_str(), F_OK) == 0) aside += '+';  // nothing that was set aside is overwritten
-  if (std::rename(path.c_str(), aside.c_str()) == 0) return fmt::format("{} ({})", aside, why);
-  return absl::InternalError(fmt::format("{} cannot be set aside: {}", path, std::strerror(errno)));
-}
-
 }  // namespace
 
 MemoryStore::Key::Key(std::string_view text) : size(static_cast<uint8_t>(text.size())) {
@@ -90,7 +79,7 @@ absl::StatusOr<MemoryStore::Adoption> MemoryStore::Adopt(const MemoryRegion::Opt
   }
   if (absl::IsNotFound(trusted)) return adoption;
   if (!absl::IsDataLoss(trusted)) return trusted;  // says nothing about what is in it
-  auto aside = SetAside(options.path, std::string(trusted.message()));
+  auto aside = MemoryRegion::SetAside(options.path, std::string(trusted.message()));
   if (!aside.ok()) return aside.status();
   adoption.adopted.set_aside = *std::move(aside);
   return adoption;
@@ -102,7 +91,7 @@ absl::StatusOr<std::unique_ptr<MemoryStore>> MemoryStore::Create(const MemoryReg
   if (absl::IsAlreadyExists(created.status())) {
     const auto there = MemoryRegion::Open(options);  // keeps it from others
     if (absl::IsFailedPrecondition(there.status())) return there.status();
-    auto aside = SetAside(options.path, "it was not there when the broker was started");
+    auto aside = MemoryRegion::SetAside(options.path, "it was not there when the broker was started");
     if (!aside.ok()) return aside.status();
     set_aside = *std::move(aside);
     created = MemoryRegion::Create(options);
