@@ -202,7 +202,7 @@ def scripts(tree, is_executable):
             faults.append(f"{path}: no `set -euo pipefail`, so it goes on after a failure")
         if path.endswith((".py", ".sh")):
             stem = path.rsplit("/", 1)[-1]
-            imported = re.search(r"\bimport " + re.escape(stem.removesuffix(".py")) + r"\b", "\n".join(tree.values()))
+            imported = re.search(r"\b(?:from|import) " + re.escape(stem.removesuffix(".py")) + r"\b", "\n".join(tree.values()))
             if not imported and stem not in everything_else.replace(text, ""):
                 faults.append(f"{path}: no script, build file or document mentions it")
     return faults
