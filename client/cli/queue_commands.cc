@@ -118,6 +118,16 @@ void AppendConfig(const QueueConfig& config, std::vector<std::pair<std::string, 
   word("overflow", config.overflow);
 }
 
+// Of a memory queue everything lies in shared memory; what the broker's own memory holds of it says little.
+std::pair<std::string, std::string> MemoryText(const QueueInfo& queue) {
+  const QueueCounts& counts = queue.counts;
+  if (queue.config.durability != Durability::kMemory)
+    return {"in memory", CountText(counts.resident) + " messages"};
+  const uint64_t messages = counts.ready + counts.leased + counts.delayed + counts.parked;
+  return {"in shared memory",
+          fmt::format("{} messages ({})", CountText(messages), FormatByteSizeRounded(counts.bytes))};
+}
+
 std::string Describe(const QueueInfo& queue) {
   const QueueCounts& counts = queue.counts;
   std::vector<std::pair<std::string, std::string>> properties = {
@@ -130,7 +140,7 @@ std::string Describe(const QueueInfo& queue) {
       {"parked", CountText(counts.parked)},
       {"bytes", FormatByteSizeRounded(counts.bytes)},
       {"oldest", AgeText(counts.oldest_age)},
-      {"in memory", CountText(counts.resident) + " messages"},
+      MemoryText(queue),
       {"consumers", CountText(counts.subscriptions)},
       {"since the broker's start",
        fmt::format(

@@ -359,6 +359,12 @@ class Usage(CliTest):
     def test_status_tells_people_too(self):
         self.assertIn(str(self.directory), self.baton("status").decode())
 
+    def test_a_memory_queue_is_shown_with_what_is_in_shared_memory(self):
+        self.baton("queue", "create", "fast", "--memory")
+        self.baton("produce", "fast", input=b"12345\n12345\n")
+        self.assertRegex(self.baton("queue", "show", "fast").decode(), r"in shared memory: +2 messages \(10 B\)\n")
+        self.assertNotIn("in memory", self.baton("queue", "show", "fast").decode())
+
     def test_wrong_values_say_what_is_allowed(self):
         for arguments, words in (
                 (("produce", self.queue, "--ttl", "30"), "ms, s, m, h or d"),
