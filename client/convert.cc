@@ -68,6 +68,15 @@ SessionInfo SessionOf(const v1::SessionInfo& session) {
           .connected = Time(session.connected_unix_ms())};
 }
 
+MemoryQueuesStatus MemoryQueuesOf(const v1::MemoryQueuesStatus& status) {
+  return {.shared_used_bytes = status.shared_used_bytes(),
+          .shared_limit_bytes = status.shared_limit_bytes(),
+          .index_used_bytes = status.index_used_bytes(),
+          .index_limit_bytes = status.index_limit_bytes(),
+          .nearest = static_cast<MemoryBound>(status.nearest()),
+          .full = status.full()};
+}
+
 // 0 when absent, an error when negative.
 absl::StatusOr<uint64_t> NotNegative(std::string_view name, const std::optional<milliseconds>& value) {
   if (!value.has_value()) return 0;
@@ -140,6 +149,7 @@ BrokerStatus FromProto(const v1::BrokerStatus& status) {
                    .bytes = status.bytes(),
                    .memory_budget_bytes = status.memory_budget_bytes(),
                    .memory_used_bytes = status.memory_used_bytes(),
+                   .memory_queues = {},
                    .disk_bytes = status.disk_bytes(),
                    .disk_free_bytes = status.disk_free_bytes(),
                    .disk_low = status.disk_low(),
@@ -148,6 +158,7 @@ BrokerStatus FromProto(const v1::BrokerStatus& status) {
                    .syncs = status.syncs(),
                    .listening = {status.listening().begin(), status.listening().end()},
                    .session_list = {}};
+  if (status.has_memory_queues()) out.memory_queues = MemoryQueuesOf(status.memory_queues());
   for (const v1::SessionInfo& session : status.session_list()) out.session_list.push_back(SessionOf(session));
   return out;
 }

@@ -84,6 +84,15 @@ absl::StatusOr<MessageState> ReadListedState(v1::MessageState state) {
   }
 }
 
+void FillMemoryQueues(const MemoryUse& use, v1::MemoryQueuesStatus* wire) {
+  wire->set_shared_used_bytes(use.shared_bytes);
+  wire->set_shared_limit_bytes(use.shared_bytes_max);
+  wire->set_index_used_bytes(use.index_bytes);
+  wire->set_index_limit_bytes(use.index_bytes_max);
+  wire->set_nearest(static_cast<v1::MemoryBound>(use.nearest()));  // the numbers of the wire are ours
+  wire->set_full(use.full());
+}
+
 }  // namespace
 
 DecodedCall DecodeCreateQueue(const v1::CreateQueueRequest& request, CallId call) {
@@ -212,7 +221,9 @@ absl::Status EncodeStatus(Reply& reply, const BrokerFacts& facts, v1::BrokerStat
   response->set_messages(engine.messages);
   response->set_bytes(engine.bytes);
   response->set_memory_budget_bytes(facts.memory_budget);
-  response->set_memory_used_bytes(engine.resident_bytes + engine.uncommitted_bytes + store.memory_bytes);
+  response->set_memory_used_bytes(engine.resident_bytes + engine.uncommitted_bytes + store.memory_bytes +
+                                  engine.memory_queues.index_bytes);
+  FillMemoryQueues(engine.memory_queues, response->mutable_memory_queues());
   response->set_disk_bytes(store.disk_bytes);
   response->set_disk_free_bytes(store.disk_free_bytes);
   response->set_disk_low(engine.disk_low);

@@ -191,6 +191,7 @@ absl::Status Broker::Parts::OpenStore() {
     if (made.ok()) room.largest = std::max(room.largest, message_bytes);
     return made;
   };
+  engine_options.memory_use = [this] { return store->memory_use(); };
   engine.emplace(engine_options, &router);
   if (absl::Status loaded = LoadEngine(*store, *engine); !loaded.ok()) return loaded;
   engine->Start(time.Now());

@@ -90,7 +90,7 @@ void AddQueues(const QueueList& list, Families& families) {
       list, "baton_queue_bytes", "Bodies and headers stored", kGauge,
       [](const QueueInfo& queue) { return queue.bytes; }, families);
   AddPerQueue(
-      list, "baton_queue_resident_messages", "Messages held in memory", kGauge,
+      list, "baton_queue_resident_messages", "Messages in the broker's own memory", kGauge,
       [](const QueueInfo& queue) { return queue.resident; }, families);
   AddPerQueue(
       list, "baton_queue_oldest_age_seconds", "Age of the oldest message, within a few percent", kGauge,
@@ -174,7 +174,7 @@ void AddMemory(const BrokerReport& report, uint64_t budget, uint64_t resident, F
       {"leased", report.engine.leased_bytes},
       {"uncommitted", report.engine.uncommitted_bytes},
       {"store", report.store.memory_bytes},
-      {"memory_queues", report.store.shared_memory_bytes},
+      {"memory_queue_index", report.engine.memory_queues.index_bytes},
       {"inbox", report.inbox.bytes},
       {"outboxes", report.outbox_bytes}};
   for (const auto& [part, bytes] : parts) {
@@ -185,6 +185,25 @@ void AddMemory(const BrokerReport& report, uint64_t budget, uint64_t resident, F
   }
 }
 
+// Used and limit have the same labels: their quotient is how near publishers are to being refused.
+void AddMemoryQueues(const MemoryUse& use, Families& families) {
+  const auto add = [&families](std::string name, std::string help, size_t shared, size_t index) {
+    MetricFamily& family = families.Add(std::move(name), std::move(help), MetricType::Gauge);
+    for (const auto& [bound, bytes] : {std::pair("shared_memory", shared), std::pair("index", index)}) {
+      ClientMetric metric;
+      metric.label = {{"bound", bound}};
+      metric.gauge.value = static_cast<double>(bytes);
+      family.metric.push_back(std::move(metric));
+    }
+  };
+  add("baton_memory_queue_used_bytes", "Memory of all memory queues: at a limit publishers are refused",
+      use.shared_bytes, use.index_bytes);
+  add("baton_memory_queue_limit_bytes", "What they may take, and there is", use.shared_bytes_max,
+      use.index_bytes_max);
+  families.Gauge("baton_memory_queue_full",
+                 "1 while publishers to memory queues are refused for want of memory", use.full() ? 1 : 0);
+}
+
 }  // namespace
 
 std::string FormatMetrics(const BrokerReport& report, uint64_t memory_budget_bytes, uint64_t resident_bytes) {
@@ -193,6 +212,7 @@ std::string FormatMetrics(const BrokerReport& report, uint64_t memory_budget_byt
   AddLoop(report, families);
   AddStore(report.store, families);
   AddMemory(report, memory_budget_bytes, resident_bytes, families);
+  AddMemoryQueues(report.engine.memory_queues, families);
   AddQueues(report.queues, families);
   std::ostringstream text;
   prometheus::TextSerializer().Serialize(text, families.get());

@@ -297,15 +297,32 @@ absl::Status MemoryLog::TryPlace(size_t bytes) {
 }
 
 // The record that is larger than a slot, what comes before it, and what comes after it.
-bool MemoryLog::CanBeCopied(const SegmentInfo& segment) const {
-  return segment.slots == 1 || segment.slots + 2 <= region_->in_hand();
+bool MemoryLog::CanBeCopied(uint32_t first, const SegmentInfo& segment) const {
+  return first != active_ && (segment.slots == 1 || segment.slots + 2 <= region_->in_hand());
+}
+
+double MemoryLog::PartLive(const SegmentInfo& segment) const {
+  return static_cast<double>(segment.live_bytes) / static_cast<double>(segment.slots * region_->slot_bytes());
+}
+
+uint32_t MemoryLog::SlotsToGain(double least, size_t fill) const {
+  size_t slots = 0;
+  size_t live_bytes = 0;
+  for (const auto& [first, segment] : segments_) {
+    if (!CanBeCopied(first, segment) || PartLive(segment) >= least) continue;
+    slots += segment.slots;
+    live_bytes += segment.live_bytes;
+  }
+  // What is left of the active one is filled first.
+  live_bytes -= std::min(live_bytes, active_ == UINT32_MAX ? 0 : SegmentBytes(active_) - end_);
+  return static_cast<uint32_t>(slots - std::min(slots, (live_bytes + fill - 1) / fill));
 }
 
 std::optional<Commit> MemoryLog::CopySparsest(double least) const {
   uint32_t victim = UINT32_MAX;
   for (const auto& [first, segment] : segments_) {
-    const double live = static_cast<double>(segment.live_bytes) / static_cast<double>(SegmentBytes(first));
-    if (first == active_ || live >= least || !CanBeCopied(segment)) continue;
+    const double live = PartLive(segment);
+    if (live >= least || !CanBeCopied(first, segment)) continue;
     victim = first;
     least = live;
   }

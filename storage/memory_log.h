@@ -69,6 +69,9 @@ class MemoryLog {
   // The segment with the least part live, below `least`, of those that can be copied with what is in hand;
   // its live records as a commit. Absent: there is none so sparse.
   std::optional<Commit> CopySparsest(double least) const;
+  // Slots that copying all those would gain, with so many bytes of records in each slot that they are copied
+  // to.
+  uint32_t SlotsToGain(double least, size_t fill) const;
 
   // ---- Records.
 
@@ -115,7 +118,8 @@ class MemoryLog {
   char* At(Place place) const { return region_->At(place.segment) + place.offset; }
   RunHeader& HeaderOf(const Run& run) const;
   std::string_view Records(const Run& run) const { return {At(run.first), run.bytes}; }
-  bool CanBeCopied(const SegmentInfo& segment) const;
+  bool CanBeCopied(uint32_t first, const SegmentInfo& segment) const;
+  double PartLive(const SegmentInfo& segment) const;
   size_t SegmentBytes(uint32_t segment) const { return segments_.at(segment).slots * region_->slot_bytes(); }
   void Step() const {
     if (step_) step_();

@@ -46,8 +46,8 @@ absl::Status NoRoom(const std::string& path, int error) {
 
 absl::Status AtLimit(size_t bytes_max) {
   return Full(
-      fmt::format("shared memory is full: memory queues may take {} MiB (option memory_queue_bytes): "
-                  "consume from them, or raise it",
+      fmt::format("shared memory is full: memory queues, with what is kept for their messages to be settled, "
+                  "may take {} MiB (option memory_queue_bytes): consume from them, or raise it",
                   bytes_max >> 20));
 }
 
@@ -85,6 +85,15 @@ size_t MemoryRegion::Capacity() const {
   return is_known ? std::min(options_.bytes_max, size_t{info.f_blocks} * info.f_frsize) : options_.bytes_max;
 }
 
+size_t MemoryRegion::Limit() const {
+  if (SystemHasLess()) return kSlotsOffset + SlotsAtMost() * slot_bytes_;
+  return AllowedBytes();
+}
+
+size_t MemoryRegion::AllowedBytes() const {
+  return std::max(options_.bytes_max, kSlotsOffset + slots_max_ * slot_bytes_);
+}
+
 MemoryRegion::MemoryRegion(const Options& options, int fd) : options_(options), fd_(fd) {}
 MemoryRegion::~MemoryRegion() { close(fd_); }
 
@@ -110,6 +119,8 @@ absl::StatusOr<std::string> MemoryRegion::SetAside(const std::string& path, std:
   if (std::rename(path.c_str(), aside.c_str()) == 0) return fmt::format("{} ({})", aside, why);
   return absl::InternalError(fmt::format("{} cannot be set aside: {}", path, std::strerror(errno)));
 }
+
+void MemoryRegion::Remove(const std::string& path) { unlink(path.c_str()); }
 
 absl::Status MemoryRegion::Make() {
   slot_bytes_ = options_.slot_bytes;
@@ -204,7 +215,7 @@ absl::StatusOr<uint32_t> MemoryRegion::Take(uint32_t slots) {
   auto first = FindFree(SlotState::kBacked, slots);
   if (!first.has_value()) {
     first = FindFree(SlotState::kBare, slots).value_or(this->slots());
-    if (*first + slots > slots_mapped_ || used_ + slots > slots_max_) return AtLimit(options_.bytes_max);
+    if (*first + slots > slots_mapped_ || used_ + slots > slots_max_) return AtLimit(AllowedBytes());
     if (absl::Status backed = BackRun(*first, slots); !backed.ok()) return backed;
     if (*first + slots > state_.size()) state_.resize(*first + slots, SlotState::kBare);
   }
@@ -303,7 +314,7 @@ void MemoryRegion::GiveBackIdle() {
 absl::Status MemoryRegion::KeepInHand(uint32_t slots) {
   for (uint32_t slot = 0; backed_ < slots; ++slot) {
     if (slot < this->slots() && state_[slot] != SlotState::kBare) continue;
-    if (slot >= slots_mapped_ || used_ + backed_ >= slots_max_) return AtLimit(options_.bytes_max);
+    if (slot >= slots_mapped_ || used_ + backed_ >= slots_max_) return AtLimit(AllowedBytes());
     if (absl::Status backed = Back(slot, 1); !backed.ok()) return backed;
     if (slot >= this->slots()) state_.resize(slot + 1, SlotState::kBare);
     state_[slot] = SlotState::kBacked;
@@ -313,16 +324,14 @@ absl::Status MemoryRegion::KeepInHand(uint32_t slots) {
 }
 
 uint32_t MemoryRegion::Available() const {
-  const uint32_t allowed = slots_max_ - std::min(slots_max_, used_ + backed_);
   struct statvfs info {};
-  if (fstatvfs(fd_, &info) != 0 || info.f_blocks == 0) return allowed;  // a file system without a limit
+  if (fstatvfs(fd_, &info) != 0 || info.f_blocks == 0) return Allowed();  // a file system without a limit
   const size_t free = size_t{info.f_bavail} * info.f_frsize / slot_bytes_;
-  return static_cast<uint32_t>(std::min<size_t>(allowed, free));
+  return static_cast<uint32_t>(std::min<size_t>(Allowed(), free));
 }
 
 absl::Status MemoryRegion::WhyNoMore() const {
-  const uint32_t allowed = slots_max_ - std::min(slots_max_, used_ + backed_);
-  return Available() < allowed ? NoRoom(options_.path, ENOSPC) : AtLimit(options_.bytes_max);
+  return SystemHasLess() ? NoRoom(options_.path, ENOSPC) : AtLimit(AllowedBytes());
 }
 
 void MemoryRegion::AllowAtLeast(uint32_t slots) {

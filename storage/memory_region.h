@@ -5,6 +5,7 @@
 // THREADS: one.
 #pragma once
 
+#include <algorithm>
 #include <boost/interprocess/mapped_region.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -44,6 +45,7 @@ class MemoryRegion {
 
   // Gives the file another name; where it lies then, and why. ERRORS: INTERNAL.
   static absl::StatusOr<std::string> SetAside(const std::string& path, std::string_view why);
+  static void Remove(const std::string& path);
 
   MemoryRegion(const MemoryRegion&) = delete;
   MemoryRegion& operator=(const MemoryRegion&) = delete;
@@ -66,6 +68,8 @@ class MemoryRegion {
   absl::Status KeepInHand(uint32_t slots);
   // How many more could be in hand; and the reason why there are no more.
   uint32_t Available() const;
+  // Is that all that the system has, and less than its limit allows?
+  bool SystemHasLess() const { return Available() < Allowed(); }
   absl::Status WhyNoMore() const;
   // May have so many slots, used and in hand, whatever bytes_max says: of a region that was larger.
   void AllowAtLeast(uint32_t slots);
@@ -78,6 +82,9 @@ class MemoryRegion {
   size_t slot_bytes() const { return slot_bytes_; }
   uint32_t slots() const { return static_cast<uint32_t>(state_.size()); }  // that the file has
   uint32_t slots_max() const { return slots_max_; }
+  // With a header, and slots with memory: bytes_max (or more: AllowAtLeast), or what the system has.
+  size_t Limit() const;
+  uint32_t SlotsAtMost() const { return used_ + backed_ + Available(); }
   // What there may be at most: bytes_max, or the size of its file system.
   size_t Capacity() const;
   uint32_t slots_used() const { return used_; }
@@ -87,6 +94,9 @@ class MemoryRegion {
 
   MemoryRegion(const Options& options, int fd);
   absl::Status Make();
+  // More slots that may have memory, whether or not the system has it; and all, with the header.
+  uint32_t Allowed() const { return slots_max_ - std::min(slots_max_, used_ + backed_); }
+  size_t AllowedBytes() const;
   absl::Status Lock();  // FAILED_PRECONDITION: another process has it
   absl::Status MapAll();
   void SetLimits();

@@ -1,11 +1,9 @@
 #include "storage/memory_store.h"
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <utility>
 
 #include "base/check.h"
@@ -57,8 +55,6 @@ MemoryStore::MemoryStore(std::unique_ptr<MemoryRegion> region, size_t index_byte
                                 std::max(kRewriteBytesMax, log_.region().slot_bytes()))) {}
 
 MemoryStore::~MemoryStore() = default;
-
-void MemoryStore::Remove(const std::string& path) { unlink(path.c_str()); }
 
 // ---- Opening.
 
@@ -185,7 +181,7 @@ MemoryRoom MemoryStore::Room() const {
   const auto bytes_but = [&](uint32_t reserve) {
     return BytesIn(region.in_hand() - std::min(region.in_hand(), reserve), largest);
   };
-  const bool may_grow = index_bytes() < index_bytes_max_ && HasRoomForStories(Reserve(largest));
+  const bool may_grow = index_bytes() < index_bytes_max_ && HasRoomForStories(Reserve(largest) + 1);
   return {.grow = may_grow ? bytes_but(Reserve(largest)) : 0,
           .rewrite = LessOrZero(bytes_but(kForCopying + kForRemovals), largest + kStoryBytes),
           .remove = LessOrZero(bytes_but(kForCopying), kStoryBytes),
@@ -193,11 +189,28 @@ MemoryRoom MemoryStore::Room() const {
           .index_bytes = index_bytes()};
 }
 
-// Is there, beyond so many slots in hand, what every message may take more when it is written again? It need
-// not be in hand: that would be memory which is hardly ever used.
+// What is kept for what every message may take more when it is written again.
+size_t MemoryStore::SlotsForStories(size_t bytes_used) const {
+  return std::min(rows() * kStoryBytesUsually, bytes_used / 2) / log_.region().slot_bytes();
+}
+
+// Beyond so many slots. It need not be in hand: that would be memory which is hardly ever used.
 bool MemoryStore::HasRoomForStories(uint32_t slots) const {
-  const size_t stories = std::min(rows() * kStoryBytesUsually, bytes_used() / 2);
-  return log_.region().in_hand() + available_ >= slots + stories / log_.region().slot_bytes();
+  return log_.region().in_hand() + available_ >= slots + SlotsForStories(bytes_used());
+}
+
+// What MakeRoom would find, for a message as large as the largest.
+MemoryUse MemoryStore::Use() const {
+  const MemoryRegion& region = log_.region();
+  const size_t largest = log_.largest();
+  const size_t used = region.slots_used() - log_.SlotsToGain(kSparse, Fill(largest));
+  const size_t taken = used + Reserve(largest) + SlotsForStories(used * region.slot_bytes());
+  const size_t left = LessOrZero(region.SlotsAtMost() + 1, taken + SlotsFor(largest, largest));
+  return {.shared_bytes = region.Limit() - left * region.slot_bytes(),
+          .shared_bytes_max = region.Limit(),
+          .file_system_has_less = region.SystemHasLess(),
+          .index_bytes = index_bytes(),
+          .index_bytes_max = index_bytes_max_};
 }
 
 // In hand, and with room for stories.
@@ -213,9 +226,10 @@ absl::Status MemoryStore::MakeRoom(size_t bytes, size_t value_bytes) {
   if (index_bytes() >= index_bytes_max_) {
     return MakeError(
         absl::StatusCode::kResourceExhausted, reason::kQueueFull,
-        fmt::format("the messages in memory queues take {} MiB of the process's memory to be found, "
-                    "a quarter of memory_budget: consume from them, or raise it",
-                    index_bytes_max_ >> 20));
+        fmt::format(
+            "the index of memory queues is full: it may take {} MiB of the broker's own memory (a quarter "
+            "of option memory_budget): consume from them, or raise it",
+            index_bytes_max_ >> 20));
   }
   const size_t largest = std::max(log_.largest(), value_bytes + kMemoryKeyMax + kRunBytes);
   MemoryRegion& region = log_.region();

@@ -25,6 +25,7 @@
 #include "absl/status/statusor.h"
 #include "storage/memory_log.h"
 #include "storage/memory_region.h"
+#include "storage/memory_use.h"
 #include "storage/store.h"
 
 namespace baton {
@@ -61,6 +62,8 @@ class MemoryStore {
 
   // What the next commit may hold.
   MemoryRoom Room() const;
+  // How full it is. Asks the system.
+  MemoryUse Use() const;
   // Room().grow for so many bytes of operations, with values of at most `value_bytes`: takes memory from the
   // system, and copies forward segments less than half of which is live. ERRORS: RESOURCE_EXHAUSTED.
   absl::Status MakeRoom(size_t bytes, size_t value_bytes);
@@ -90,7 +93,7 @@ class MemoryStore {
   void set_step(std::function<void()> step) { log_.set_step(std::move(step)); }
 
   // Removes the region of a store that nobody needs any more.
-  static void Remove(const std::string& path);
+  static void Remove(const std::string& path) { MemoryRegion::Remove(path); }
 
  private:
   using Place = MemoryLog::Place;
@@ -116,6 +119,7 @@ class MemoryStore {
   uint32_t SlotsFor(size_t bytes, size_t largest) const;
   size_t BytesIn(uint32_t slots, size_t largest) const;
   uint32_t Reserve(size_t largest) const;
+  size_t SlotsForStories(size_t bytes_used) const;
   bool HasRoomForStories(uint32_t slots) const;
   absl::Status Have(uint32_t slots);
   Row RowFor(const std::string& key, const ReadRequest& request) const;

@@ -19,6 +19,7 @@
 #include "absl/status/status.h"
 #include "base/ids.h"
 #include "storage/format/commit.h"
+#include "storage/memory_use.h"
 
 namespace baton {
 
@@ -105,7 +106,6 @@ class Store {
     uint64_t memory_bytes = 0;  // memtables, block cache, table readers
     uint64_t disk_bytes = 0;    // all that the data directory takes, as of the last look (about now)
     uint64_t disk_free_bytes = 0;
-    uint64_t shared_memory_bytes = 0;  // of the region that holds memory queues
   };
 
   virtual ~Store() = default;
@@ -135,6 +135,7 @@ class Store {
   // Shared memory, for rows of memory queues. Owner's thread.
   // For the next commit; asked again after each, and now and then.
   virtual MemoryRoom memory_room() { return {}; }
+  virtual MemoryUse memory_use() { return {}; }  // looks at every segment: for people, not for each commit
   // Room for a commit that holds `bytes`, with a message of `message_bytes` that makes the store grow.
   // ERRORS: RESOURCE_EXHAUSTED: what there is must do, and why.
   virtual absl::Status MakeMemoryRoom(size_t /*bytes*/, size_t /*message_bytes*/) {

@@ -82,7 +82,6 @@ void TieredStore::CloseMemoryIfEmpty() {
   if (memory_ == nullptr || memory_->HasRowsOutside(static_cast<char>(RowKind::kMemoryProducer))) return;
   memory_.reset();
   idle_.clear();
-  shared_bytes_.store(0, std::memory_order_relaxed);
   MemoryStore::Remove(region_.path);
   memory_wanted_ = false;
 }
@@ -106,6 +105,15 @@ void TieredStore::LookAgain() {
 }
 
 MemoryRoom TieredStore::memory_room() { return memory_ == nullptr ? MemoryRoom() : memory_->Room(); }
+
+// Where there is to be a region, and cannot be one, there is nothing to be had.
+MemoryUse TieredStore::memory_use() {
+  if (memory_ != nullptr) return memory_->Use();
+  const bool cannot_be = memory_wanted_ && !refused_.ok();
+  return {.shared_bytes_max = cannot_be ? 0 : region_.bytes_max,
+          .file_system_has_less = cannot_be,
+          .index_bytes_max = region_.index_bytes_max};
+}
 
 absl::Status TieredStore::MakeMemoryRoom(size_t bytes, size_t message_bytes) {
   // Asked again for as much before something has changed, or LookAgain.
@@ -214,7 +222,6 @@ absl::Status TieredStore::ApplyToMemory(const Commit& commit) {
   std::copy_if(leftovers.begin(), leftovers.end(), std::back_inserter(idle_),
                [this](const std::string& key) { return !LeadsToARow(key); });
   RemoveIdle();
-  shared_bytes_.store(memory_->bytes_used(), std::memory_order_relaxed);  // a figure, orders nothing
   CloseMemoryIfEmpty();
   return absl::OkStatus();
 }
@@ -301,12 +308,6 @@ void TieredStore::TellProgress(std::unique_lock<std::mutex> lock) {
   const CommitNumber synced = synced_;
   lock.unlock();
   listener_->OnProgress(written, synced);
-}
-
-Store::Stats TieredStore::stats() const {
-  Stats stats = disk_->stats();
-  stats.shared_memory_bytes = shared_bytes_.load(std::memory_order_relaxed);
-  return stats;
 }
 
 // ---- Reads.

@@ -9,7 +9,6 @@
 // The region is made with the first row, and goes with the last one. THREADS: as Store.
 #pragma once
 
-#include <atomic>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -41,12 +40,13 @@ class TieredStore final : public Store, private Store::Listener {
   absl::Status Submit(CommitNumber number, Commit commit, Promise promise) override;
   void LookAgain() override;
   MemoryRoom memory_room() override;
+  MemoryUse memory_use() override;
   absl::Status MakeMemoryRoom(size_t bytes, size_t message_bytes) override;
   void Read(ReadRequest request) override;
   absl::Status ScanNow(
       const std::string& begin, const std::string& end,
       const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) override;
-  Stats stats() const override;
+  Stats stats() const override { return disk_->stats(); }
 
  private:
   TieredStore(Store* disk, const MemoryRegion::Options& region) : disk_(disk), region_(region) {}
@@ -89,7 +89,6 @@ class TieredStore final : public Store, private Store::Listener {
   CommitNumber disk_submitted_;
 
   // Any thread.
-  std::atomic<uint64_t> shared_bytes_{0};
   std::mutex progress_mutex_;
   // Commits not known to be synced: ours, and the last one the disk was given by then.
   std::deque<std::pair<CommitNumber, CommitNumber>> submitted_;

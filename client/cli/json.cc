@@ -92,6 +92,12 @@ Json SessionJson(const SessionInfo& session) {
           {"connected_unix_ms", Millis(session.connected)}};
 }
 
+Json MemoryQueuesJson(const MemoryQueuesStatus& status) {
+  return {{"shared_used_bytes", status.shared_used_bytes},  {"shared_limit_bytes", status.shared_limit_bytes},
+          {"index_used_bytes", status.index_used_bytes},    {"index_limit_bytes", status.index_limit_bytes},
+          {"nearest", std::string(WordOf(status.nearest))}, {"full", status.full}};
+}
+
 }  // namespace
 
 Json ToJson(const QueueInfo& queue) {
@@ -127,26 +133,28 @@ Json ToJson(const MessageInfo& message) {
 Json ToJson(const BrokerStatus& status) {
   Json sessions = Json::array();
   for (const SessionInfo& session : status.session_list) sessions.push_back(SessionJson(session));
-  return {{"version", status.version},
-          {"epoch", status.epoch},
-          {"started_unix_ms", Millis(status.started)},
-          {"now_unix_ms", Millis(status.now)},
-          {"pid", status.pid},
-          {"data_dir", status.data_dir},
-          {"listening", status.listening},
-          {"queues", status.queues},
-          {"sessions", status.sessions},
-          {"messages", status.messages},
-          {"bytes", status.bytes},
-          {"memory_budget_bytes", status.memory_budget_bytes},
-          {"memory_used_bytes", status.memory_used_bytes},
-          {"disk_bytes", status.disk_bytes},
-          {"disk_free_bytes", status.disk_free_bytes},
-          {"disk_low", status.disk_low},
-          {"commits", status.commits},
-          {"writes", status.writes},
-          {"syncs", status.syncs},
-          {"session_list", std::move(sessions)}};
+  Json json = {{"version", status.version},
+               {"epoch", status.epoch},
+               {"started_unix_ms", Millis(status.started)},
+               {"now_unix_ms", Millis(status.now)},
+               {"pid", status.pid},
+               {"data_dir", status.data_dir},
+               {"listening", status.listening},
+               {"queues", status.queues},
+               {"sessions", status.sessions},
+               {"messages", status.messages},
+               {"bytes", status.bytes},
+               {"memory_budget_bytes", status.memory_budget_bytes},
+               {"memory_used_bytes", status.memory_used_bytes},
+               {"disk_bytes", status.disk_bytes},
+               {"disk_free_bytes", status.disk_free_bytes},
+               {"disk_low", status.disk_low},
+               {"commits", status.commits},
+               {"writes", status.writes},
+               {"syncs", status.syncs},
+               {"session_list", std::move(sessions)}};
+  if (status.memory_queues.has_value()) json["memory_queues"] = MemoryQueuesJson(*status.memory_queues);
+  return json;
 }
 
 Json ToJson(const Delivery& delivery) {

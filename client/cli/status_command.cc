@@ -30,6 +30,35 @@ std::string SessionsText(const BrokerStatus& status) {
   return "\n" + table.ToText();
 }
 
+std::string UsedText(uint64_t used_bytes, uint64_t limit_bytes) {
+  return fmt::format("{} of {} ({})", FormatByteSizeRounded(used_bytes), FormatByteSizeRounded(limit_bytes),
+                     PercentText(used_bytes, limit_bytes));
+}
+
+std::string_view FullText(MemoryBound bound) {
+  switch (bound) {
+    case MemoryBound::kSharedMemory:
+      return " — SHARED MEMORY FULL (memory_queue_bytes): publishers to them are refused";
+    case MemoryBound::kFileSystem:
+      return " — SHARED MEMORY FULL (its file system): publishers to them are refused";
+    case MemoryBound::kIndex:
+      return " — INDEX FULL (a quarter of memory_budget): publishers to them are refused";
+  }
+  return " — FULL: publishers to them are refused";
+}
+
+// What refuses publishers first is told first.
+std::string MemoryQueuesText(const std::optional<MemoryQueuesStatus>& status) {
+  if (!status.has_value()) return "not told by this broker";
+  const std::string shared =
+      "shared memory " + UsedText(status->shared_used_bytes, status->shared_limit_bytes) +
+      (status->nearest == MemoryBound::kFileSystem && !status->full ? ", all that its file system has" : "");
+  const std::string index = "index " + UsedText(status->index_used_bytes, status->index_limit_bytes);
+  const bool index_first = status->nearest == MemoryBound::kIndex;
+  return fmt::format("{}; {}{}", index_first ? index : shared, index_first ? shared : index,
+                     status->full ? FullText(status->nearest) : "");
+}
+
 std::string Describe(const BrokerStatus& status, const std::string& url) {
   std::string listening;
   for (const std::string& address : status.listening) listening += (listening.empty() ? "" : ", ") + address;
@@ -43,9 +72,8 @@ std::string Describe(const BrokerStatus& status, const std::string& url) {
               {"messages",
                fmt::format("{} ({})", CountText(status.messages), FormatByteSizeRounded(status.bytes))},
               {"sessions", CountText(status.sessions)},
-              {"memory", fmt::format("{} of {} ({})", FormatByteSizeRounded(status.memory_used_bytes),
-                                     FormatByteSizeRounded(status.memory_budget_bytes),
-                                     PercentText(status.memory_used_bytes, status.memory_budget_bytes))},
+              {"memory", UsedText(status.memory_used_bytes, status.memory_budget_bytes)},
+              {"memory queues", MemoryQueuesText(status.memory_queues)},
               {"disk", fmt::format("{} used, {} free{}", FormatByteSizeRounded(status.disk_bytes),
                                    FormatByteSizeRounded(status.disk_free_bytes),
                                    status.disk_low ? " — TOO LITTLE: publishers are refused" : "")},

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <ctime>
 
 #include "base/duration.h"
@@ -45,7 +46,7 @@ std::string AgeText(milliseconds age) {
 
 std::string PercentText(uint64_t part, uint64_t whole) {
   if (whole == 0) return "-";
-  return fmt::format("{:.0f} %", 100.0 * static_cast<double>(part) / static_cast<double>(whole));
+  return fmt::format("{:.0f} %", std::floor(100.0 * static_cast<double>(part) / static_cast<double>(whole)));
 }
 
 std::string_view WordOf(Durability durability) {
@@ -106,6 +107,18 @@ std::string_view WordOf(MessageState state) {
       return "delayed";
     case MessageState::kParked:
       return "parked";
+  }
+  return "unknown";
+}
+
+std::string_view WordOf(MemoryBound bound) {
+  switch (bound) {
+    case MemoryBound::kSharedMemory:
+      return "shared-memory";
+    case MemoryBound::kFileSystem:
+      return "file-system";
+    case MemoryBound::kIndex:
+      return "index";
   }
   return "unknown";
 }

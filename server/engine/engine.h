@@ -36,6 +36,7 @@ struct EngineOptions {
   // Asks the store for more room, for a turn's commit with so many bytes in memory and a message of so many
   // (Store::MakeMemoryRoom), and says what there is then. Absent: there is no shared memory.
   std::function<absl::Status(size_t bytes, size_t message_bytes, MemoryRoom& room)> make_memory_room = {};
+  std::function<MemoryUse()> memory_use = {};  // Store::memory_use; absent likewise
 };
 
 // Sees each arrow of a message's life as it is taken, for tests. Optional.

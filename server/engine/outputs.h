@@ -16,6 +16,7 @@
 #include "server/engine/commands.h"
 #include "server/engine/latency_histogram.h"
 #include "server/engine/queue_config.h"
+#include "storage/store.h"
 
 namespace baton {
 
@@ -107,7 +108,7 @@ struct QueueInfo {
   uint64_t delayed = 0;
   uint64_t parked = 0;
   uint64_t bytes = 0;
-  uint64_t resident = 0;
+  uint64_t resident = 0;  // in windows, or leased
   uint64_t subscriptions = 0;
   Duration oldest_age{0};
   QueueCounters counters;
@@ -160,6 +161,7 @@ struct EngineStatus {
   uint64_t resident_bytes = 0;  // windows and leased messages, with overhead
   uint64_t leased_bytes = 0;    // of these
   uint64_t uncommitted_bytes = 0;
+  MemoryUse memory_queues;
   uint64_t producers = 0;
   bool disk_low = false;
   LatencyHistogram publish_to_deliver;           // first deliveries

@@ -61,6 +61,7 @@ void SessionTable::Handle(const GetEngineStatus& command) {
   status.resident_bytes = state_.resident_bytes;
   status.leased_bytes = state_.leased_bytes;
   status.uncommitted_bytes = state_.uncommitted_bytes;
+  if (state_.options.memory_use) status.memory_queues = state_.options.memory_use();
   status.producers = state_.producers.size();
   status.disk_low = state_.disk_low;
   status.publish_to_deliver = state_.publish_to_deliver;

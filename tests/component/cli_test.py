@@ -359,6 +359,10 @@ class Usage(CliTest):
     def test_status_tells_people_too(self):
         self.assertIn(str(self.directory), self.baton("status").decode())
 
+    def test_status_tells_how_full_memory_queues_are(self):
+        self.assertRegex(self.baton("status").decode(),
+                         r"memory queues: +shared memory .*B of .*iB \(\d+ %\).*; index .*B of 64 MiB \(\d+ %\)\n")
+
     def test_a_memory_queue_is_shown_with_what_is_in_shared_memory(self):
         self.baton("queue", "create", "fast", "--memory")
         self.baton("produce", "fast", input=b"12345\n12345\n")

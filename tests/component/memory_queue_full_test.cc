@@ -9,6 +9,7 @@
 
 #include "baton/client.h"
 #include "tests/support/broker_process.h"
+#include "tests/support/http_get.h"
 
 namespace baton {
 namespace {
@@ -27,10 +28,10 @@ class FullMemoryQueues : public testing::Test {
     broker.reset();
     if (mounted_) umount(shared.path().c_str());
   }
-  void Start(const std::string& limit = "1GiB") {
+  void Start(const std::string& limit = "1GiB", const std::string& budget = "1GiB") {
     broker.emplace(
         BrokerProcess::Options{.flags = {"--memory-queue-dir", shared.path(), "--memory-queue-bytes", limit,
-                                         "--memory-budget", "1GiB"}});
+                                         "--memory-budget", budget, "--http", "127.0.0.1:0"}});
     ASSERT_EQ(broker->Start(), "");
   }
   Client Connect() { return Client::Connect({.url = broker->url()}).value(); }
@@ -85,6 +86,14 @@ class FullMemoryQueues : public testing::Test {
       ASSERT_TRUE(answers.ok()) << answers.status();
       for (const absl::Status& answer : *answers) ASSERT_TRUE(answer.ok()) << answer;
     }
+  }
+  MemoryQueuesStatus Use() { return Connect().Status()->memory_queues.value(); }
+  std::string Metrics() {
+    const auto status = Connect().Status();
+    for (const std::string& address : status->listening) {
+      if (address.starts_with("http://")) return HttpGet(address + "/metrics").body;
+    }
+    return {};
   }
   QueueCounts Counts(const std::string& queue) { return Connect().GetQueue(queue)->counts; }
   // Everything that writes bodies again, with nothing lost; then there is room again.
@@ -178,6 +187,66 @@ TEST_F(FullMemoryQueues, ThatDropTheirOldestGoOn) {
   const auto oldest = client.Receive({.queue = "latest"});
   ASSERT_TRUE(oldest.ok() && oldest->size() == 1);
   EXPECT_EQ(oldest->front().body.substr(0, 4), std::to_string(published - counts.ready));
+}
+
+TEST_F(FullMemoryQueues, SayHowFullTheyAre) {
+  Start("32MiB");
+  EXPECT_EQ(Use().shared_used_bytes, 0u);
+  EXPECT_EQ(Use().shared_limit_bytes, 32u << 20);
+  Create("fast");
+  const uint64_t reserve = Use().shared_used_bytes;
+  EXPECT_GT(reserve, 0u);
+  EXPECT_LT(reserve, 12u << 20);
+  EXPECT_FALSE(Use().full);
+  EXPECT_THAT(Metrics(), HasSubstr("\nbaton_memory_queue_full 0\n"));
+
+  Fill("fast", 10'000);
+  const absl::Status refused = PublishOne("fast", 10'000);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("32 MiB (option memory_queue_bytes)"));
+  EXPECT_EQ(Use().shared_used_bytes, 32u << 20);
+  EXPECT_EQ(Use().nearest, MemoryBound::kSharedMemory);
+  EXPECT_TRUE(Use().full);
+  const std::string metrics = Metrics();
+  EXPECT_THAT(metrics, HasSubstr("\nbaton_memory_queue_full 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("\nbaton_memory_queue_used_bytes{bound=\"shared_memory\"} 33554432\n"));
+  EXPECT_THAT(metrics, HasSubstr("\nbaton_memory_queue_limit_bytes{bound=\"shared_memory\"} 33554432\n"));
+
+  ASSERT_TRUE(Connect().PurgeQueue("fast").ok());
+  EXPECT_FALSE(Use().full);
+  EXPECT_LT(Use().shared_used_bytes, reserve + (4u << 20));
+}
+
+TEST_F(FullMemoryQueues, SayThatTheirIndexIsFull) {
+  Start("128MiB", "64MiB");
+  Create("fast");
+  Fill("fast", 10);
+  const absl::Status refused = PublishOne("fast");
+  EXPECT_THAT(std::string(refused.message()),
+              HasSubstr("index of memory queues is full: it may take 16 MiB"));
+  EXPECT_EQ(Use().index_limit_bytes, 16u << 20);
+  EXPECT_GE(Use().index_used_bytes, 16u << 20);
+  EXPECT_LT(Use().index_used_bytes, 17u << 20);
+  EXPECT_LT(Use().shared_used_bytes, 100u << 20);
+  EXPECT_EQ(Use().nearest, MemoryBound::kIndex);
+  EXPECT_TRUE(Use().full);
+  EXPECT_GE(Connect().Status()->memory_used_bytes, 16u << 20) << "a part of the budget";
+  const std::string metrics = Metrics();
+  EXPECT_THAT(metrics, HasSubstr("\nbaton_memory_queue_full 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("\nbaton_memory_queue_limit_bytes{bound=\"index\"} 16777216\n"));
+  EXPECT_THAT(metrics, HasSubstr("\nbaton_memory_used_bytes{part=\"memory_queue_index\"} 167"));
+}
+
+TEST_F(FullMemoryQueues, SayThatTheirFileSystemIsFull) {
+  if (!MountSmall("32M")) GTEST_SKIP() << "only root may make a small file system";
+  Start();
+  Create("fast");
+  EXPECT_EQ(Use().nearest, MemoryBound::kFileSystem);
+  EXPECT_FALSE(Use().full);
+  EXPECT_LE(Use().shared_limit_bytes, 32u << 20);
+  Fill("fast", 10'000);
+  EXPECT_TRUE(Use().full);
+  EXPECT_EQ(Use().shared_used_bytes, Use().shared_limit_bytes);
+  EXPECT_GT(Use().shared_limit_bytes, 30u << 20);
 }
 
 TEST_F(FullMemoryQueues, AreNotCreatedWhereThereIsNoRoomForThem) {

@@ -23,12 +23,13 @@ constexpr size_t kSlot = 16'384;
 // A store whose file system has no room, or whose region is at its limit, and what is to be in it.
 class FullStore {
  public:
-  FullStore(const std::string& directory, size_t bytes_max, uint64_t seed)
+  FullStore(const std::string& directory, size_t bytes_max, uint64_t seed, size_t index_bytes_max = SIZE_MAX)
       : options_{.path = directory + "/region",
                  .identity = "the data directory",
                  .boot_id = "this boot",
                  .bytes_max = bytes_max,
-                 .slot_bytes = kSlot},
+                 .slot_bytes = kSlot,
+                 .index_bytes_max = index_bytes_max},
         random_(seed) {
     Reopen();
   }
@@ -51,6 +52,23 @@ class FullStore {
       if (!store_->MakeRoom(commit.bytes() + commit.count() * 4, value.size()).ok()) return taken;
       rows_[Key(last_)] = value;
       taken += value.size();
+      Apply(commit);
+    }
+  }
+  // Publishes so many bytes at a time until it is refused, which its figures tell before.
+  void FillAsItSays(size_t bytes) {
+    const std::string value(bytes, 'x');
+    for (bool taken = true; taken;) {
+      Commit commit;
+      commit.Put(Key(++last_), value);
+      const MemoryUse before = store_->Use();
+      const absl::Status made = store_->MakeRoom(commit.bytes(), value.size());
+      ASSERT_EQ(made.ok(), !before.full())
+          << made << "; " << before.shared_bytes << " bytes of " << before.shared_bytes_max << ", index "
+          << before.index_bytes << " of " << before.index_bytes_max;
+      taken = made.ok();
+      if (!taken) continue;
+      rows_[Key(last_)] = value;
       Apply(commit);
     }
   }
@@ -105,6 +123,7 @@ class FullStore {
   }
   size_t rows() const { return rows_.size(); }
   size_t bytes_used() const { return store_->bytes_used(); }
+  MemoryUse use() const { return store_->Use(); }
 
  private:
   static std::string Key(uint64_t number) {
@@ -190,6 +209,58 @@ TEST(FullMemoryStore, InAFileSystemWithoutMemoryDoesEverythingButGrow) {
     }
     umount(place.path().c_str());
   }
+}
+
+TEST(FullMemoryStore, AtItsLimitSaysSo) {
+  const uint64_t seed = RandomSeed();
+  for (const size_t bytes : {10u, 1'000u, 8'000u, 40'000u}) {
+    SCOPED_TRACE(bytes);
+    TemporaryDirectory directory{TemporaryDirectory::InMemory()};
+    const size_t bytes_max = kSlotsOffset + 150 * kSlot + 1'000;
+    FullStore store(directory.path(), bytes_max, seed);
+    EXPECT_EQ(store.use().shared_bytes_max, bytes_max);
+    const size_t reserve = store.use().shared_bytes;
+    EXPECT_LT(reserve, bytes_max / 5);
+    for (int round = 0; round < 3; ++round) {
+      store.FillAsItSays(bytes);
+      ASSERT_FALSE(testing::Test::HasFatalFailure());
+      EXPECT_EQ(store.use().shared_bytes, bytes_max);
+      EXPECT_EQ(store.use().nearest(), MemoryUse::Bound::kSharedMemory);
+      // Few are left in each segment: it is what they take that counts, not what has not been copied yet.
+      store.Remove(store.rows() * 9 / 10);
+      EXPECT_LT(store.use().shared_bytes, reserve + bytes_max / 3);
+    }
+  }
+}
+
+TEST(FullMemoryStore, InAFileSystemWithoutMemorySaysSo) {
+  TemporaryDirectory place;
+  if (mount("tmpfs", place.path().c_str(), "tmpfs", 0, "size=4M") != 0) {
+    GTEST_SKIP() << "only root may make a small file system";
+  }
+  {
+    FullStore store(place.path(), 1u << 30, RandomSeed());
+    EXPECT_EQ(store.use().nearest(), MemoryUse::Bound::kFileSystem);
+    EXPECT_LE(store.use().shared_bytes_max, 4u << 20);
+    EXPECT_GE(store.use().shared_bytes_max, (4u << 20) - 2 * kSlot);
+    store.FillAsItSays(1'000);
+    EXPECT_EQ(store.use().shared_bytes, store.use().shared_bytes_max);
+    EXPECT_EQ(store.use().nearest(), MemoryUse::Bound::kFileSystem);
+  }
+  umount(place.path().c_str());
+}
+
+TEST(FullMemoryStore, WhoseIndexIsFullSaysSo) {
+  TemporaryDirectory directory{TemporaryDirectory::InMemory()};
+  FullStore store(directory.path(), kSlotsOffset + 150 * kSlot, RandomSeed(), 50'000);
+  EXPECT_EQ(store.use().index_bytes_max, 50'000u);
+  store.FillAsItSays(10);
+  EXPECT_GE(store.use().index_bytes, 50'000u);
+  EXPECT_LT(store.use().index_bytes, 50'100u);
+  EXPECT_LT(store.use().shared_bytes, store.use().shared_bytes_max);
+  EXPECT_EQ(store.use().nearest(), MemoryUse::Bound::kIndex);
+  store.Remove(store.rows() / 2);
+  EXPECT_FALSE(store.use().full());
 }
 
 // Free slots may be holes: of a full file system they get no memory, and nobody may touch them.

@@ -366,6 +366,23 @@ TEST_F(Tiered, WithoutADirectoryForItThereIsNoRoomAndNothingIsLeft) {
   EXPECT_EQ((*opened)->memory_room(), MemoryRoom());
 }
 
+TEST_F(Tiered, MemoryWithoutARegionIsEmptyOrCannotBeHad) {
+  Open({});
+  EXPECT_EQ(store->memory_use(), (MemoryUse{.shared_bytes_max = RegionOptions().bytes_max,
+                                            .index_bytes_max = RegionOptions().index_bytes_max}));
+  ASSERT_TRUE(store->MakeMemoryRoom(1'000, 1'000).ok());
+  EXPECT_GT(store->memory_use().shared_bytes, 0u) << "the reserve";
+  EXPECT_FALSE(store->memory_use().full());
+
+  MemoryRegion::Options nowhere = RegionOptions();
+  nowhere.path = directory.path() + "/nowhere/region";
+  auto opened = TieredStore::Open(&disk, nowhere, {kInMemory});
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  (*opened)->LookAgain();
+  EXPECT_TRUE((*opened)->memory_use().full());
+  EXPECT_EQ((*opened)->memory_use().nearest(), MemoryUse::Bound::kFileSystem);
+}
+
 TEST_F(Tiered, ARegionThatWasPutThereSinceIsNotAdopted) {
   Open({});
   Commit commit = Put(Ready(kInMemory, 1));  // without a ledger

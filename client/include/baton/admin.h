@@ -58,7 +58,7 @@ struct QueueCounts {
   uint64_t delayed = 0;
   uint64_t parked = 0;
   uint64_t bytes = 0;
-  uint64_t resident = 0;                    // messages held in memory
+  uint64_t resident = 0;                    // messages held in the broker's own memory
   std::chrono::milliseconds oldest_age{0};  // within a few percent
   uint64_t subscriptions = 0;
   // Since the broker's start.
@@ -123,6 +123,23 @@ struct SessionInfo {
   UnixTime connected{};
 };
 
+// What may refuse publishers to memory queues.
+enum class MemoryBound : uint8_t {
+  kSharedMemory = 1,  // option memory_queue_bytes
+  kFileSystem = 2,    // of option memory_queue_dir: it has less than that
+  kIndex = 3,         // what leads to the messages, in the broker's own memory
+};
+
+// How full memory queues' memory is, all queues together. At a limit publishers to them are refused.
+struct MemoryQueuesStatus {
+  uint64_t shared_used_bytes = 0;   // messages, and what is kept so that they can always be settled
+  uint64_t shared_limit_bytes = 0;  // memory_queue_bytes, or less when its file system has less
+  uint64_t index_used_bytes = 0;
+  uint64_t index_limit_bytes = 0;  // a quarter of memory_budget
+  MemoryBound nearest = MemoryBound::kSharedMemory;
+  bool full = false;
+};
+
 struct BrokerStatus {
   std::string version;
   uint32_t epoch = 0;  // how often the broker was started
@@ -135,7 +152,8 @@ struct BrokerStatus {
   uint64_t messages = 0;
   uint64_t bytes = 0;
   uint64_t memory_budget_bytes = 0;
-  uint64_t memory_used_bytes = 0;
+  uint64_t memory_used_bytes = 0;                   // of the budget; shared memory is none of it
+  std::optional<MemoryQueuesStatus> memory_queues;  // absent: an older broker, which does not tell
   uint64_t disk_bytes = 0;
   uint64_t disk_free_bytes = 0;
   bool disk_low = false;  // publishers are refused until there is room
