@@ -17,10 +17,10 @@ constexpr size_t kSearchesMax = 4'096;
 // asked knows the token or the tag that he named.
 
 const absl::Status& LeaseLost() {
-  static const absl::Status status = MakeError(
-      absl::StatusCode::kFailedPrecondition, reason::kLeaseLost,
-      "the lease is lost: the message was delivered again (after a lost connection perhaps to the same "
-      "consumer), moved or expired; nothing was changed, and the new delivery is to be settled");
+  static const absl::Status status =
+      MakeError(absl::StatusCode::kFailedPrecondition, reason::kLeaseLost,
+                "the lease is lost: the message was delivered again, moved or expired; nothing was changed. "
+                "Its new delivery, which after a lost connection may be one's own, is to be settled");
   return status;
 }
 
