@@ -34,7 +34,7 @@ bool IsInMemory(const struct statfs& system) {
 
 }  // namespace
 
-std::vector<std::string> MemoryQueueDirWarnings(const std::string& dir, uint64_t bytes_max) {
+std::vector<std::string> MemoryQueueDirWarnings(const std::string& dir, uint64_t wished) {
   if (const int error = MakeFile(dir); error != 0) {
     return {
         fmt::format("memory queues cannot be kept in {} (memory_queue_dir), for no file can be made there "
@@ -53,11 +53,11 @@ std::vector<std::string> MemoryQueueDirWarnings(const std::string& dir, uint64_t
         dir));
   }
   const uint64_t bytes = uint64_t{system.f_blocks} * static_cast<uint64_t>(system.f_bsize);
-  if (bytes > 0 && bytes < bytes_max) {  // 0: one without a limit
+  if (bytes > 0 && bytes < wished) {  // 0: one without a limit
     warnings.push_back(fmt::format(
         "memory_queue_bytes is {}, and the file system of {} (memory_queue_dir) has only {}: memory "
         "queues are full when that is; make it larger, or lower memory_queue_bytes",
-        FormatByteSize(bytes_max), dir, FormatByteSizeRounded(bytes)));
+        FormatByteSize(wished), dir, FormatByteSizeRounded(bytes)));
   }
   return warnings;
 }

@@ -8,8 +8,8 @@
 
 namespace baton {
 
-// What an operator should know of it, one text each; empty: all is well. Leaves nothing behind. BLOCKS on the
-// file system.
-std::vector<std::string> MemoryQueueDirWarnings(const std::string& dir, uint64_t bytes_max);
+// What an operator should know of it, one text each; empty: all is well. `wished`: how much memory queues
+// should find room for. Leaves nothing behind. BLOCKS on the file system.
+std::vector<std::string> MemoryQueueDirWarnings(const std::string& dir, uint64_t wished);
 
 }  // namespace baton

@@ -79,7 +79,7 @@ class Tiered : public testing::Test {
         .path = directory.path() + "/region",
         .identity = "id",
         .boot_id = "boot",
-        .bytes_max = 64u << 20,
+        .bytes_max = 32u << 20,
     };
   }
   void SubmitAll(const MessageRowsOf::Rows& rows) {
