@@ -118,7 +118,8 @@ TEST_F(BatondTest, ChecksTheFilesThatAConfigurationNames) {
 }
 
 TEST_F(BatondTest, PrintsWhatIsInForceAndWhereItComesFromAsAFileItReads) {
-  const std::string file = WriteFile("baton.toml", "memory_budget = \"1GiB\"\nsessions_max = 7\n");
+  const std::string file =
+      WriteFile("baton.toml", "memory_budget = \"1GiB\"\nsessions_max = 7\nmemory_queue_bytes = \"24MiB\"\n");
   const BrokerProcess::Outcome printed =
       Run({.flags = {"--print-config", "--config", file, "--log-format", "json"},
            .environment = {"BATON_SESSIONS_MAX=8"}});
