@@ -6,12 +6,19 @@
 
 namespace baton {
 
+namespace {
+
+constexpr size_t kReserveMax = 1u << 20;
+
+}  // namespace
+
 Turn::Finished Turn::Finish() {
   BATON_CHECK(dirty_ && !commit_.empty());
   submitted_ = current();
   if (promise_ == Promise::kSynced) submitted_to_sync_ = submitted_;
   Finished finished{.number = submitted_, .commit = std::move(commit_), .promise = promise_};
   commit_ = Commit();
+  commit_.Reserve(std::min(finished.commit.bytes(), kReserveMax));  // turns resemble each other
   dirty_ = false;
   promise_ = Promise::kApplied;
   return finished;

@@ -35,6 +35,9 @@ class Commit {
   void SingleDelete(std::string_view key);
   void DeleteRange(std::string_view begin, std::string_view end);
 
+  // Takes the memory for so many bytes at once.
+  void Reserve(size_t bytes) { rep_.reserve(bytes); }
+
   bool empty() const { return count_ == 0; }
   size_t count() const { return count_; }
   size_t bytes() const { return rep_.size(); }
