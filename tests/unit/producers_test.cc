@@ -80,6 +80,29 @@ TEST(Producers, AgreeWithASetOfEverything) {
   }
 }
 
+// Bit i of a row is about the i-th sequence below the highest, whatever form it has in memory.
+TEST(Producers, ReadAndWriteRowsAsTheFormatSays) {
+  const std::string key = ProducerKey(ProducerId(7));
+  for (const uint64_t highest : {uint64_t{1'500}, uint64_t{2 * kProducerWindow}, uint64_t{1'023}}) {
+    ProducerRecord record{.highest = highest, .last_use = kStart, .accepted = {}};
+    for (const size_t behind : {0, 3, 1'000}) record.accepted[behind] = true;
+    Producers producers;
+    ASSERT_TRUE(producers.Load(key, EncodeProducer(record)).ok());
+    for (uint64_t behind = 0; behind < 1'010; ++behind) {
+      EXPECT_EQ(producers.Check(ProducerId(7), highest - behind),
+                record.accepted[behind] ? Verdict::kDuplicate : Verdict::kNew)
+          << behind << " behind " << highest;
+    }
+    producers.Accept(ProducerId(7), highest - 5, false, kStart);
+    producers.Accept(ProducerId(7), highest + 2, false, kStart);
+    Commit commit;
+    producers.AppendTo(commit);
+    ProducerRecord expected{.highest = highest + 2, .last_use = kStart, .accepted = {}};
+    for (const size_t behind : {0, 2, 5, 7, 1'002}) expected.accepted[behind] = true;
+    EXPECT_EQ(DecodeProducer(Apply(commit).at(key)), expected);
+  }
+}
+
 TEST(Producers, AreWrittenWhenTheyChangedAndOnce) {
   Producers producers;
   EXPECT_FALSE(producers.dirty());
