@@ -17,9 +17,11 @@ set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O2 -g1 -DNDEBUG")
 # hides from it (it compares the header's bytes anyhow; __TIME__ is not used here), nor that CMake wrote the list of
 # headers a moment ago: the header would be made anew, never has the same bytes twice, and nothing would be found.
 find_program(BATON_CCACHE ccache)
-if(BATON_CCACHE AND (NOT CMAKE_CXX_COMPILER_LAUNCHER OR CMAKE_CXX_COMPILER_LAUNCHER MATCHES "ccache$"))
-  set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env
-    CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime "${BATON_CCACHE}")
+if(BATON_CCACHE AND (NOT CMAKE_CXX_COMPILER_LAUNCHER OR CMAKE_CXX_COMPILER_LAUNCHER MATCHES "(^|/)ccache$"))
+  set(sloppiness pch_defines time_macros include_file_mtime include_file_ctime $ENV{CCACHE_SLOPPINESS})
+  list(JOIN sloppiness "," sloppiness)
+  set(CMAKE_CXX_COMPILER_LAUNCHER
+    "${CMAKE_COMMAND}" -E env "CCACHE_SLOPPINESS=${sloppiness}" "${BATON_CCACHE}")
 endif()
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wno-missing-field-initializers)
@@ -37,13 +39,10 @@ endif()
 # Includes are written from the project root: #include "base/ids.h".
 include_directories("${PROJECT_SOURCE_DIR}")
 
-if(BATON_LTO)
-  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-    message(FATAL_ERROR "BATON_LTO is for GCC; this is ${CMAKE_CXX_COMPILER_ID}")
-  endif()
-  # With machine code beside it, so that other compilers can link the installed library.
-  add_compile_options(-flto=auto -ffat-lto-objects)
-  add_link_options(-flto=auto)
+# Only what batond is made of (storage/, server/): the client library is installed, and must be linkable by any compiler.
+if(BATON_LTO AND NOT CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  message(WARNING "BATON_LTO is for GCC, and is ignored for ${CMAKE_CXX_COMPILER_ID} (-DBATON_LTO=OFF says so)")
+  set(BATON_LTO OFF)
 endif()
 
 if(BATON_SANITIZE)

@@ -47,6 +47,8 @@ def main():
         installed = {path.relative_to(prefix).as_posix() for path in prefix.rglob("*") if path.is_file()}
         for needed in ("bin/batond", "bin/baton", "include/baton/client.h"):
             assert needed in installed, f"{needed} is not installed; these are: {sorted(installed)}"
+        for archive in prefix.rglob("*.a"):
+            assert b".gnu.lto_" not in archive.read_bytes(), f"{archive} can be linked by one version of g++ only"
         programs = write_programs(directory)
         run("cmake", "-S", HERE / "outside", "-B", directory / "build", f"-DCMAKE_PREFIX_PATH={prefix}",
             f"-DCMAKE_CXX_COMPILER={compiler}", f"-DCMAKE_CXX_FLAGS={flags}",
