@@ -202,6 +202,9 @@ void AddMemoryQueues(const MemoryUse& use, Families& families) {
       use.index_bytes_max);
   families.Gauge("baton_memory_queue_full",
                  "1 while publishers to memory queues are refused for want of memory", use.full() ? 1 : 0);
+  families.Gauge("baton_memory_queue_unavailable",
+                 "1 while they are refused because the file of memory queues cannot be had",
+                 use.unavailable ? 1 : 0);
 }
 
 }  // namespace

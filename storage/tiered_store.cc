@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "base/coding.h"
+#include "base/error.h"
 #include "storage/format/keys.h"
 #include "storage/format/records.h"
 #include "storage/format/row_audit.h"
@@ -110,8 +111,10 @@ MemoryRoom TieredStore::memory_room() { return memory_ == nullptr ? MemoryRoom()
 MemoryUse TieredStore::memory_use() {
   if (memory_ != nullptr) return memory_->Use();
   const bool cannot_be = memory_wanted_ && !refused_.ok();
+  const bool has_no_room = ReasonOf(refused_) == reason::kQueueFull;
   return {.shared_bytes_max = cannot_be ? 0 : region_.bytes_max,
-          .file_system_has_less = cannot_be,
+          .file_system_has_less = cannot_be && has_no_room,
+          .unavailable = cannot_be && !has_no_room,
           .index_bytes_max = region_.index_bytes_max};
 }
 

@@ -43,6 +43,8 @@ std::string_view FullText(MemoryBound bound) {
       return " — SHARED MEMORY FULL (its file system): publishers to them are refused";
     case MemoryBound::kIndex:
       return " — INDEX FULL (a quarter of memory_budget): publishers to them are refused";
+    case MemoryBound::kUnavailable:
+      return " — UNAVAILABLE: their file in memory_queue_dir cannot be had: publishers to them are refused";
   }
   return " — FULL: publishers to them are refused";
 }
@@ -50,8 +52,10 @@ std::string_view FullText(MemoryBound bound) {
 // What refuses publishers first is told first.
 std::string MemoryQueuesText(const std::optional<MemoryQueuesStatus>& status) {
   if (!status.has_value()) return "not told by this broker";
+  const bool has_shared = status->shared_limit_bytes != 0;
   const std::string shared =
-      "shared memory " + UsedText(status->shared_used_bytes, status->shared_limit_bytes) +
+      "shared memory " +
+      (has_shared ? UsedText(status->shared_used_bytes, status->shared_limit_bytes) : "none") +
       (status->nearest == MemoryBound::kFileSystem && !status->full ? ", all that its file system has" : "");
   const std::string index = "index " + UsedText(status->index_used_bytes, status->index_limit_bytes);
   const bool index_first = status->nearest == MemoryBound::kIndex;

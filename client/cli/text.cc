@@ -119,6 +119,8 @@ std::string_view WordOf(MemoryBound bound) {
       return "file-system";
     case MemoryBound::kIndex:
       return "index";
+    case MemoryBound::kUnavailable:
+      return "unavailable";
   }
   return "unknown";
 }

@@ -363,6 +363,20 @@ class Usage(CliTest):
         self.assertRegex(self.baton("status").decode(),
                          r"memory queues: +shared memory .*B of .*iB \(\d+ %\).*; index .*B of 64 MiB \(\d+ %\)\n")
 
+    def test_status_tells_that_the_file_of_memory_queues_cannot_be_had(self):
+        def restart(*options):
+            self.broker.stop()
+            self.broker.start(*options)
+
+        self.baton("queue", "create", "homeless", "--memory")
+        self.addCleanup(self.baton, "queue", "delete", "homeless")
+        self.addCleanup(restart)
+        restart("--memory-queue-dir", "/proc")
+        self.assertRegex(self.baton("status").decode(),
+                         r"memory queues: +shared memory none; index .* — UNAVAILABLE: .*publishers to them are refused\n")
+        told = json.loads(self.baton("status", "--json"))["memory_queues"]
+        self.assertEqual((told["nearest"], told["full"], told["shared_limit_bytes"]), ("unavailable", True, 0))
+
     def test_a_memory_queue_is_shown_with_what_is_in_shared_memory(self):
         self.baton("queue", "create", "fast", "--memory")
         self.baton("produce", "fast", input=b"12345\n12345\n")

@@ -249,6 +249,26 @@ TEST_F(FullMemoryQueues, SayThatTheirFileSystemIsFull) {
   EXPECT_GT(Use().shared_limit_bytes, 30u << 20);
 }
 
+TEST_F(FullMemoryQueues, SayThatTheirFileCannotBeHad) {
+  const auto start = [this](const std::string& directory) {
+    broker.emplace(BrokerProcess::Options{.flags = {"--memory-queue-dir", directory, "--http", "127.0.0.1:0"},
+                                          .data_dir = shared.path() + "/data"});
+    ASSERT_EQ(broker->Start(), "");
+  };
+  start(shared.path());
+  Create("fast");
+  EXPECT_THAT(Metrics(), HasSubstr("\nbaton_memory_queue_unavailable 0\n"));
+
+  start("/proc");
+  EXPECT_EQ(ReasonOf(PublishOne("fast")), "MEMORY_QUEUES_UNAVAILABLE");
+  EXPECT_EQ(Use().nearest, MemoryBound::kUnavailable) << "and not that a file system is full";
+  EXPECT_EQ(Use().shared_limit_bytes, 0u);
+  EXPECT_TRUE(Use().full);
+  const std::string metrics = Metrics();
+  EXPECT_THAT(metrics, HasSubstr("\nbaton_memory_queue_unavailable 1\n"));
+  EXPECT_THAT(metrics, HasSubstr("\nbaton_memory_queue_full 1\n"));
+}
+
 TEST_F(FullMemoryQueues, AreNotCreatedWhereThereIsNoRoomForThem) {
   if (!MountSmall("2M")) GTEST_SKIP() << "only root may make a small file system";
   Start();

@@ -380,7 +380,25 @@ TEST_F(Tiered, MemoryWithoutARegionIsEmptyOrCannotBeHad) {
   ASSERT_TRUE(opened.ok()) << opened.status();
   (*opened)->LookAgain();
   EXPECT_TRUE((*opened)->memory_use().full());
-  EXPECT_EQ((*opened)->memory_use().nearest(), MemoryUse::Bound::kFileSystem);
+  EXPECT_EQ((*opened)->memory_use().nearest(), MemoryUse::Bound::kUnavailable) << "no consumer makes room";
+  EXPECT_EQ((*opened)->memory_use().shared_bytes_max, 0u);
+}
+
+TEST_F(Tiered, MemoryInAFileSystemWithoutRoomForARegionIsFull) {
+  TemporaryDirectory place;
+  if (mount("tmpfs", place.path().c_str(), "tmpfs", 0, "size=64K") != 0) {
+    GTEST_SKIP() << "only root may make a small file system";
+  }
+  MemoryRegion::Options small = RegionOptions();
+  small.path = place.path() + "/region";
+  {
+    auto opened = TieredStore::Open(&disk, small, {kInMemory});
+    ASSERT_TRUE(opened.ok()) << opened.status();
+    (*opened)->LookAgain();
+    EXPECT_TRUE((*opened)->memory_use().full());
+    EXPECT_EQ((*opened)->memory_use().nearest(), MemoryUse::Bound::kFileSystem);
+  }
+  umount(place.path().c_str());
 }
 
 TEST_F(Tiered, ARegionThatWasPutThereSinceIsNotAdopted) {

@@ -128,12 +128,14 @@ enum class MemoryBound : uint8_t {
   kSharedMemory = 1,  // option memory_queue_bytes
   kFileSystem = 2,    // of option memory_queue_dir: it has less than that
   kIndex = 3,         // what leads to the messages, in the broker's own memory
+  kUnavailable = 4,   // their file in memory_queue_dir cannot be had, and not for want of room
 };
 
 // How full memory queues' memory is, all queues together. At a limit publishers to them are refused.
 struct MemoryQueuesStatus {
-  uint64_t shared_used_bytes = 0;   // messages, and what is kept so that they can always be settled
-  uint64_t shared_limit_bytes = 0;  // memory_queue_bytes, or less when its file system has less
+  uint64_t shared_used_bytes = 0;  // messages, and what is kept so that they can always be settled
+  // memory_queue_bytes, or less when its file system has less; 0: there is no shared memory for them at all
+  uint64_t shared_limit_bytes = 0;
   uint64_t index_used_bytes = 0;
   uint64_t index_limit_bytes = 0;  // a quarter of memory_budget
   MemoryBound nearest = MemoryBound::kSharedMemory;
