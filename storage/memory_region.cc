@@ -44,6 +44,19 @@ absl::Status NoRoom(const std::string& path, int error) {
                   path, std::strerror(error)));
 }
 
+// Of descriptors, or of the process's or the system's memory: it passes, whatever consumers do.
+bool IsShortage(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EAGAIN;
+}
+
+absl::Status Shortage(const std::string& path, int error) {
+  return MakeError(
+      absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+      fmt::format("the file of memory queues cannot be had just now ({}: {}): try again; if it stays so, "
+                  "raise the broker's limits (of open files, ulimit -n; of memory), or free memory",
+                  path, std::strerror(error)));
+}
+
 absl::Status AtLimit(size_t bytes_max) {
   return Full(
       fmt::format("shared memory is full: memory queues, with what is kept for their messages to be settled, "
@@ -51,9 +64,11 @@ absl::Status AtLimit(size_t bytes_max) {
                   bytes_max >> 20));
 }
 
-// No file can be made there: it takes an operator, where a full one takes a consumer.
+// It cannot be made there. That takes an operator; but a consumer where there is only no room, and time in a
+// shortage.
 absl::Status Unusable(const std::string& path, int error) {
   if (error == ENOSPC || error == EDQUOT) return NoRoom(path, error);  // not even for the file's name
+  if (IsShortage(error)) return Shortage(path, error);
   return MakeError(
       absl::StatusCode::kFailedPrecondition, reason::kMemoryQueuesUnavailable,
       fmt::format("memory queues cannot be kept in {}: {}; set memory_queue_dir to a directory of a file "
@@ -125,7 +140,7 @@ void MemoryRegion::Remove(const std::string& path) { unlink(path.c_str()); }
 absl::Status MemoryRegion::Make() {
   slot_bytes_ = options_.slot_bytes;
   const int error = posix_fallocate(fd_, 0, static_cast<off_t>(kSlotsOffset));
-  if (error != 0) return NoRoom(options_.path, error);
+  if (error != 0) return Unusable(options_.path, error);
   if (absl::Status locked = Lock(); !locked.ok()) return locked;
   if (absl::Status mapped = MapAll(); !mapped.ok()) return mapped;
   SetLimits();
@@ -143,6 +158,7 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Open(const Options& 
   const int fd = open(options.path.c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
   if (fd < 0 && errno == ENOENT) return absl::NotFoundError(options.path);
   if (fd < 0 && errno == ELOOP) return Untrusted(options.path, "it is a link");
+  if (fd < 0 && IsShortage(errno)) return Shortage(options.path, errno);
   if (fd < 0) {
     return absl::FailedPreconditionError(
         fmt::format("cannot open {} with the memory queues: {}", options.path, std::strerror(errno)));
@@ -185,13 +201,13 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Open(const Options& 
 // All there may ever be, so that nothing moves when the file grows.
 absl::Status MemoryRegion::MapAll() {
   struct stat info {};
-  if (fstat(fd_, &info) != 0) return NoRoom(options_.path, errno);
+  if (fstat(fd_, &info) != 0) return Unusable(options_.path, errno);
   // Twice, for the file has holes: what must lie in a row goes to its end when there is no room before.
   const size_t bytes = 2 * std::max(options_.bytes_max, static_cast<size_t>(info.st_size));
   try {
     mapping_ = ipc::mapped_region(Mappable{fd_}, ipc::read_write, 0, bytes);
   } catch (const ipc::interprocess_exception& error) {
-    return NoRoom(options_.path, error.get_native_error());
+    return Unusable(options_.path, error.get_native_error());
   }
   return absl::OkStatus();
 }

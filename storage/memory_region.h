@@ -36,11 +36,12 @@ class MemoryRegion {
   // holes.
   static size_t SlotBytesFor(size_t bytes_max);
 
-  // A new one. ERRORS: ALREADY_EXISTS; RESOURCE_EXHAUSTED when there is no room for its header;
-  // FAILED_PRECONDITION when no file can be made there.
+  // A new one. ERRORS: ALREADY_EXISTS; RESOURCE_EXHAUSTED when there is no room for its header, or a shortage
+  // of descriptors or memory, which passes; FAILED_PRECONDITION when no file can be made there.
   static absl::StatusOr<std::unique_ptr<MemoryRegion>> Create(const Options& options);
   // The one that is there. Its slots count as used until Free. ERRORS: NOT_FOUND; DATA_LOSS: it is not ours,
-  // of another life of the kernel, of another version, or damaged.
+  // of another life of the kernel, of another version, or damaged; RESOURCE_EXHAUSTED in a shortage;
+  // FAILED_PRECONDITION: it cannot be opened, or is in use.
   static absl::StatusOr<std::unique_ptr<MemoryRegion>> Open(const Options& options);
 
   // Gives the file another name; where it lies then, and why. ERRORS: INTERNAL.

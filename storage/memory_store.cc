@@ -86,7 +86,7 @@ absl::StatusOr<std::unique_ptr<MemoryStore>> MemoryStore::Create(const MemoryReg
   auto created = MemoryRegion::Create(options);
   if (absl::IsAlreadyExists(created.status())) {
     const auto there = MemoryRegion::Open(options);  // keeps it from others
-    if (absl::IsFailedPrecondition(there.status())) return there.status();
+    if (!there.ok() && !absl::IsDataLoss(there.status())) return there.status();
     auto aside = MemoryRegion::SetAside(options.path, "it was not there when the broker was started");
     if (!aside.ok()) return aside.status();
     set_aside = *std::move(aside);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 
 #include <filesystem>
 #include <fstream>
@@ -364,6 +365,21 @@ TEST_F(Tiered, WithoutADirectoryForItThereIsNoRoomAndNothingIsLeft) {
   EXPECT_EQ(ReasonOf(refused), reason::kMemoryQueuesUnavailable) << "and not that a queue is full";
   EXPECT_THAT(std::string(refused.message()), HasSubstr("set memory_queue_dir"));
   EXPECT_EQ((*opened)->memory_room(), MemoryRoom());
+}
+
+TEST_F(Tiered, AShortageOfDescriptorsIsNoMatterForAnOperator) {
+  Open({});
+  rlimit usual{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &usual), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = usual.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  const absl::Status refused = store->MakeMemoryRoom(1'000, 1'000);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &usual), 0);
+  EXPECT_TRUE(absl::IsResourceExhausted(refused)) << refused;
+  EXPECT_EQ(ReasonOf(refused), reason::kBrokerBusy);
+  EXPECT_THAT(std::string(refused.message()), HasSubstr("try again"));
+  store->LookAgain();
+  EXPECT_TRUE(store->MakeMemoryRoom(1'000, 1'000).ok());
 }
 
 TEST_F(Tiered, MemoryWithoutARegionIsEmptyOrCannotBeHad) {
