@@ -49,8 +49,9 @@ class MemoryStore {
   // `judge`, when given, looks at the rows, and says DATA_LOSS of those that cannot be used.
   using Judge = std::function<absl::Status(const MemoryStore& rows)>;
   static absl::StatusOr<Adoption> Adopt(const MemoryRegion::Options& options, const Judge& judge = {});
-  // A new one. A file that is there already is set aside, unless it is in use: FAILED_PRECONDITION, as where
-  // no file can be made. ERRORS: RESOURCE_EXHAUSTED; INTERNAL.
+  // A new one. A file that is there already is set aside, unless another broker uses it. ERRORS:
+  // FAILED_PRECONDITION: one does, or no file can be made there (MEMORY_QUEUES_UNAVAILABLE), which takes an
+  // operator; RESOURCE_EXHAUSTED: there is no room (QUEUE_FULL), or a shortage (BROKER_BUSY); INTERNAL.
   static absl::StatusOr<std::unique_ptr<MemoryStore>> Create(const MemoryRegion::Options& options);
   // Adopts the one that is there, or makes a new one.
   static absl::StatusOr<std::unique_ptr<MemoryStore>> Open(const MemoryRegion::Options& options);

@@ -137,7 +137,8 @@ class Store {
   virtual MemoryRoom memory_room() { return {}; }
   virtual MemoryUse memory_use() { return {}; }  // looks at every segment: for people, not for each commit
   // Room for a commit that holds `bytes`, with a message of `message_bytes` that makes the store grow.
-  // ERRORS: RESOURCE_EXHAUSTED: what there is must do, and why.
+  // ERRORS, each with why: RESOURCE_EXHAUSTED: what there is must do, for now; FAILED_PRECONDITION, INTERNAL:
+  // there can be no shared memory until an operator has seen to it.
   virtual absl::Status MakeMemoryRoom(size_t /*bytes*/, size_t /*message_bytes*/) {
     return absl::ResourceExhaustedError("this store keeps no memory queues");
   }
