@@ -100,9 +100,13 @@ size_t MemoryRegion::Capacity() const {
   return is_known ? std::min(options_.bytes_max, size_t{info.f_blocks} * info.f_frsize) : options_.bytes_max;
 }
 
-size_t MemoryRegion::Limit() const {
-  if (SystemHasLess()) return kSlotsOffset + SlotsAtMost() * slot_bytes_;
-  return AllowedBytes();
+MemoryRegion::Extent MemoryRegion::Look() const {
+  const uint32_t available = Available();
+  const uint32_t slots = used_ + backed_ + available;
+  const bool system_has_less = available < Allowed();
+  return {.slots = slots,
+          .bytes = system_has_less ? kSlotsOffset + slots * slot_bytes_ : AllowedBytes(),
+          .system_has_less = system_has_less};
 }
 
 size_t MemoryRegion::AllowedBytes() const {
@@ -347,7 +351,7 @@ uint32_t MemoryRegion::Available() const {
 }
 
 absl::Status MemoryRegion::WhyNoMore() const {
-  return SystemHasLess() ? NoRoom(options_.path, ENOSPC) : AtLimit(AllowedBytes());
+  return Look().system_has_less ? NoRoom(options_.path, ENOSPC) : AtLimit(AllowedBytes());
 }
 
 void MemoryRegion::AllowAtLeast(uint32_t slots) {

@@ -69,9 +69,14 @@ class MemoryRegion {
   absl::Status KeepInHand(uint32_t slots);
   // How many more could be in hand; and the reason why there are no more.
   uint32_t Available() const;
-  // Is that all that the system has, and less than its limit allows?
-  bool SystemHasLess() const { return Available() < Allowed(); }
   absl::Status WhyNoMore() const;
+  // What there may be, by one look at the system: between two, others take memory and give it back.
+  struct Extent {
+    uint32_t slots = 0;            // used, in hand, and those that could be in hand
+    size_t bytes = 0;              // with a header: bytes_max (or more: AllowAtLeast), or what the system has
+    bool system_has_less = false;  // than its limit allows: that is all there is
+  };
+  Extent Look() const;
   // May have so many slots, used and in hand, whatever bytes_max says: of a region that was larger.
   void AllowAtLeast(uint32_t slots);
 
@@ -83,9 +88,6 @@ class MemoryRegion {
   size_t slot_bytes() const { return slot_bytes_; }
   uint32_t slots() const { return static_cast<uint32_t>(state_.size()); }  // that the file has
   uint32_t slots_max() const { return slots_max_; }
-  // With a header, and slots with memory: bytes_max (or more: AllowAtLeast), or what the system has.
-  size_t Limit() const;
-  uint32_t SlotsAtMost() const { return used_ + backed_ + Available(); }
   // What there may be at most: bytes_max, or the size of its file system.
   size_t Capacity() const;
   uint32_t slots_used() const { return used_; }

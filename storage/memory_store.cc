@@ -54,8 +54,6 @@ MemoryStore::MemoryStore(std::unique_ptr<MemoryRegion> region, size_t index_byte
       rewrite_bytes_(std::clamp(log_.region().Capacity() / kRewriteShare, log_.region().slot_bytes(),
                                 std::max(kRewriteBytesMax, log_.region().slot_bytes()))) {}
 
-MemoryStore::~MemoryStore() = default;
-
 // ---- Opening.
 
 absl::StatusOr<MemoryStore::Adoption> MemoryStore::Adopt(const MemoryRegion::Options& options,
@@ -203,12 +201,13 @@ bool MemoryStore::HasRoomForStories(uint32_t slots) const {
 MemoryUse MemoryStore::Use() const {
   const MemoryRegion& region = log_.region();
   const size_t largest = log_.largest();
-  const size_t used = region.slots_used() - log_.SlotsToGain(kSparse, Fill(largest));
+  const MemoryRegion::Extent most = region.Look();
+  const size_t used = LessOrZero(region.slots_used(), log_.SlotsToGain(kSparse, Fill(largest)));
   const size_t taken = used + Reserve(largest) + SlotsForStories(used * region.slot_bytes());
-  const size_t left = LessOrZero(region.SlotsAtMost() + 1, taken + SlotsFor(largest, largest));
-  return {.shared_bytes = region.Limit() - left * region.slot_bytes(),
-          .shared_bytes_max = region.Limit(),
-          .file_system_has_less = region.SystemHasLess(),
+  const size_t left = LessOrZero(size_t{most.slots} + 1, taken + SlotsFor(largest, largest));
+  return {.shared_bytes = LessOrZero(most.bytes, left * region.slot_bytes()),
+          .shared_bytes_max = most.bytes,
+          .file_system_has_less = most.system_has_less,
           .index_bytes = index_bytes(),
           .index_bytes_max = index_bytes_max_};
 }

@@ -57,7 +57,7 @@ class MemoryStore {
   static absl::StatusOr<std::unique_ptr<MemoryStore>> Open(const MemoryRegion::Options& options);
   MemoryStore(const MemoryStore&) = delete;
   MemoryStore& operator=(const MemoryStore&) = delete;
-  ~MemoryStore();
+  ~MemoryStore() = default;
 
   const Adopted& adopted() const { return adopted_; }
 

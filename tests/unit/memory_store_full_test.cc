@@ -1,13 +1,16 @@
 // Rows in shared memory when there is no more of it: whoever keeps to Room is refused what makes the store
 // grow, and nothing else ever; in a region at its limit, and in a file system that is really full.
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <map>
 #include <random>
+#include <thread>
 
 #include "storage/memory_store.h"
 #include "tests/support/random_seed.h"
@@ -246,6 +249,31 @@ TEST(FullMemoryStore, InAFileSystemWithoutMemorySaysSo) {
     store.FillAsItSays(1'000);
     EXPECT_EQ(store.use().shared_bytes, store.use().shared_bytes_max);
     EXPECT_EQ(store.use().nearest(), MemoryUse::Bound::kFileSystem);
+  }
+  umount(place.path().c_str());
+}
+
+TEST(FullMemoryStore, SaysWhatCanBeWhileOthersTakeMemoryAndGiveItBack) {
+  TemporaryDirectory place;
+  if (mount("tmpfs", place.path().c_str(), "tmpfs", 0, "size=16M") != 0) {
+    GTEST_SKIP() << "only root may make a small file system";
+  }
+  {
+    FullStore store(place.path(), 1u << 30, RandomSeed());
+    const int file = open((place.path() + "/somebody").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    std::jthread somebody([file](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        EXPECT_EQ(posix_fallocate(file, 0, 12 << 20), 0);
+        EXPECT_EQ(ftruncate(file, 0), 0);
+      }
+    });
+    for (int look = 0; look < 100'000; ++look) {
+      const MemoryUse use = store.use();
+      ASSERT_LE(use.shared_bytes, use.shared_bytes_max);
+    }
+    somebody.request_stop();
+    somebody.join();
+    close(file);
   }
   umount(place.path().c_str());
 }
