@@ -13,12 +13,14 @@ import unittest
 
 BIN = pathlib.Path(sys.argv.pop(1)) if len(sys.argv) > 1 else pathlib.Path("build/bin")
 PATIENCE = 30  # seconds for anything; reached only by a failure
+MEMORY = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # None = where temporary files are
 
 OK, FAILURE, USAGE, NOT_FOUND, UNREACHABLE, REFUSED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 
 
 class Broker:
-    """batond in directories of its own."""
+    """batond in directories of its own. Its memory queues live from start to stop: a broker that is stopped leaves
+    their file behind, as it should, and nobody else would remove it."""
 
     def __init__(self, directory, *options):
         self.directory = pathlib.Path(directory)
@@ -27,9 +29,10 @@ class Broker:
 
     def start(self, *options):
         self.log = open(self.directory / "log", "a")
+        self.shared = tempfile.TemporaryDirectory(prefix="baton-cli-", dir=MEMORY)
         self.process = subprocess.Popen(
-            [BIN / "batond", "--data-dir", self.directory / "data", "--runtime-dir", self.directory / "run", *options],
-            stdout=subprocess.PIPE, stderr=self.log, text=True)
+            [BIN / "batond", "--data-dir", self.directory / "data", "--runtime-dir", self.directory / "run",
+             "--memory-queue-dir", self.shared.name, *options], stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
         assert line.strip() == "ready", f"batond said {line!r}: {(self.directory / 'log').read_text()}"
 
@@ -38,6 +41,7 @@ class Broker:
         self.process.wait(PATIENCE)
         self.process.stdout.close()
         self.log.close()
+        self.shared.cleanup()
 
 
 class CliTest(unittest.TestCase):

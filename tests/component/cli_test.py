@@ -379,6 +379,7 @@ class Usage(CliTest):
 
     def test_a_memory_queue_is_shown_with_what_is_in_shared_memory(self):
         self.baton("queue", "create", "fast", "--memory")
+        self.assertEqual(len(os.listdir(self.broker.shared.name)), 1, "its file is not where the fixture removes it")
         self.baton("produce", "fast", input=b"12345\n12345\n")
         self.assertRegex(self.baton("queue", "show", "fast").decode(), r"in shared memory: +2 messages \(10 B\)\n")
         self.assertNotIn("in memory", self.baton("queue", "show", "fast").decode())
