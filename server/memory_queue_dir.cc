@@ -3,11 +3,13 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <linux/magic.h>
+#include <sys/statvfs.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/byte_size.h"
 #include "local/descriptor.h"
@@ -16,10 +18,10 @@ namespace baton {
 namespace {
 
 // Why no file can be made there; 0: one can. Of a file without a name nothing is left even when we are
-// killed; not every file system has them.
+// killed. Not every file system, kernel and sandbox has them, and each says so with an error of its own
+// (EOPNOTSUPP, EISDIR, EINVAL, ENOSYS): only of a file with a name, as a region has, a no is one.
 int MakeFile(const std::string& dir) {
   if (Descriptor(open(dir.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600))) return 0;
-  if (errno != EOPNOTSUPP) return errno;
   const std::string path = fmt::format("{}/.baton-check-{}", dir, getpid());
   const Descriptor named(open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!named) return errno;
@@ -27,9 +29,21 @@ int MakeFile(const std::string& dir) {
   return 0;
 }
 
-bool IsInMemory(const struct statfs& system) {
+// What is wrong with the kind of its file system; "": nothing.
+std::string WrongKind(const std::string& dir, const struct statfs& system) {
   const auto type = static_cast<uint32_t>(system.f_type);
-  return type == TMPFS_MAGIC || type == RAMFS_MAGIC || type == HUGETLBFS_MAGIC;
+  if (type == TMPFS_MAGIC || type == RAMFS_MAGIC) return "";
+  if (type == HUGETLBFS_MAGIC) {  // gives whole huge pages only, and a region is not made of those
+    return fmt::format(
+        "memory queues cannot be kept in {} (memory_queue_dir), a file system of huge pages (hugetlbfs): "
+        "creating one will be refused; name a directory of a tmpfs, as /dev/shm",
+        dir);
+  }
+  return fmt::format(
+      "{} (memory_queue_dir) is not on a file system in memory (tmpfs): memory queues would be as "
+      "slow as its disk, and their files would stay there, unusable, when the machine restarts; "
+      "name a directory that is, as /dev/shm",
+      dir);
 }
 
 }  // namespace
@@ -43,16 +57,11 @@ std::vector<std::string> MemoryQueueDirWarnings(const std::string& dir, uint64_t
                     dir, std::strerror(error))};
   }
   struct statfs system {};
-  if (statfs(dir.c_str(), &system) != 0) return {};  // it was there a moment ago
+  struct statvfs size {};
+  if (statfs(dir.c_str(), &system) != 0 || statvfs(dir.c_str(), &size) != 0) return {};  // it was just there
   std::vector<std::string> warnings;
-  if (!IsInMemory(system)) {
-    warnings.push_back(fmt::format(
-        "{} (memory_queue_dir) is not on a file system in memory (tmpfs): memory queues would be as "
-        "slow as its disk, and their files would stay there, unusable, when the machine restarts; "
-        "name a directory that is, as /dev/shm",
-        dir));
-  }
-  const uint64_t bytes = uint64_t{system.f_blocks} * static_cast<uint64_t>(system.f_bsize);
+  if (std::string wrong = WrongKind(dir, system); !wrong.empty()) warnings.push_back(std::move(wrong));
+  const uint64_t bytes = uint64_t{size.f_blocks} * size.f_frsize;
   if (bytes > 0 && bytes < wished) {  // 0: one without a limit
     warnings.push_back(fmt::format(
         "memory_queue_bytes is {}, and the file system of {} (memory_queue_dir) has only {}: memory "

@@ -1,12 +1,23 @@
 #include "server/config.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
 #include <linux/magic.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include "base/byte_size.h"
 #include "base/check.h"
@@ -105,12 +116,46 @@ TEST_F(MemoryQueueDir, ThatIsSmallerThanMemoryQueuesMayBeIsWarnedOfWithBothSizes
   struct statfs system {};
   ASSERT_EQ(statfs(shared.path().c_str(), &system), 0);
   if (system.f_type != TMPFS_MAGIC || system.f_blocks == 0) GTEST_SKIP() << "needs a tmpfs with a limit";
-  const uint64_t bytes = system.f_blocks * static_cast<uint64_t>(system.f_bsize);
+  struct statvfs size {};
+  ASSERT_EQ(statvfs(shared.path().c_str(), &size), 0);
+  const uint64_t bytes = uint64_t{size.f_blocks} * size.f_frsize;
   if (bytes >= uint64_t{1} << 40) GTEST_SKIP() << "it has room for all that can be configured";
   EXPECT_THAT(WarningsOf(shared.path(), "1TiB"),
               ElementsAre(AllOf(HasSubstr("memory_queue_bytes is 1TiB"),
                                 HasSubstr("only " + FormatByteSizeRounded(bytes)))));
   EXPECT_THAT(WarningsOf(shared.path()), IsEmpty());
+  EXPECT_TRUE(std::filesystem::is_empty(shared.path()));
+}
+
+// From now on this process is told `error` when it opens a file without a name. False: the system lets nobody
+// filter system calls.
+bool RefuseFilesWithoutNames(int error) {
+  constexpr uint32_t kOnlyFilesWithoutNames = O_TMPFILE & ~O_DIRECTORY;
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[2])),
+      BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, kOnlyFilesWithoutNames, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | static_cast<uint32_t>(error)),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter{.len = std::size(program), .filter = program};
+  return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+TEST_F(MemoryQueueDir, ThatHasNoFilesWithoutNamesIsGood) {
+  const TemporaryDirectory shared(TemporaryDirectory::InMemory());
+  for (const int error : {EOPNOTSUPP, EISDIR, EINVAL, ENOSYS}) {
+    const auto warnings_there = [&] {  // in a process of its own: there is no way back
+      if (!RefuseFilesWithoutNames(error)) _exit(0);
+      if (open(shared.path().c_str(), O_TMPFILE | O_RDWR, 0600) >= 0 || errno != error) _exit(2);
+      for (const std::string& warning : WarningsOf(shared.path()))
+        if (warning.find("no file can be made") != std::string::npos) _exit(1);
+      _exit(0);
+    };
+    EXPECT_EXIT(warnings_there(), testing::ExitedWithCode(0), "") << std::strerror(error);
+  }
   EXPECT_TRUE(std::filesystem::is_empty(shared.path()));
 }
 
