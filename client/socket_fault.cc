@@ -48,7 +48,12 @@ SocketFault FaultOf(const std::string& path, int error) {
     case ECONNREFUSED:
       return {Kind::kNobodyAnswers, path, fmt::format("nobody listens on {}: its broker has ended", path)};
     case EAGAIN:
-      return {Kind::kNobodyAnswers, path, path + " has as many connections waiting as it may"};
+      return {Kind::kBusy, path, std::strerror(error)};
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
+    case ENOBUFS:
+      return {Kind::kOwnShortage, path, std::strerror(error)};
     case EPROTOTYPE:
       return {Kind::kNoSocket, path, path + " is a socket of another kind"};
     default:
@@ -89,6 +94,14 @@ std::string Describe(const SocketFault& fault, const Address& address) {
   };
   std::string remedy;
   switch (fault.kind) {
+    case Kind::kBusy:  // a broker listens
+      return fmt::format("the broker at {} has as many connections waiting as it may ({}): try again later",
+                         address.url, fault.what);
+    case Kind::kOwnShortage:  // nobody could ask whether one does
+      return fmt::format(
+          "cannot connect to {} for want of descriptors or memory ({}): close some of what is open here, or "
+          "raise the limits (ulimit -n)",
+          address.url, fault.what);
     case Kind::kMayNotUse:
       return fmt::format(
           "you may not use the broker's socket at {} ({}): join the group that it belongs to (ls -l shows "

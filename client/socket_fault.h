@@ -10,10 +10,10 @@
 namespace baton::client {
 
 struct SocketFault {
-  enum class Kind { kNobodyAnswers, kMayNotUse, kNoSocket, kDirectory };
+  enum class Kind { kNobodyAnswers, kBusy, kMayNotUse, kNoSocket, kDirectory, kOwnShortage };
   Kind kind;
   std::string path;  // absolute
-  std::string what;  // names it
+  std::string what;  // names it; of kBusy and kOwnShortage: the system's error
 };
 
 // Absent: somebody listens there now. Never blocks.
