@@ -120,10 +120,14 @@ int OpenLoop(const ScenarioOptions& options) {
     const uint64_t messages = Messages(options, 10 * rate);
     std::printf("open loop, %llu messages/s of 1 KiB, %g s, from the intended time:\n",
                 static_cast<unsigned long long>(rate), PacedSeconds(messages, rate));
-    RelayOptions relay{.messages = messages, .rate = rate, .body_bytes = 1'024, .log = {}};
-    PrintQuantiles("bare relay", Quantiles(RunRelay(relay)));
-    relay.log = options.directory + "/baton-bench-relay.log";
-    PrintQuantiles("relay that syncs a file", Quantiles(RunRelay(relay)));
+    RelayOptions relay{.messages = messages, .rate = rate, .body_bytes = 1'024, .log_directory = {}};
+    const auto bare = RunRelay(relay);
+    if (!bare.ok()) return Fail("bare relay", bare.status());
+    PrintQuantiles("bare relay", Quantiles(*bare));
+    relay.log_directory = options.directory;
+    const auto synced = RunRelay(relay);
+    if (!synced.ok()) return Fail("relay that syncs a file", synced.status());
+    PrintQuantiles("relay that syncs a file", Quantiles(*synced));
     for (const Case& what : cases) {
       const PairLatency latency = MeasurePair(
           options, broker, {.queue = what.queue, .messages = messages, .rate = rate}, what.carrier);
@@ -139,7 +143,11 @@ int RawRing(const ScenarioOptions& options) {
   for (const uint64_t bytes : {uint64_t{64}, uint64_t{1'024}}) {
     const uint64_t messages = Messages(options, bytes == 64 ? 100'000'000 : 20'000'000);
     std::vector<double> rates;
-    for (int round = 0; round < options.rounds; ++round) rates.push_back(RawRingRate(messages, bytes));
+    for (int round = 0; round < options.rounds; ++round) {
+      const auto rate = RawRingRate(messages, bytes);
+      if (!rate.ok()) return Fail("raw ring", rate.status());
+      rates.push_back(*rate);
+    }
     std::printf("raw ring between two processes, %llu bytes: %.1f million/s\n",
                 static_cast<unsigned long long>(bytes), Quantile(rates, 0.5) / 1e6);
   }

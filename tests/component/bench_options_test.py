@@ -1,9 +1,13 @@
 #!/usr/bin/env python3
 """baton_bench says what it really does, and refuses what it cannot do: bench_options_test.py BIN_DIR."""
 
+import os
 import pathlib
+import signal
 import subprocess
 import sys
+import tempfile
+import time
 import unittest
 
 BIN = pathlib.Path(sys.argv.pop(1)) if len(sys.argv) > 1 else pathlib.Path("build/bin")
@@ -13,6 +17,23 @@ PATIENCE = 60  # seconds for anything; reached only by a failure
 def bench(*arguments):
     return subprocess.run([BIN / "baton_bench", *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=PATIENCE, check=False)
+
+
+def forks_of(running):
+    """The ids of the processes that run the benchmark's own program, once there are two, the eldest first."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline and running.poll() is None:
+        children = pathlib.Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+        forks = [int(child) for child in children if is_fork(child)]
+        if len(forks) == 2:
+            return forks
+        time.sleep(0.01)
+    running.kill()
+    raise AssertionError(f"no relay: {running.communicate()[1]}")
+
+
+def is_fork(process):
+    return pathlib.Path(f"/proc/{process}/comm").read_text() == "baton_bench\n"
 
 
 class BenchOptions(unittest.TestCase):
@@ -43,6 +64,22 @@ class BenchOptions(unittest.TestCase):
         self.assertIn("open loop, 1000 messages/s of 1 KiB, 0.1 s, from the intended time:", done.stdout)
         self.assertIn("open loop, 10000 messages/s of 1 KiB, 0.1 s, from the intended time:", done.stdout)
         self.assertNotIn(" 10 s", done.stdout)
+
+    def test_a_relay_whose_processes_end_too_early_ends_the_benchmark_and_leaves_nothing_behind(self):
+        for number, which in enumerate(("relay", "source")):
+            with self.subTest(which=which), tempfile.TemporaryDirectory(prefix="baton-") as directory:
+                # For minutes, if nobody noticed.
+                with subprocess.Popen([BIN / "baton_bench", "open-loop", "--messages", "1000000", "--dir", directory],
+                                      stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                      text=True) as running:
+                    try:
+                        os.kill(forks_of(running)[number], signal.SIGKILL)
+                        errors = running.communicate(timeout=PATIENCE)[1]
+                    finally:
+                        running.kill()
+                self.assertEqual(running.returncode, 1, errors)
+                self.assertEqual(errors, "bare relay: one of its processes ended before its last message\n")
+                self.assertEqual(os.listdir(directory), [])
 
 
 if __name__ == "__main__":
