@@ -1,20 +1,20 @@
 #include "bench/broker_process.h"
 
+#include <cerrno>
 #include <csignal>
-#include <cstdio>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 
 #include "baton/client.h"
+#include "bench/failure.h"
 
 namespace baton::bench {
 
 BrokerProcess::BrokerProcess(BrokerOptions options) : options_(std::move(options)) {
   std::string pattern = options_.directory + "/baton-bench-XXXXXX";
-  if (mkdtemp(pattern.data()) == nullptr) {
-    std::perror(("cannot make a directory in " + options_.directory).c_str());
-    std::exit(1);
-  }
+  if (mkdtemp(pattern.data()) == nullptr)
+    Fail("cannot make a directory in " + options_.directory + ": " + std::strerror(errno));
   home_ = pattern;
   std::string shared = "/dev/shm/baton-bench-XXXXXX";  // gone with the broker, however that ends
   shared_ = mkdtemp(shared.data()) == nullptr ? home_ : shared;
@@ -39,12 +39,8 @@ std::chrono::milliseconds BrokerProcess::Start() {
   arguments.insert(arguments.end(), options_.flags.begin(), options_.flags.end());
   const auto start = std::chrono::steady_clock::now();
   process_ = std::make_unique<ChildProcess>(arguments);
-  for (;;) {
-    const auto client = Client::Connect({.url = url(), .connect_timeout = std::chrono::seconds(30)});
-    if (client.ok()) break;
-    std::fprintf(stderr, "the broker does not answer: %s\n", std::string(client.status().message()).c_str());
-    std::exit(1);
-  }
+  const auto client = Client::Connect({.url = url(), .connect_timeout = std::chrono::seconds(30)});
+  if (!client.ok()) Fail("the broker does not answer: " + std::string(client.status().message()));
   return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
 }
 

@@ -5,36 +5,32 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
-#include <cstdio>
-#include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <sstream>
 #include <utility>
 
+#include "bench/failure.h"
+
 namespace baton::bench {
-namespace {
-
-[[noreturn]] void Die(const std::string& what) {
-  std::perror(what.c_str());
-  std::exit(1);
-}
-
-}  // namespace
-
 ChildProcess::ChildProcess(std::vector<std::string> arguments) {
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) Die("pipe");
+  if (pipe2(ends, O_CLOEXEC) != 0) Fail(std::string("no pipe can be made: ") + std::strerror(errno));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_adddup2(&actions, ends[1], STDOUT_FILENO);
   std::vector<char*> argv;
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
-  if (posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ) != 0)
-    Die("cannot start " + arguments[0]);
+  const int error = posix_spawn(&pid_, argv[0], &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   close(ends[1]);
+  if (error != 0) {
+    close(ends[0]);
+    Fail("cannot start " + arguments[0] + ": " + std::strerror(error));
+  }
   output_ = ends[0];
 }
 

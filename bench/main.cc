@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/limits.h"
+#include "bench/failure.h"
 #include "bench/hostile.h"
 #include "bench/intruder.h"
 #include "bench/open_loop.h"
@@ -103,6 +104,12 @@ int main(int argc, char** argv) {
           result);
   AddRole(app, "consume", "One consumer process, against any broker", role, baton::bench::RunConsumer,
           result);
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error);
+  } catch (const baton::bench::Failure&) {
+    return 1;
+  }
   return result;
 }

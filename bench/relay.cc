@@ -17,7 +17,7 @@
 #include <string_view>
 #include <utility>
 
-#include "base/check.h"
+#include "bench/failure.h"
 #include "bench/pace.h"
 #include "local/handshake.h"
 #include "local/segment.h"
@@ -29,7 +29,8 @@ namespace {
 struct Wire {
   Wire() : segment(Segment::Create(kRingBytesDefault).value()) {
     int pair[2];
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0) std::abort();
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) != 0)
+      Fail(std::string("no sockets can be made: ") + std::strerror(errno));
     to_reader = Descriptor(pair[0]);
     to_writer = Descriptor(pair[1]);
   }
@@ -149,7 +150,7 @@ absl::Status EndedEarly() { return absl::AbortedError("one of its processes ende
 template <class Work>
 pid_t Fork(Work work) {
   const pid_t child = fork();
-  BATON_CHECK(child >= 0) << "no process can be started: " << std::strerror(errno);
+  if (child < 0) Fail(std::string("no process can be started: ") + std::strerror(errno));
   if (child != 0) return child;
   const absl::Status done = work();
   if (!done.ok() && !absl::IsAborted(done)) std::fprintf(stderr, "%s\n", std::string(done.message()).c_str());

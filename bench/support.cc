@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <nlohmann/json.hpp>
+#include <string>
+
+#include "bench/failure.h"
 
 namespace baton::bench {
 namespace {
@@ -14,10 +16,7 @@ using std::chrono::duration;
 
 }  // namespace
 
-void Fail(const absl::Status& status) {
-  std::fprintf(stderr, "failed: %s\n", std::string(status.message()).c_str());
-  std::exit(1);
-}
+void Fail(const absl::Status& status) { Fail(std::string(status.message())); }
 
 BrokerProcess NewBroker(const ScenarioOptions& options, std::vector<std::string> flags) {
   return BrokerProcess(
@@ -46,10 +45,7 @@ std::unique_ptr<ChildProcess> StartRole(const ScenarioOptions& options, const Br
 nlohmann::json Finish(ChildProcess& child) {
   const std::string line = child.ReadLine();
   const int code = child.Wait();
-  if (code != 0 || line.empty()) {
-    std::fprintf(stderr, "a child process failed with exit code %d\n", code);
-    std::exit(1);
-  }
+  if (code != 0 || line.empty()) Fail("a child process ended with exit code " + std::to_string(code));
   return nlohmann::json::parse(line);
 }
 

@@ -65,6 +65,13 @@ class BenchOptions(unittest.TestCase):
         self.assertIn("open loop, 10000 messages/s of 1 KiB, 0.1 s, from the intended time:", done.stdout)
         self.assertNotIn(" 10 s", done.stdout)
 
+    def test_a_benchmark_that_fails_takes_its_directories_with_it(self):
+        with tempfile.TemporaryDirectory(prefix="baton-") as directory:
+            done = bench("latency", "--batond", "/nonexistent/batond", "--dir", directory)
+            self.assertEqual(done.returncode, 1)
+            self.assertEqual(done.stderr, "failed: cannot start /nonexistent/batond: No such file or directory\n")
+            self.assertEqual(os.listdir(directory), [])
+
     def test_a_relay_whose_processes_end_too_early_ends_the_benchmark_and_leaves_nothing_behind(self):
         for number, which in enumerate(("relay", "source")):
             with self.subTest(which=which), tempfile.TemporaryDirectory(prefix="baton-") as directory:

@@ -1,0 +1,15 @@
+// The end of a benchmark that cannot go on.
+#pragma once
+
+#include <string>
+
+namespace baton::bench {
+
+// Thrown to main, which ends with code 1; what was wrong has been said. The one exception of this program:
+// with std::exit a scenario's broker would run on, and leave its directory and its shared memory behind.
+class Failure {};
+
+// Says it on standard error.
+[[noreturn]] void Fail(const std::string& what);
+
+}  // namespace baton::bench
