@@ -31,8 +31,9 @@ class Broker:
         self.log = open(self.directory / "log", "a")
         self.shared = tempfile.TemporaryDirectory(prefix="baton-cli-", dir=MEMORY)
         self.process = subprocess.Popen(
-            [BIN / "batond", "--data-dir", self.directory / "data", "--runtime-dir", self.directory / "run",
-             "--memory-queue-dir", self.shared.name, *options], stdout=subprocess.PIPE, stderr=self.log, text=True)
+            [BIN / "batond", "--data-dir", self.directory / "data", "--runtime-dir", self.directory / "run", *options],
+            env=os.environ | {"BATON_MEMORY_QUEUE_DIR": self.shared.name},  # which an option overrules
+            stdout=subprocess.PIPE, stderr=self.log, text=True)
         line = self.process.stdout.readline()
         assert line.strip() == "ready", f"batond said {line!r}: {(self.directory / 'log').read_text()}"
 
