@@ -188,8 +188,13 @@ class Demo:
         self.baton("queue", "create", "ordered")
         confirmed = RowCount(self.logs("ordered"), "confirmed")
         producers = self.start_producers("ordered")
-        wait_until(lambda: confirmed.total() >= total // 2, "half of the lines to be confirmed", producers)
-        self.kill_and_restart_broker("ordered")
+        late = producers[-1].popen  # however quick the others are, something is left for after the kill
+        late.send_signal(signal.SIGSTOP)
+        try:
+            wait_until(lambda: confirmed.total() >= total // 2, "half of the lines to be confirmed", producers)
+            self.kill_and_restart_broker("ordered")
+        finally:
+            late.send_signal(signal.SIGCONT)
         for producer in producers:
             producer.finish()
         say(f"all producers have ended, {confirmed.total():,} confirmed; one consumer with one handler drains")
