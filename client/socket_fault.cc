@@ -104,9 +104,8 @@ std::string Describe(const SocketFault& fault, const Address& address) {
           address.url, fault.what);
     case Kind::kMayNotUse:
       return fmt::format(
-          "you may not use the broker's socket at {} ({}): join the group that it belongs to (ls -l shows "
-          "it), "
-          "or run this as its owner",
+          "you may not use the broker's socket at {} ({}): run this as its owner, or join the group that it "
+          "and its directory are open to (ls -ld shows both; a directory of mode 0700 is open to none)",
           address.url, fault.what);
     case Kind::kDirectory:
       remedy = fmt::format("give the address of the socket in it: {}", url_in(fault.path));

@@ -16,8 +16,9 @@ namespace baton {
 namespace {
 
 constexpr char kDescription[] =
-    "batond keeps durable priority queues and serves them over gRPC.\n"
-    "Without options it serves this user's own queues on a local socket.\n";
+    "batond keeps priority queues, durable or in shared memory, and serves them over rings in shared memory\n"
+    "and over gRPC.\n"
+    "Without options it serves this user's own queues on local sockets.\n";
 
 constexpr char kFooter[] =
     "Each option is also a key of the configuration file (memory_budget = \"1GiB\") and an environment "

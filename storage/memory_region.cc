@@ -40,7 +40,7 @@ absl::Status Full(std::string_view why) {
 absl::Status NoRoom(const std::string& path, int error) {
   return Full(
       fmt::format("no room in shared memory for memory queues ({}: {}): consume from them, or make the "
-                  "file system (/dev/shm, or option memory_queue_dir) larger",
+                  "file system of option memory_queue_dir larger",
                   path, std::strerror(error)));
 }
 
@@ -189,7 +189,7 @@ absl::StatusOr<std::unique_ptr<MemoryRegion>> MemoryRegion::Open(const Options& 
   if (TextOf(header.identity) != options.identity)
     return Untrusted(options.path, "it belongs to another data directory");
   if (TextOf(header.boot_id) != options.boot_id)
-    return Untrusted(options.path, "it is from before the machine was started");
+    return Untrusted(options.path, "it is from before the machine was started, or damaged");
   const size_t slot_bytes = header.slot_bytes;
   if (header.header_bytes != sizeof(RegionHeader) || slot_bytes == 0 || slot_bytes > kSlotBytesMax ||
       slot_bytes % kPage != 0 || (bytes - kSlotsOffset) % slot_bytes != 0 ||
