@@ -224,6 +224,9 @@ absl::Status Broker::Parts::OpenMemoryQueues() {
                         queues);
   if (!opened.ok()) return opened.status();
   store = *std::move(opened);
+  store->TellSetAside([log = options.log](const std::string& set_aside) {
+    log->Warning("a file that lay where memory queues are to be was set aside", {{"set_aside", set_aside}});
+  });
   const MemoryStore::Adopted& adopted = store->adopted();
   if (!adopted.set_aside.empty()) {
     options.log->Warning("memory queues begin empty: what was in shared memory cannot be used",

@@ -201,7 +201,8 @@ void AddMemoryQueues(const MemoryUse& use, Families& families) {
   add("baton_memory_queue_limit_bytes", "What they may take, and there is", use.shared_bytes_max,
       use.index_bytes_max);
   families.Gauge("baton_memory_queue_full",
-                 "1 while publishers to memory queues are refused for want of memory", use.full() ? 1 : 0);
+                 "1 while publishers to memory queues are refused for want of memory, or of their file",
+                 use.full() ? 1 : 0);
   families.Gauge("baton_memory_queue_unavailable",
                  "1 while they are refused because the file of memory queues cannot be had",
                  use.unavailable ? 1 : 0);

@@ -75,6 +75,8 @@ absl::Status TieredStore::OpenMemory() {
   auto created = MemoryStore::Create(region_);
   if (!created.ok()) return created.status();
   memory_ = *std::move(created);
+  const std::string& set_aside = memory_->adopted().set_aside;
+  if (!set_aside.empty() && tell_set_aside_) tell_set_aside_(set_aside);
   return absl::OkStatus();
 }
 

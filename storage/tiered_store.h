@@ -10,11 +10,13 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -34,6 +36,12 @@ class TieredStore final : public Store, private Store::Listener {
 
   // Of the region that was there: nothing when there was none.
   const MemoryStore::Adopted& adopted() const { return adopted_; }
+
+  // Told of a file that lies where a region is to be made, though none was there at the opening: where it is
+  // now, and why. Owner thread. REQUIRES: before Start.
+  void TellSetAside(std::function<void(const std::string& set_aside)> tell) {
+    tell_set_aside_ = std::move(tell);
+  }
 
   void Start(Store::Listener* listener) override;
   void Stop() override { disk_->Stop(); }
@@ -76,6 +84,7 @@ class TieredStore final : public Store, private Store::Listener {
   Store* const disk_;
   const MemoryRegion::Options region_;
   Store::Listener* listener_ = nullptr;
+  std::function<void(const std::string& set_aside)> tell_set_aside_;
 
   // Owner thread.
   std::unique_ptr<MemoryStore> memory_;  // null: there are no rows

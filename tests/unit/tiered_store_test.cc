@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 
 #include <filesystem>
+#include <functional>
 #include <fstream>
 #include <map>
 
@@ -88,11 +89,13 @@ class Tiered : public testing::Test {
     for (const auto& [key, value] : rows) commit.Put(key, value);
     Submit(std::move(commit));
   }
-  void Open(const std::set<QueueId>& queues) {
+  void Open(const std::set<QueueId>& queues,
+            std::function<void(const std::string& set_aside)> tell_set_aside = {}) {
     store.reset();
     auto opened = TieredStore::Open(&disk, RegionOptions(), queues);
     ASSERT_TRUE(opened.ok()) << opened.status();
     store = *std::move(opened);
+    store->TellSetAside(std::move(tell_set_aside));
     store->Start(&heard);
   }
   void Submit(Commit commit, Promise promise = Promise::kApplied) {
@@ -418,11 +421,13 @@ TEST_F(Tiered, MemoryInAFileSystemWithoutRoomForARegionIsFull) {
 }
 
 TEST_F(Tiered, ARegionThatWasPutThereSinceIsNotAdopted) {
-  Open({});
+  std::string told;
+  Open({}, [&told](const std::string& set_aside) { told = set_aside; });
   Commit commit = Put(Ready(kInMemory, 1));  // without a ledger
   ASSERT_TRUE(MemoryStore::Open(RegionOptions()).value()->Apply(commit).ok());
   ASSERT_TRUE(store->MakeMemoryRoom(1'000, 1'000).ok());
   EXPECT_THAT(MemoryKeys(), IsEmpty());
+  EXPECT_THAT(told, HasSubstr("it was not there when the broker was started"));
   const auto files = std::filesystem::directory_iterator(directory.path());
   EXPECT_EQ(std::distance(begin(files), end(files)), 2) << "the one in use, and the other";
 }
