@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/runtime_dir.h"
 #include "server/config_option.h"
+#include "server/memory_queue_dir.h"
 #include "server/tls_files.h"
 
 namespace baton {
@@ -122,6 +123,7 @@ absl::StatusOr<CommandLine> ParseCommandLine(int argc, const char* const* argv) 
     return result;
   }
   if (absl::Status status = CheckFiles(result.config); !status.ok()) return status;
+  for (std::string& warning : MemoryQueueDirWarnings(*loaded)) result.warnings.push_back(std::move(warning));
   if (check_config) result.answer = "the configuration is good\n";
   return result;
 }

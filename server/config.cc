@@ -14,7 +14,6 @@
 
 #include "base/error.h"
 #include "server/config_option.h"
-#include "server/memory_queue_dir.h"
 #include "server/tcp_address.h"
 
 namespace baton {
@@ -225,11 +224,6 @@ absl::StatusOr<LoadedConfig> LoadConfig(const ConfigSources& sources) {
     if (absl::Status status = Set(loaded, key, text, "flag"); !status.ok()) return status;
   }
   if (absl::Status status = CheckTogether(loaded.config); !status.ok()) return status;
-  // The default is as much as there is, up to so many bytes: many containers have a /dev/shm of 64 MiB.
-  const bool is_wished = loaded.origins.at("memory_queue_bytes") != "default";
-  const uint64_t wished = is_wished ? loaded.config.memory_queue_bytes : 0;
-  for (std::string& warning : MemoryQueueDirWarnings(loaded.config.memory_queue_dir, wished))
-    loaded.warnings.push_back(std::move(warning));
   return loaded;
 }
 

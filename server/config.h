@@ -66,7 +66,7 @@ struct LoadedConfig {
 };
 
 // ERRORS: INVALID_ARGUMENT that names the option, where its value came from, and what is allowed; an unknown
-// key names the nearest known one. BLOCKS to read the file, and to look at memory_queue_dir.
+// key names the nearest known one. BLOCKS to read the file.
 absl::StatusOr<LoadedConfig> LoadConfig(const ConfigSources& sources);
 
 // As a configuration file, with each value's origin.

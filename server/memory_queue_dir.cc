@@ -48,7 +48,8 @@ std::string WrongKind(const std::string& dir, const struct statfs& system) {
 
 }  // namespace
 
-std::vector<std::string> MemoryQueueDirWarnings(const std::string& dir, uint64_t wished) {
+std::vector<std::string> MemoryQueueDirWarnings(const LoadedConfig& loaded) {
+  const std::string& dir = loaded.config.memory_queue_dir;
   if (const int error = MakeFile(dir); error != 0) {
     return {
         fmt::format("memory queues cannot be kept in {} (memory_queue_dir), for no file can be made there "
@@ -61,6 +62,9 @@ std::vector<std::string> MemoryQueueDirWarnings(const std::string& dir, uint64_t
   if (statfs(dir.c_str(), &system) != 0 || statvfs(dir.c_str(), &size) != 0) return {};  // it was just there
   std::vector<std::string> warnings;
   if (std::string wrong = WrongKind(dir, system); !wrong.empty()) warnings.push_back(std::move(wrong));
+  // The default is as much as there is, up to so many bytes: many containers have a /dev/shm of 64 MiB.
+  const bool is_wished = loaded.origins.at("memory_queue_bytes") != "default";
+  const uint64_t wished = is_wished ? loaded.config.memory_queue_bytes : 0;
   const uint64_t bytes = uint64_t{size.f_blocks} * size.f_frsize;
   if (bytes > 0 && bytes < wished) {  // 0: one without a limit
     warnings.push_back(fmt::format(

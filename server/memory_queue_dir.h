@@ -2,14 +2,15 @@
 // wrong with it would be met by whoever creates the first one.
 #pragma once
 
-#include <cstdint>
 #include <string>
 #include <vector>
 
+#include "server/config.h"
+
 namespace baton {
 
-// What an operator should know of it, one text each; empty: all is well. `wished`: how much memory queues
-// should find room for. Leaves nothing behind. BLOCKS on the file system.
-std::vector<std::string> MemoryQueueDirWarnings(const std::string& dir, uint64_t wished);
+// What an operator should know of it, one text each; empty: all is well. Leaves nothing behind. BLOCKS on the
+// file system.
+std::vector<std::string> MemoryQueueDirWarnings(const LoadedConfig& loaded);
 
 }  // namespace baton

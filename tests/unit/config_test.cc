@@ -22,6 +22,7 @@
 #include "base/byte_size.h"
 #include "base/check.h"
 #include "server/config_option.h"
+#include "server/memory_queue_dir.h"
 #include "server/tcp_address.h"
 #include "tests/support/temporary_directory.h"
 
@@ -90,7 +91,7 @@ class MemoryQueueDir : public ConfigFixture {
   static std::vector<std::string> WarningsOf(const std::string& dir, const std::string& bytes = "24MiB") {
     const auto loaded = LoadConfig({.flags = {{"memory_queue_dir", dir}, {"memory_queue_bytes", bytes}}});
     BATON_CHECK(loaded.ok()) << loaded.status();
-    return loaded->warnings;
+    return MemoryQueueDirWarnings(*loaded);
   }
 };
 
