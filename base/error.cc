@@ -19,6 +19,14 @@ absl::Status MakeError(absl::StatusCode code, std::string_view reason, std::stri
   return status;
 }
 
+absl::Status InvalidArgument(std::string_view reason, std::string_view message) {
+  return MakeError(absl::StatusCode::kInvalidArgument, reason, message);
+}
+
+absl::Status InvalidArgument(std::string_view message) {
+  return InvalidArgument(reason::kInvalidArgument, message);
+}
+
 std::string ReasonOf(const absl::Status& status) {
   const auto payload = status.GetPayload(ToAbsl(kReasonUrl));
   return payload.has_value() ? std::string(*payload) : std::string();

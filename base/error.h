@@ -56,6 +56,9 @@ inline constexpr std::string_view kErrorDomain = "baton";
 
 // REQUIRES: code != kOk.
 absl::Status MakeError(absl::StatusCode code, std::string_view reason, std::string_view message);
+// INVALID_ARGUMENT, the most frequent one.
+absl::Status InvalidArgument(std::string_view reason, std::string_view message);
+absl::Status InvalidArgument(std::string_view message);  // reason INVALID_ARGUMENT
 
 // The reason given to MakeError, or "" for a status made elsewhere.
 std::string ReasonOf(const absl::Status& status);

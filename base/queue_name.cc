@@ -13,7 +13,7 @@ bool IsAllowed(char c) {
          std::string_view("._:{}-").find(c) != std::string_view::npos;
 }
 
-absl::Status Invalid(std::string_view what) {
+absl::Status InvalidName(std::string_view what) {
   return MakeError(absl::StatusCode::kInvalidArgument, reason::kQueueNameInvalid,
                    fmt::format("{}; a queue name is 1 to {} characters of A-Z a-z 0-9 . _ : {{ }} -", what,
                                kQueueNameLengthMax));
@@ -22,15 +22,15 @@ absl::Status Invalid(std::string_view what) {
 }  // namespace
 
 absl::Status CheckQueueName(std::string_view name) {
-  if (name.empty()) return Invalid("the queue name is empty");
+  if (name.empty()) return InvalidName("the queue name is empty");
   if (name.size() > kQueueNameLengthMax)
-    return Invalid(fmt::format("the queue name has {} characters", name.size()));
+    return InvalidName(fmt::format("the queue name has {} characters", name.size()));
   for (const char c : name) {
     if (IsAllowed(c)) continue;
     const bool printable = c >= ' ' && c <= '~';
-    return Invalid(printable
-                       ? fmt::format("the queue name contains the character '{}'", c)
-                       : fmt::format("the queue name contains the byte 0x{:02x}", static_cast<uint8_t>(c)));
+    return InvalidName(
+        printable ? fmt::format("the queue name contains the character '{}'", c)
+                  : fmt::format("the queue name contains the byte 0x{:02x}", static_cast<uint8_t>(c)));
   }
   return absl::OkStatus();
 }

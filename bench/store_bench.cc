@@ -28,7 +28,7 @@
 #include "base/check.h"
 #include "base/mutex.h"
 #include "storage/format/keys.h"
-#include "storage/rocks_store.h"
+#include "storage/rocks/rocks_store.h"
 
 namespace baton {
 namespace {

@@ -3,7 +3,7 @@
 
 #include "baton/client.h"
 #include "client/client_core.h"
-#include "client/convert.h"
+#include "client/session/convert.h"
 
 namespace baton {
 inline namespace client_api {

@@ -7,8 +7,8 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "client/client_core.h"
-#include "client/consumer_core.h"
 #include "client/producer_core.h"
+#include "client/session/consumer_core.h"
 
 namespace baton {
 inline namespace client_api {

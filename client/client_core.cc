@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "base/error.h"
-#include "client/grpc_channel.h"
-#include "client/grpc_transport.h"
-#include "client/local_transport.h"
+#include "client/transport/grpc_channel.h"
+#include "client/transport/grpc_transport.h"
+#include "client/transport/local_transport.h"
 #include "local/handshake.h"
 
 namespace baton::client {

@@ -11,14 +11,14 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "baton/client.h"
-#include "client/address.h"
-#include "client/fork_guard.h"
 #include "client/grpc_calls.h"
 #include "client/mutex.h"
 #include "client/publish_names.h"
-#include "client/session.h"
-#include "client/socket_fault.h"
-#include "client/transport.h"
+#include "client/session/session.h"
+#include "client/transport/address.h"
+#include "client/transport/fork_guard.h"
+#include "client/transport/socket_fault.h"
+#include "client/transport/transport.h"
 
 namespace baton::client {
 

@@ -2,25 +2,13 @@
 
 #include <utility>
 
-#include "client/consumer_core.h"
 #include "client/mutex.h"
+#include "client/session/consumer_core.h"
 
 namespace baton {
 inline namespace client_api {
 
 using client::DeadlineAfter;
-
-Outcome Outcome::Nack(NackOptions options) {
-  Outcome outcome(Kind::kNack);
-  outcome.options_ = std::move(options);
-  return outcome;
-}
-
-Outcome Outcome::DeadLetter(std::string reason) {
-  Outcome outcome(Kind::kDeadLetter);
-  outcome.options_.reason = std::move(reason);
-  return outcome;
-}
 
 Consumer::Consumer(std::shared_ptr<client::ConsumerCore> core) : core_(std::move(core)) {}
 Consumer::Consumer(Consumer&&) noexcept = default;

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "base/error.h"
-#include "client/convert.h"
-#include "client/grpc_status.h"
+#include "client/session/convert.h"
+#include "client/transport/grpc_status.h"
 
 namespace baton::client {
 namespace {

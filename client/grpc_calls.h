@@ -24,7 +24,7 @@
 #include "baton/v1/admin.grpc.pb.h"
 #include "baton/v1/broker.grpc.pb.h"
 #include "client/mutex.h"
-#include "client/settlement.h"
+#include "client/session/settlement.h"
 
 namespace baton::client {
 

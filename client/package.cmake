@@ -10,6 +10,8 @@ add_library(baton_client_package STATIC
   $<TARGET_OBJECTS:baton_local>
   $<TARGET_OBJECTS:baton_proto>
   $<TARGET_OBJECTS:baton_grpc_stubs>
+  $<TARGET_OBJECTS:baton_client_transport>
+  $<TARGET_OBJECTS:baton_client_session>
   $<TARGET_OBJECTS:baton_client>)
 set_target_properties(baton_client_package PROPERTIES
   EXPORT_NAME client

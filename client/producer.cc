@@ -3,8 +3,8 @@
 #include <future>
 #include <utility>
 
-#include "client/headers.h"
 #include "client/producer_core.h"
+#include "client/session/headers.h"
 
 namespace baton {
 

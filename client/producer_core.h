@@ -4,8 +4,8 @@
 #include <memory>
 
 #include "baton/producer.h"
-#include "client/publish_window.h"
-#include "client/session.h"
+#include "client/session/publish_window.h"
+#include "client/session/session.h"
 
 namespace baton::client {
 

@@ -7,8 +7,8 @@
 #include "base/limits.h"
 #include "baton/client.h"
 #include "client/client_core.h"
-#include "client/convert.h"
-#include "client/headers.h"
+#include "client/session/convert.h"
+#include "client/session/headers.h"
 
 namespace baton {
 inline namespace client_api {

@@ -63,3 +63,13 @@ if(BATON_SANITIZE)
     add_compile_options(-Wno-tsan)
   endif()
 endif()
+
+# baton_library(name source...): a static library of ours; one a folder.
+#
+# Nearly all of the time to compile a file goes into reading headers (gRPC, protobuf, Abseil, the standard library), so
+# the files of a folder are compiled several at a time. BATON_UNITY=OFF, preset `files`, compiles each by itself: it shows
+# that every file includes what it needs, and is what editors and clang-tidy want.
+function(baton_library name)
+  add_library(${name} STATIC ${ARGN})
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ${BATON_UNITY} UNITY_BUILD_BATCH_SIZE 10)
+endfunction()

@@ -6,7 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 usage() {
   cat <<'USAGE'
-usage: scripts/build.sh [--preset dev|release|asan|tsan] [TARGET...]
+usage: scripts/build.sh [--preset dev|release|files|asan|tsan] [TARGET...]
 
 Builds everything, or the targets named. Binaries land in build/bin (build-release/bin, ... for the other presets).
 

@@ -8,8 +8,8 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "server/config.h"
-#include "server/grpc_server.h"
+#include "server/config/config.h"
+#include "server/grpc/grpc_server.h"
 #include "server/log.h"
 
 namespace baton {

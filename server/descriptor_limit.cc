@@ -9,7 +9,7 @@
 namespace baton {
 namespace {
 
-// 512 tables (storage/rocks_options.cc), logs, manifest.
+// 512 tables (storage/rocks/rocks_options.cc), logs, manifest.
 constexpr size_t kStoreMax = 576;
 // Beyond them: connections to gRPC, and what the process has for itself.
 constexpr size_t kSpareMax = 64;

@@ -9,7 +9,7 @@ namespace baton {
 void RaiseDescriptorLimit();
 size_t DescriptorLimit();
 
-// What the store keeps for itself (storage/descriptor_reserve.h).
+// What the store keeps for itself (storage/rocks/descriptor_reserve.h).
 size_t DescriptorsForStore(size_t limit);
 // A local client whose socket has this number, or a larger one, is refused: the system gives the lowest that
 // is free, so nearly all are taken.

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <utility>
 
-#include "server/config.h"
+#include "server/config/config.h"
 
 namespace spdlog {
 class logger;

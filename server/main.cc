@@ -17,7 +17,7 @@
 
 #include "base/error.h"
 #include "server/broker.h"
-#include "server/command_line.h"
+#include "server/config/command_line.h"
 #include "server/descriptor_limit.h"
 #include "server/exit_code.h"
 #include "server/log.h"

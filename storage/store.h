@@ -19,7 +19,7 @@
 #include "absl/status/status.h"
 #include "base/ids.h"
 #include "storage/format/commit.h"
-#include "storage/memory_use.h"
+#include "storage/memory/memory_use.h"
 
 namespace baton {
 

@@ -21,7 +21,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
-#include "storage/memory_store.h"
+#include "storage/memory/memory_store.h"
 #include "storage/store.h"
 
 namespace baton {

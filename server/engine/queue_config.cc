@@ -17,14 +17,14 @@ int64_t Millis(Duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
 }
 
-absl::Status Invalid(const std::string& what) {
+absl::Status InvalidConfig(const std::string& what) {
   return MakeError(absl::StatusCode::kInvalidArgument, reason::kQueueConfigInvalid, what);
 }
 
 absl::Status CheckDuration(std::string_view property, Duration value, Duration min, Duration max) {
   if (value >= min && value <= max) return absl::OkStatus();
-  return Invalid(fmt::format("{} = {} ms is out of range: {} ms to {} ms", property, Millis(value),
-                             Millis(min), Millis(max)));
+  return InvalidConfig(fmt::format("{} = {} ms is out of range: {} ms to {} ms", property, Millis(value),
+                                   Millis(min), Millis(max)));
 }
 
 }  // namespace
@@ -55,8 +55,8 @@ absl::Status CheckQueueConfig(const QueueConfig& config) {
     return status;
   if (auto status = CheckDuration("ttl", config.ttl, Duration(0), kTtlMax); !status.ok()) return status;
   if (config.attempts_max > kAttemptsCeiling) {
-    return Invalid(fmt::format("attempts_max = {} is out of range: 0 (unlimited) to {}", config.attempts_max,
-                               kAttemptsCeiling));
+    return InvalidConfig(fmt::format("attempts_max = {} is out of range: 0 (unlimited) to {}",
+                                     config.attempts_max, kAttemptsCeiling));
   }
   if (!config.dead_letter_queue.empty()) {
     if (auto status = CheckQueueName(config.dead_letter_queue); !status.ok()) return status;
@@ -68,7 +68,7 @@ absl::Status CheckOverflow(const QueueConfig& config) {
   if (config.overflow != OverflowPolicy::kDeadLetterOldest || !config.dead_letter_queue.empty()) {
     return absl::OkStatus();
   }
-  return Invalid(
+  return InvalidConfig(
       "overflow = dead-letter-oldest needs a dead-letter queue: without one, what is over the limit would be "
       "parked in the queue itself, without bound. Name a dead_letter_queue, or use reject or drop-oldest");
 }

@@ -8,7 +8,8 @@
 namespace baton {
 namespace {
 
-// A record in shared memory has at most so many bytes more than its operation (storage/memory_record.h).
+// A record in shared memory has at most so many bytes more than its operation
+// (storage/memory/memory_record.h).
 constexpr size_t kRecordExtra = 2;
 
 bool IsLocator(std::string_view key) {

@@ -16,12 +16,12 @@ constexpr uint8_t kHasReason = 16;
 constexpr uint8_t kKnownFlags = 31;
 
 void AppendByte(std::string& out, uint8_t byte) { out.push_back(static_cast<char>(byte)); }
-void AppendInstant(std::string& out, Instant instant) {
+void AppendVarintInstant(std::string& out, Instant instant) {
   AppendVarint(out, static_cast<uint64_t>(ToMicros(instant)));
 }
 
 // Numbers with a bound. nullopt: out of it.
-std::optional<Instant> ReadInstant(ByteReader& reader) {
+std::optional<Instant> ReadVarintInstant(ByteReader& reader) {
   const uint64_t micros = reader.Varint();
   if (micros > INT64_MAX) return std::nullopt;
   return InstantFromMicros(static_cast<int64_t>(micros));
@@ -61,8 +61,8 @@ void AppendMessageHead(std::string& out, const MessageRecord& record) {
   const uint8_t flags = FlagsOf(record);
   AppendByte(out, flags);
   AppendVarint(out, record.priority);
-  AppendInstant(out, record.born);
-  if (flags & kHasDeadline) AppendInstant(out, record.deadline);
+  AppendVarintInstant(out, record.born);
+  if (flags & kHasDeadline) AppendVarintInstant(out, record.deadline);
   if (flags & kHasProducer) {
     AppendFixed64(out, record.producer.value());
     AppendVarint(out, record.sequence);
@@ -80,8 +80,8 @@ std::optional<MessageRecord> DecodeMessage(std::string_view value) {
   if ((flags & ~kKnownFlags) != 0) return std::nullopt;
   MessageRecord record;
   const auto priority = ReadUint32(reader);
-  const auto born = ReadInstant(reader);
-  const auto deadline = flags & kHasDeadline ? ReadInstant(reader) : kNever;
+  const auto born = ReadVarintInstant(reader);
+  const auto deadline = flags & kHasDeadline ? ReadVarintInstant(reader) : kNever;
   if (!priority.has_value() || !born.has_value() || !deadline.has_value()) return std::nullopt;
   record.priority = *priority;
   record.born = *born;
@@ -157,7 +157,7 @@ std::string EncodeLedger(const LedgerRecord& record) {
   AppendVarint(out, record.attempt_rows);
   AppendVarint(out, record.head.rank);
   AppendVarint(out, record.head.seq.value());
-  AppendInstant(out, record.next_due);
+  AppendVarintInstant(out, record.next_due);
   AppendVarint(out, record.generation);
   AppendVarint(out, record.floor_seq.value());
   record.births.AppendTo(out);
@@ -174,7 +174,7 @@ std::optional<LedgerRecord> DecodeLedger(std::string_view value) {
   record.attempt_rows = reader.Varint();
   record.head.rank = reader.Varint();
   record.head.seq = Seq(reader.Varint());
-  const auto next_due = ReadInstant(reader);
+  const auto next_due = ReadVarintInstant(reader);
   record.generation = reader.Varint();
   record.floor_seq = Seq(reader.Varint());
   if (!record.births.ReadFrom(reader) || !reader.AtEnd() || !next_due.has_value()) return std::nullopt;
@@ -186,7 +186,7 @@ std::string EncodeProducer(const ProducerRecord& record) {
   std::string out;
   AppendByte(out, kVersion);
   AppendVarint(out, record.highest);
-  AppendInstant(out, record.last_use);
+  AppendVarintInstant(out, record.last_use);
   for (size_t at = 0; at < kProducerWindow; at += 8) {
     uint8_t byte = 0;
     for (size_t bit = 0; bit < 8; ++bit)
@@ -201,7 +201,7 @@ std::optional<ProducerRecord> DecodeProducer(std::string_view value) {
   if (reader.Byte() != kVersion) return std::nullopt;
   ProducerRecord record;
   record.highest = reader.Varint();
-  const auto last_use = ReadInstant(reader);
+  const auto last_use = ReadVarintInstant(reader);
   for (size_t at = 0; at < kProducerWindow; at += 8) {
     const uint8_t byte = reader.Byte();
     for (size_t bit = 0; bit < 8; ++bit) record.accepted[at + bit] = (byte >> bit) & 1;

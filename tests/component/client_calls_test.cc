@@ -12,7 +12,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "baton/client.h"
-#include "server/grpc_status.h"
+#include "server/grpc/grpc_status.h"
 #include "tests/support/scripted_broker.h"
 
 namespace baton {

@@ -17,8 +17,8 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "baton/client.h"
-#include "client/address.h"
-#include "client/socket_fault.h"
+#include "client/transport/address.h"
+#include "client/transport/socket_fault.h"
 #include "local/descriptor.h"
 #include "tests/support/temporary_directory.h"
 

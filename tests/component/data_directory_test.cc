@@ -1,5 +1,5 @@
 // Every way a data directory can be wrong has an error of its own that says what to do.
-#include "storage/data_directory.h"
+#include "storage/rocks/data_directory.h"
 
 #include <fmt/format.h>
 #include <sys/mount.h>
@@ -14,9 +14,9 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "storage/ballast.h"
-#include "storage/disk_watch.h"
 #include "storage/posix_file.h"
+#include "storage/rocks/ballast.h"
+#include "storage/rocks/disk_watch.h"
 #include "tests/support/temporary_directory.h"
 
 namespace baton {

@@ -1,5 +1,5 @@
 // The engine's loop between real callers and a real store: who takes the turns, and that each answer comes.
-#include "server/engine_thread.h"
+#include "server/loop/engine_thread.h"
 
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-#include "storage/rocks_store.h"
+#include "storage/rocks/rocks_store.h"
 #include "tests/support/temporary_directory.h"
 
 namespace baton {

@@ -10,7 +10,7 @@
 #include "baton/client.h"
 #include "server/exit_code.h"
 #include "storage/format/keys.h"
-#include "storage/rocks_store.h"
+#include "storage/rocks/rocks_store.h"
 #include "tests/support/broker_process.h"
 #include "tests/support/recording_listener.h"
 

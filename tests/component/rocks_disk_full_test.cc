@@ -14,8 +14,8 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "storage/disk_watch.h"
-#include "storage/rocks_store.h"
+#include "storage/rocks/disk_watch.h"
+#include "storage/rocks/rocks_store.h"
 #include "tests/support/recording_listener.h"
 #include "tests/support/temporary_directory.h"
 

@@ -9,7 +9,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "storage/rocks_store.h"
+#include "storage/rocks/rocks_store.h"
 #include "tests/support/crash_file_system.h"
 #include "tests/support/recording_listener.h"
 #include "tests/support/temporary_directory.h"

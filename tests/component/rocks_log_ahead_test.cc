@@ -1,5 +1,5 @@
 // What is written behind the end of a log, and when.
-#include "storage/rocks_log_ahead.h"
+#include "storage/rocks/rocks_log_ahead.h"
 
 #include <algorithm>
 #include <memory>

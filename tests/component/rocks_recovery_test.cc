@@ -1,5 +1,5 @@
-// What is cut from a damaged log, and what is refused (storage/rocks_recovery.h).
-#include "storage/rocks_recovery.h"
+// What is cut from a damaged log, and what is refused (storage/rocks/rocks_recovery.h).
+#include "storage/rocks/rocks_recovery.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -17,11 +17,11 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "storage/data_directory.h"
-#include "storage/log_scanner.h"
 #include "storage/posix_file.h"
-#include "storage/rocks_store.h"
-#include "storage/write_mark.h"
+#include "storage/rocks/data_directory.h"
+#include "storage/rocks/log_scanner.h"
+#include "storage/rocks/rocks_store.h"
+#include "storage/rocks/write_mark.h"
 #include "tests/support/crash_file_system.h"
 #include "tests/support/recording_listener.h"
 #include "tests/support/temporary_directory.h"

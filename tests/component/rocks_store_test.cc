@@ -1,5 +1,5 @@
 // RocksStore over the real RocksDB and the real file system.
-#include "storage/rocks_store.h"
+#include "storage/rocks/rocks_store.h"
 
 #include <memory>
 #include <string>

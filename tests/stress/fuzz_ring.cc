@@ -33,7 +33,7 @@
 #include "local/frame_stream.h"
 #include "local/handshake.h"
 #include "local/segment_layout.h"
-#include "server/frame_shape.h"
+#include "server/session/frame_shape.h"
 #include "tests/support/random_seed.h"
 
 namespace baton {

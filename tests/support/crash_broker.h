@@ -22,7 +22,7 @@
 #include "absl/status/status.h"
 #include "base/mutex.h"
 #include "server/engine/engine.h"
-#include "storage/rocks_store.h"
+#include "storage/rocks/rocks_store.h"
 #include "tests/support/crash_file_system.h"
 
 namespace baton {

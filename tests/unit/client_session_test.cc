@@ -1,5 +1,5 @@
 // A session with a scripted engine: the test takes what it posts, and says what the engine would say.
-#include "server/client_session.h"
+#include "server/session/client_session.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -12,7 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/format/keys.h"
-#include "storage/write_mark.h"
+#include "storage/rocks/write_mark.h"
 #include "tests/support/random_seed.h"
 
 namespace baton {

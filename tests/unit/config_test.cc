@@ -1,4 +1,4 @@
-#include "server/config.h"
+#include "server/config/config.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
@@ -21,9 +21,9 @@
 
 #include "base/byte_size.h"
 #include "base/check.h"
-#include "server/config_option.h"
-#include "server/memory_queue_dir.h"
-#include "server/tcp_address.h"
+#include "server/config/config_option.h"
+#include "server/config/memory_queue_dir.h"
+#include "server/config/tcp_address.h"
 #include "tests/support/temporary_directory.h"
 
 namespace baton {

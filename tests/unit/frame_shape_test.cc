@@ -1,6 +1,6 @@
 // Frames that would take much more memory than their bytes are refused unread; all that clients may say is
 // not.
-#include "server/frame_shape.h"
+#include "server/session/frame_shape.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "server/inbox.h"
+#include "server/loop/inbox.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

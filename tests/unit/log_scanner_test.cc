@@ -1,5 +1,5 @@
 // Finding records in a log file, whole and damaged.
-#include "storage/log_scanner.h"
+#include "storage/rocks/log_scanner.h"
 
 #include <fmt/format.h>
 

@@ -12,7 +12,7 @@
 #include <random>
 #include <thread>
 
-#include "storage/memory_store.h"
+#include "storage/memory/memory_store.h"
 #include "tests/support/random_seed.h"
 #include "tests/support/temporary_directory.h"
 

@@ -1,5 +1,5 @@
 // Rows in shared memory: what is there after a kill at any moment, space, regions that cannot be trusted.
-#include "storage/memory_store.h"
+#include "storage/memory/memory_store.h"
 
 #include <fcntl.h>
 #include <gmock/gmock.h>

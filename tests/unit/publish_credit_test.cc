@@ -1,4 +1,4 @@
-#include "server/publish_credit.h"
+#include "server/session/publish_credit.h"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "client/publish_window.h"
+#include "client/session/publish_window.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -8,29 +8,47 @@ import posixpath
 import re
 
 SOURCE = (".h", ".cc")
-LAYERS = ("base", "proto", "storage", "server", "client", "bench", "examples", "tests")
+LAYERS = ("base", "proto", "local", "storage", "server", "client", "bench", "examples", "tests")
 
 # What a file under the first matching folder may include of this tree ("baton/v1/" are the generated messages).
+# storage/ and server/ are rooms: main -> broker -> grpc, local, http -> session -> loop -> engine; config and listen are leaves.
+_BELOW = ("base/", "proto/", "baton/v1/")
+_LOOP = (*_BELOW, "local/", "storage/store.h", "server/engine/", "server/loop/")
+_SESSION = (*_LOOP, "server/session/")
 MAY_INCLUDE = [
     ("base/", ("base/",)),
     ("proto/", ("base/", "proto/", "baton/v1/")),
-    ("storage/", ("base/", "proto/", "baton/v1/", "storage/")),
-    ("server/engine/", ("base/", "proto/", "baton/v1/", "storage/format/", "storage/store.h", "server/engine/")),
-    ("server/", ("base/", "proto/", "baton/v1/", "storage/", "server/")),
+    ("local/", (*_BELOW, "local/")),
+    ("storage/format/", ("base/", "storage/format/")),
+    ("storage/rocks/", ("base/", "storage/format/", "storage/store.h", "storage/crc32c.h", "storage/posix_file.h", "storage/rocks/")),
+    ("storage/memory/", ("base/", "storage/format/", "storage/store.h", "storage/crc32c.h", "storage/posix_file.h", "storage/memory/")),
+    ("storage/store.h", ("base/", "storage/format/", "storage/memory/memory_use.h")),
+    ("storage/", ("base/", "storage/")),
+    ("server/engine/", (*_BELOW, "storage/format/", "storage/store.h", "server/engine/")),
+    ("server/loop/", _LOOP),
+    ("server/session/", _SESSION),
+    ("server/config/", (*_BELOW, "local/descriptor.h", "server/config/")),
+    ("server/listen/", ("base/", "local/descriptor.h", "server/listen/")),
+    ("server/local/", (*_SESSION, "server/listen/", "server/local/")),
+    ("server/grpc/", (*_SESSION, "server/config/", "server/listen/", "server/grpc/")),
+    ("server/http/", (*_SESSION, "server/config/", "server/listen/", "server/http/")),
+    ("server/", (*_BELOW, "local/", "storage/", "server/")),
     ("client/include/", ("baton/",)),
-    ("client/", ("base/", "proto/", "baton/", "client/")),
+    ("client/transport/", (*_BELOW, "local/", "baton/", "client/mutex.h", "client/transport/")),
+    ("client/session/", (*_BELOW, "baton/", "client/mutex.h", "client/transport/", "client/session/")),
+    ("client/", (*_BELOW, "local/", "baton/", "client/")),
     ("examples/", ("baton/", "examples/")),
-    ("bench/", ("base/", "proto/", "baton/", "client/", "storage/", "server/engine/", "bench/")),
+    ("bench/", (*_BELOW, "local/", "baton/", "client/", "storage/", "server/engine/", "bench/")),
     ("tests/", ("",)),
 ]
 
 # Third-party headers that stay behind one door: pattern, where they may be, the door in words.
 DOORS = [
-    (re.compile(r"^rocksdb/"), re.compile(r"^(storage/rocks_[^/]*|tests/.*|bench/.*)$"), "storage/rocks_*"),
+    (re.compile(r"^rocksdb/"), re.compile(r"^(storage/rocks/rocks_[^/]*|tests/.*|bench/.*)$"), "storage/rocks/rocks_*"),
     (re.compile(r"^(grpc/|grpcpp/|grpc\+\+/)|\.grpc\.pb\.h$"),
-     re.compile(r"^((server|client)/([^/]+/)*grpc_[^/]*|tests/.*|bench/.*)$"), "grpc_* of server/ and client/"),
+     re.compile(r"^((server/grpc|client|client/transport)/grpc_[^/]*|tests/.*|bench/.*)$"), "grpc_* of server/grpc/ and client/"),
     (re.compile(r"^boost/interprocess/"), re.compile(r"^(.*/)?(memory_region|segment)(_test)?\.(h|cc)$"), "segment.{h,cc}"),
-    (re.compile(r"^openssl/"), re.compile(r"^(server/tls_files\.cc|tests/.*)$"), "server/tls_files.cc"),
+    (re.compile(r"^openssl/"), re.compile(r"^(server/config/tls_files\.cc|tests/.*)$"), "server/config/tls_files.cc"),
 ]
 
 # Pure code: decisions and bytes, no threads, no clock, no input or output.
@@ -41,7 +59,7 @@ IMPURE_INCLUDE = re.compile(
 
 # Banned in code: pattern, the folders it is banned in, why.
 EVERYWHERE = LAYERS
-PRODUCT = ("base", "proto", "storage", "server", "client")
+PRODUCT = ("base", "proto", "local", "storage", "server", "client")
 BANNED = [
     (r"(?<![\w.>:])(?:std::)?system\s*\(", EVERYWHERE, "system() runs a shell; use fork/exec or a test of the program"),
     (r"(?<![\w.>:])(?:std::)?s?rand\s*\(", EVERYWHERE, "rand() has no seed of ours; use a seeded <random> engine"),
@@ -267,8 +285,8 @@ def links(tree):
 
 
 def documented_options(tree):
-    """Every option that server/config.cc declares has its key in docs/operations.md's table of options."""
-    keys = re.findall(r'^\s*\w+Option(?:<\w+>)?\(\s*"(\w+)"', tree.get("server/config.cc", ""), re.MULTILINE)
+    """Every option that server/config/config.cc declares has its key in docs/operations.md's table of options."""
+    keys = re.findall(r'^\s*\w+Option(?:<\w+>)?\(\s*"(\w+)"', tree.get("server/config/config.cc", ""), re.MULTILINE)
     documented = set()
     for line in tree.get("docs/operations.md", "").split("\n"):
         if line.startswith("|"):

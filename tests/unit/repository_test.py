@@ -32,7 +32,7 @@ class ThisTree(unittest.TestCase):
 
     def test_declares_options_where_they_are_looked_for(self):
         undocumented = rules.documented_options({**self.tree, "docs/operations.md": ""})
-        self.assertEqual(len(undocumented), self.tree["server/config.cc"].count("&Config::"))
+        self.assertEqual(len(undocumented), self.tree["server/config/config.cc"].count("&Config::"))
 
 
 class Rule(unittest.TestCase):
@@ -48,10 +48,15 @@ class Rule(unittest.TestCase):
         check = rules.include_direction
         self.assert_faults(check, "base/a.h", '#include "storage/store.h"', '  #  include "baton/v1/session.pb.h"')
         self.assert_faults(check, "storage/a.cc", '#include "server/engine/engine.h"')
-        self.assert_faults(check, "server/engine/a.cc", '#include "server/config.h"', '#include "storage/rocks_store.h"')
-        self.assert_faults(check, "client/a.cc", '#include "storage/store.h"', '#include "server/config.h"')
+        self.assert_faults(check, "server/engine/a.cc", '#include "server/config/config.h"', '#include "storage/rocks/rocks_store.h"')
+        self.assert_faults(check, "server/session/a.cc", '#include "server/local/local_session.h"', '#include "server/grpc/grpc_call.h"')
+        self.assert_faults(check, "server/loop/a.h", '#include "server/session/session_frames.h"')
+        self.assert_faults(check, "server/grpc/a.cc", '#include "server/http/metrics.h"', '#include "server/broker.h"')
+        self.assert_faults(check, "storage/memory/a.cc", '#include "storage/rocks/rocks_store.h"')
+        self.assert_faults(check, "client/transport/a.cc", '#include "client/session/session.h"')
+        self.assert_faults(check, "client/a.cc", '#include "storage/store.h"', '#include "server/config/config.h"')
         self.assert_faults(check, "client/include/baton/a.h", '#include "base/ids.h"', '#include "baton/v1/broker.pb.h"')
-        self.assert_faults(check, "examples/a.cc", '#include "client/session.h"', '#include "base/ids.h"')
+        self.assert_faults(check, "examples/a.cc", '#include "client/session/session.h"', '#include "base/ids.h"')
         self.assert_fine(check, "server/a.cc", '#include "server/engine/engine.h"\n#include <vector>', '#include "absl/x.h"')
         self.assert_fine(check, "client/include/baton/a.h", '#include "baton/message.h"', '#include "absl/status/status.h"')
         self.assert_fine(check, "tests/unit/a_test.cc", '#include "server/engine/engine.h"')
@@ -61,9 +66,9 @@ class Rule(unittest.TestCase):
         self.assert_faults(check, "storage/store.h", "#include <rocksdb/db.h>", '#include "rocksdb/db.h"')
         self.assert_faults(check, "server/session.cc", "#include <grpcpp/grpcpp.h>", '#include "baton/v1/broker.grpc.pb.h"')
         self.assert_faults(check, "server/main.cc", "#include <boost/interprocess/mapped_region.hpp>")
-        self.assert_faults(check, "server/config.cc", "#include <openssl/ssl.h>")
-        self.assert_fine(check, "storage/rocks_store.cc", "#include <rocksdb/db.h>")
-        self.assert_fine(check, "client/cli/grpc_admin.cc", "#include <grpcpp/grpcpp.h>")
+        self.assert_faults(check, "server/config/config.cc", "#include <openssl/ssl.h>")
+        self.assert_fine(check, "storage/rocks/rocks_store.cc", "#include <rocksdb/db.h>")
+        self.assert_fine(check, "client/transport/grpc_admin.cc", "#include <grpcpp/grpcpp.h>")
         self.assert_fine(check, "storage/memory/segment.cc", "#include <boost/interprocess/mapped_region.hpp>")
 
     def test_pure_code_has_no_threads_and_no_clock(self):
@@ -124,7 +129,7 @@ class Rule(unittest.TestCase):
         self.assertEqual(rules.links({"docs/a.md": "[x](../README.md#top) [y](https://e.org) `[z](q)`", "README.md": ""}), [])
 
     def test_options_are_documented(self):
-        declared = {"server/config.cc": '  PathOption("data_dir",\n  ChoiceOption<Level>("log_level",'}
+        declared = {"server/config/config.cc": '  PathOption("data_dir",\n  ChoiceOption<Level>("log_level",'}
         self.assertEqual(len(rules.documented_options({**declared, "docs/operations.md": "data_dir, `log_level`"})), 2)
         table = "| `data_dir`, `log_level` | none | words |"
         self.assertEqual(rules.documented_options({**declared, "docs/operations.md": table}), [])

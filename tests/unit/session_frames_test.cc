@@ -1,4 +1,4 @@
-#include "server/session_frames.h"
+#include "server/session/session_frames.h"
 
 #include <gmock/gmock.h>
 #include <google/protobuf/stubs/logging.h>

@@ -1,4 +1,4 @@
-#include "server/session_outbox.h"
+#include "server/session/session_outbox.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

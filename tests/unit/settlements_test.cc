@@ -1,4 +1,4 @@
-#include "client/settlements.h"
+#include "client/session/settlements.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "client/tag_ranges.h"
+#include "client/session/tag_ranges.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

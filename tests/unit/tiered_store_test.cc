@@ -7,8 +7,8 @@
 #include <sys/resource.h>
 
 #include <filesystem>
-#include <functional>
 #include <fstream>
+#include <functional>
 #include <map>
 
 #include "base/error.h"

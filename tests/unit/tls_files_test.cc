@@ -1,5 +1,5 @@
 // What is refused before anything listens, and in which words.
-#include "server/tls_files.h"
+#include "server/config/tls_files.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

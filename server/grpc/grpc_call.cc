@@ -1,0 +1,140 @@
+#include "server/grpc/grpc_call.h"
+
+#include <fmt/format.h>
+
+#include <memory>
+
+#include "base/error.h"
+
+namespace baton {
+namespace {
+
+// Brings the engine's answer to the queue's thread.
+class Answerer final : public CallRecipient {
+ public:
+  Answerer(GrpcCalls* calls, CallId id) : calls_(calls), id_(id) {}
+  void Answer(absl::StatusOr<Reply> reply) override {
+    calls_->queue()->Post([calls = calls_, id = id_, reply = std::move(reply)]() mutable {
+      calls->OnAnswer(id, std::move(reply));
+    });
+  }
+
+ private:
+  GrpcCalls* const calls_;
+  const CallId id_;
+};
+
+}  // namespace
+
+GrpcCall::GrpcCall(GrpcCalls* calls, Kind kind) : calls_(calls), kind_(kind) { calls_->NoteBorn(); }
+GrpcCall::~GrpcCall() { calls_->NoteGone(); }
+
+void GrpcCall::OnRequested(bool ok) {
+  if (!ok) {  // the server shuts down; then done_tag_ does not come
+    delete this;
+    return;
+  }
+  if (!calls_->stopping()) AcceptNext();
+  if (kind_ == Kind::kWaits) ++outstanding_;  // done_tag_
+  BrokerFacts* facts = calls_->facts();
+  id_ = facts->NextCall();
+  const size_t calls_max = facts->calls_max * (kind_ == Kind::kWaits ? 1 : 2);
+  const size_t others = calls_->size();
+  calls_->Add(id_, this);
+  if (calls_->stopping()) {
+    Finish(BrokerStopping());
+  } else if (others >= calls_max) {
+    Finish(MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+                     fmt::format("{} calls are under way, which is the limit: try again shortly", others)));
+  } else if (auto command = Decode(id_); !command.ok()) {
+    Finish(command.status());
+  } else if (!command->has_value()) {
+    Finish(Reply(Done()));
+  } else {
+    pending_.push_back(
+        {.command = **std::move(command), .recipient = std::make_shared<Answerer>(calls_, id_)});
+    PostPending();
+  }
+  Returned();
+}
+
+void GrpcCall::PostPending() {
+  const bool taken = calls_->facts()->inbox->TryPost(pending_);
+  state_ = taken ? State::kPosted : State::kRefused;
+  if (!taken) calls_->AddRefused(id_);
+}
+
+void GrpcCall::Retry() {
+  if (state_ == State::kRefused) PostPending();
+}
+
+void GrpcCall::OnAnswer(absl::StatusOr<Reply> reply) {
+  if (state_ == State::kPosted) Finish(std::move(reply));
+}
+
+void GrpcCall::Finish(absl::StatusOr<Reply> reply) {
+  state_ = State::kFinishing;
+  pending_.clear();
+  ++outstanding_;
+  if (reply.ok()) {
+    SendReply(*reply);
+  } else {
+    SendError(reply.status());
+  }
+}
+
+void GrpcCall::Abandon(const absl::Status& why) {
+  if (state_ == State::kPosted || state_ == State::kRefused) Finish(why);
+}
+
+// "ok" says that the answer was handed to a connection that lived; only OnDone knows that the client was
+// there for it.
+void GrpcCall::OnFinished(bool ok) {
+  undelivered_ = undelivered_ || !ok;
+  Returned();
+}
+
+void GrpcCall::OnDone(bool /*ok*/) {
+  if (context_.IsCancelled()) {
+    undelivered_ = true;
+    if (state_ == State::kPosted) calls_->facts()->inbox->PostAlways(CancelCall{id_});
+    if (state_ == State::kRefused) Finish(absl::CancelledError("the call was cancelled"));
+  }
+  Returned();
+}
+
+void GrpcCall::Returned() {
+  const bool waits_for_answer = state_ == State::kPosted || state_ == State::kRefused;
+  if (--outstanding_ > 0 || waits_for_answer) return;
+  if (undelivered_) {
+    if (auto command = Undelivered()) calls_->facts()->inbox->PostAlways(*std::move(command));
+  }
+  calls_->Remove(id_);
+  delete this;
+}
+
+void GrpcCalls::Remove(CallId id) {
+  calls_.erase(id);
+  on_gone_();
+}
+
+void GrpcCalls::OnAnswer(CallId id, absl::StatusOr<Reply> reply) {
+  const auto found = calls_.find(id);
+  if (found != calls_.end()) found->second->OnAnswer(std::move(reply));
+}
+
+void GrpcCalls::AbandonAll(const absl::Status& why) {
+  std::vector<GrpcCall*> calls;
+  calls.reserve(calls_.size());
+  for (const auto& [id, call] : calls_) calls.push_back(call);
+  for (GrpcCall* call : calls) call->Abandon(why);  // deletes nothing: that comes with OnFinished
+}
+
+void GrpcCalls::OnRoom() {
+  for (const CallId id : std::exchange(refused_, {})) {
+    const auto found = calls_.find(id);
+    if (found != calls_.end()) found->second->Retry();
+  }
+}
+
+}  // namespace baton

@@ -1,0 +1,171 @@
+#include "storage/rocks/rocks_reader.h"
+
+#include <pthread.h>
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "base/check.h"
+#include "rocksdb/db.h"
+#include "rocksdb/snapshot.h"
+#include "storage/rocks/rocks_status.h"
+
+namespace baton {
+namespace {
+
+constexpr size_t kLongScanRows = 64;
+
+rocksdb::ReadOptions BaseOptions(const rocksdb::Snapshot* snapshot) {
+  rocksdb::ReadOptions options;
+  options.snapshot = snapshot;
+  options.total_order_seek = true;  // the prefix extractor serves the filter only (rocks_options.cc)
+  return options;
+}
+
+// One value per key, in the order of the keys; nullopt: no such row.
+absl::Status GetAll(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const std::vector<std::string>& keys,
+                    std::vector<std::optional<std::string>>& values) {
+  std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
+  std::vector<rocksdb::PinnableSlice> found(keys.size());
+  std::vector<rocksdb::Status> statuses(keys.size());
+  db->MultiGet(BaseOptions(snapshot), db->DefaultColumnFamily(), slices.size(), slices.data(), found.data(),
+               statuses.data());
+  values.resize(keys.size());
+  for (size_t i = 0; i < keys.size(); ++i) {
+    if (statuses[i].ok()) {
+      values[i] = found[i].ToString();
+    } else if (!statuses[i].IsNotFound()) {
+      return FromRocks(statuses[i], "cannot read from the store");
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadPoints(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const ReadRequest& request,
+                        ReadResult& result) {
+  std::vector<std::optional<std::string>> values;
+  if (absl::Status status = GetAll(db, snapshot, request.keys, values); !status.ok()) return status;
+  for (size_t i = 0; i < values.size(); ++i) {
+    result.rows.push_back({.key = request.keys[i], .value = std::move(values[i]), .companion = std::nullopt});
+  }
+  return absl::OkStatus();
+}
+
+absl::Status ReadRange(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const ReadRequest& request,
+                       ReadResult& result) {
+  BATON_CHECK(request.begin <= request.end);
+  const rocksdb::Slice begin(request.begin);
+  const rocksdb::Slice end(request.end);
+  rocksdb::ReadOptions options = BaseOptions(snapshot);
+  options.iterate_lower_bound = &begin;
+  options.iterate_upper_bound = &end;
+  // A chunk of a backlog is read once: it would only push out what is read again (index, filters, single
+  // rows).
+  options.fill_cache = request.rows_max < kLongScanRows;
+  const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(options));
+  request.reverse ? it->SeekToLast() : it->Seek(begin);
+  size_t bytes = 0;
+  while (it->Valid()) {
+    const bool full =
+        result.rows.size() >= request.rows_max || bytes + it->value().size() > request.bytes_max;
+    if (full && !result.rows.empty()) return absl::OkStatus();
+    bytes += it->value().size();
+    result.rows.push_back(
+        {.key = it->key().ToString(), .value = it->value().ToString(), .companion = std::nullopt});
+    request.reverse ? it->Prev() : it->Next();
+  }
+  if (!it->status().ok()) return FromRocks(it->status(), "cannot read from the store");
+  result.end_reached = true;
+  return absl::OkStatus();
+}
+
+absl::Status AddCompanions(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const ReadRequest& request,
+                           ReadResult& result) {
+  std::vector<size_t> rows;
+  std::vector<std::string> keys;
+  for (size_t i = 0; i < result.rows.size(); ++i) {
+    if (!result.rows[i].value.has_value()) continue;
+    rows.push_back(i);
+    keys.push_back(request.companion(result.rows[i].key));
+  }
+  if (keys.empty()) return absl::OkStatus();
+  std::vector<std::optional<std::string>> values;
+  if (absl::Status status = GetAll(db, snapshot, keys, values); !status.ok()) return status;
+  for (size_t i = 0; i < rows.size(); ++i) result.rows[rows[i]].companion = std::move(values[i]);
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+ReadResult ReadNow(rocksdb::DB* db, const ReadRequest& request) {
+  ReadResult result;
+  result.id = request.id;
+  // Two reads of one moment need a snapshot; one read is consistent in itself.
+  std::optional<rocksdb::ManagedSnapshot> moment;
+  if (request.companion != nullptr) moment.emplace(db);
+  const rocksdb::Snapshot* snapshot = moment.has_value() ? moment->snapshot() : nullptr;
+  result.status = request.keys.empty() ? ReadRange(db, snapshot, request, result)
+                                       : ReadPoints(db, snapshot, request, result);
+  if (result.status.ok() && request.companion != nullptr) {
+    result.status = AddCompanions(db, snapshot, request, result);
+  }
+  if (!result.status.ok()) {
+    result.rows.clear();
+    result.end_reached = false;
+  }
+  return result;
+}
+
+RocksReader::RocksReader(rocksdb::DB* db, WriteFrontier* frontier, Store::Listener* listener)
+    : db_(db), frontier_(frontier), listener_(listener), thread_([this] { Run(); }) {
+  pthread_setname_np(thread_.native_handle(), "baton-read");
+}
+
+RocksReader::~RocksReader() { Stop(); }
+
+void RocksReader::Read(ReadRequest request, CommitNumber after) {
+  const MutexLock lock(mutex_);
+  BATON_CHECK(!stopping_);
+  queue_.push_back({.request = std::move(request), .after = after});
+  work_.NotifyOne();
+}
+
+void RocksReader::Stop() {
+  {
+    const MutexLock lock(mutex_);
+    stopping_ = true;
+    work_.NotifyOne();
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void RocksReader::Run() {
+  while (true) {
+    Queued queued;
+    {
+      const MutexLock lock(mutex_);
+      while (queue_.empty() && !stopping_) work_.Wait(mutex_);
+      if (queue_.empty()) return;
+      queued = std::move(queue_.front());
+      queue_.pop_front();
+    }
+    ReadResult result;
+    if (absl::Status status = frontier_->WaitFor(queued.after); !status.ok()) {
+      result.id = queued.request.id;
+      result.status = std::move(status);
+    } else {
+      result = Answer(queued.request);
+    }
+    listener_->OnRead(std::move(result));
+  }
+}
+
+ReadResult RocksReader::Answer(const ReadRequest& request) {
+  ReadResult result = ReadNow(db_, request);
+  figures_.reads.fetch_add(1, std::memory_order_relaxed);
+  figures_.rows.fetch_add(result.rows.size(), std::memory_order_relaxed);
+  return result;
+}
+
+}  // namespace baton
