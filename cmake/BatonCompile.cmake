@@ -64,12 +64,21 @@ if(BATON_SANITIZE)
   endif()
 endif()
 
-# baton_library(name source...): a static library of ours; one a folder.
+# baton_library(name source...): a static library of ours; one a folder. baton_program(name source...): an executable.
 #
 # Nearly all of the time to compile a file goes into reading headers (gRPC, protobuf, Abseil, the standard library), so
 # the files of a folder are compiled several at a time. BATON_UNITY=OFF, preset `files`, compiles each by itself: it shows
 # that every file includes what it needs, and is what editors and clang-tidy want.
+function(baton_compile_together target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${BATON_UNITY} UNITY_BUILD_BATCH_SIZE 10)
+endfunction()
+
 function(baton_library name)
   add_library(${name} STATIC ${ARGN})
-  set_target_properties(${name} PROPERTIES UNITY_BUILD ${BATON_UNITY} UNITY_BUILD_BATCH_SIZE 10)
+  baton_compile_together(${name})
+endfunction()
+
+function(baton_program name)
+  add_executable(${name} ${ARGN})
+  baton_compile_together(${name})
 endfunction()

@@ -32,7 +32,7 @@ using std::chrono::steady_clock;
 
 // What is unconfirmed at the end gets this long, and a report every time it is over.
 constexpr std::chrono::seconds kFlushPatience{10};
-constexpr std::chrono::milliseconds kNoTime{0};
+constexpr std::chrono::milliseconds kNoDelay{0};
 
 struct ProduceOptions {
   std::string queue;
@@ -241,9 +241,9 @@ void AddProduceCommand(CLI::App& app, Invocation& invocation) {
             "Larger is delivered first (default 0)");
   AddDuration(*command, "--ttl", options->message.ttl,
               "Gone when not taken by then (at most 3650d; default, and 0s: as the queue says)",
-              {kNoTime, kTtlMax});
+              {kNoDelay, kTtlMax});
   AddDuration(*command, "--delay", options->message.delay, "Not delivered before (at most 3650d)",
-              {kNoTime, kDelayMax});
+              {kNoDelay, kDelayMax});
   command->add_flag("--ids", options->ids, "Print the id of each message as soon as it is confirmed");
   command->footer(
       "Ends when every message is confirmed. The first one that is refused ends it too: exit code 5 when the "
