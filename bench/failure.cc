@@ -9,4 +9,9 @@ void Fail(const std::string& what) {
   throw Failure();
 }
 
+int RoleFailed(const char* what, const absl::Status& status) {
+  std::fprintf(stderr, "%s: %s\n", what, std::string(status.message()).c_str());
+  return 1;
+}
+
 }  // namespace baton::bench

@@ -3,6 +3,8 @@
 
 #include <string>
 
+#include "absl/status/status.h"
+
 namespace baton::bench {
 
 // Thrown to main, which ends with code 1; what was wrong has been said. The one exception of this program:
@@ -11,5 +13,7 @@ class Failure {};
 
 // Says it on standard error.
 [[noreturn]] void Fail(const std::string& what);
+// Of a child process with a role: says it, and gives its exit code.
+int RoleFailed(const char* what, const absl::Status& status);
 
 }  // namespace baton::bench

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "baton/client.h"
+#include "bench/failure.h"
 #include "bench/pace.h"
 #include "bench/relay.h"
 
@@ -28,18 +29,13 @@ void PrintQuantiles(const char* what, const json& micros) {
               micros["max"].get<double>());
 }
 
-int Fail(const char* what, const absl::Status& status) {
-  std::fprintf(stderr, "%s: %s\n", what, std::string(status.message()).c_str());
-  return 1;
-}
-
 }  // namespace
 
 int RunPacer(const RoleOptions& options) {
   auto client = Client::Connect({.url = options.url});
-  if (!client.ok()) return Fail("connect", client.status());
+  if (!client.ok()) return RoleFailed("connect", client.status());
   auto producer = client->NewProducer();
-  if (!producer.ok()) return Fail("producer", producer.status());
+  if (!producer.ok()) return RoleFailed("producer", producer.status());
   std::vector<double> micros(options.messages);
   std::atomic<uint64_t> failed = 0;
   Message message{.body = std::string(options.body_bytes, 'x')};
@@ -54,14 +50,14 @@ int RunPacer(const RoleOptions& options) {
     });
   }
   const absl::Status flushed = producer->Flush(std::chrono::minutes(1));
-  if (!flushed.ok()) return Fail("flush", flushed);
+  if (!flushed.ok()) return RoleFailed("flush", flushed);
   std::printf("%s\n", Quantiles(micros).dump().c_str());
   return failed.load() == 0 ? 0 : 1;
 }
 
 int RunCollector(const RoleOptions& options) {
   auto client = Client::Connect({.url = options.url});
-  if (!client.ok()) return Fail("connect", client.status());
+  if (!client.ok()) return RoleFailed("connect", client.status());
   std::vector<double> micros;
   micros.reserve(options.messages);
   std::atomic<bool> complete = false;
@@ -77,12 +73,12 @@ int RunCollector(const RoleOptions& options) {
         }
         return Outcome::Ack();
       });
-  if (!consumer.ok()) return Fail("subscribe", consumer.status());
+  if (!consumer.ok()) return RoleFailed("subscribe", consumer.status());
   std::printf("ready\n");
   std::fflush(stdout);
   complete.wait(false);
   const absl::Status stopped = consumer->Stop(std::chrono::seconds(10));
-  if (!stopped.ok()) return Fail("stop", stopped);
+  if (!stopped.ok()) return RoleFailed("stop", stopped);
   std::printf("%s\n", Quantiles(micros).dump().c_str());
   return 0;
 }
@@ -122,11 +118,11 @@ int OpenLoop(const ScenarioOptions& options) {
                 static_cast<unsigned long long>(rate), PacedSeconds(messages, rate));
     RelayOptions relay{.messages = messages, .rate = rate, .body_bytes = 1'024, .log_directory = {}};
     const auto bare = RunRelay(relay);
-    if (!bare.ok()) return Fail("bare relay", bare.status());
+    if (!bare.ok()) return RoleFailed("bare relay", bare.status());
     PrintQuantiles("bare relay", Quantiles(*bare));
     relay.log_directory = options.directory;
     const auto synced = RunRelay(relay);
-    if (!synced.ok()) return Fail("relay that syncs a file", synced.status());
+    if (!synced.ok()) return RoleFailed("relay that syncs a file", synced.status());
     PrintQuantiles("relay that syncs a file", Quantiles(*synced));
     for (const Case& what : cases) {
       const PairLatency latency = MeasurePair(
@@ -145,7 +141,7 @@ int RawRing(const ScenarioOptions& options) {
     std::vector<double> rates;
     for (int round = 0; round < options.rounds; ++round) {
       const auto rate = RawRingRate(messages, bytes);
-      if (!rate.ok()) return Fail("raw ring", rate.status());
+      if (!rate.ok()) return RoleFailed("raw ring", rate.status());
       rates.push_back(*rate);
     }
     std::printf("raw ring between two processes, %llu bytes: %.1f million/s\n",

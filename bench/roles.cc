@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "baton/client.h"
+#include "bench/failure.h"
 
 namespace baton::bench {
 namespace {
@@ -36,11 +37,6 @@ class Milestones {
   std::vector<double> rates_;
 };
 
-int Fail(const char* what, const absl::Status& status) {
-  std::fprintf(stderr, "%s: %s\n", what, std::string(status.message()).c_str());
-  return 1;
-}
-
 void Print(uint64_t messages, double seconds, const Milestones& milestones) {
   const nlohmann::json line = {{"messages", messages}, {"seconds", seconds}, {"rates", milestones.rates()}};
   std::printf("%s\n", line.dump().c_str());
@@ -51,14 +47,14 @@ void Print(uint64_t messages, double seconds, const Milestones& milestones) {
 
 int RunProducer(const RoleOptions& options) {
   auto client = Client::Connect({.url = options.url});
-  if (!client.ok()) return Fail("connect", client.status());
+  if (!client.ok()) return RoleFailed("connect", client.status());
   if (options.create && !client->GetQueue(options.queue).ok()) {
     if (const auto created = client->CreateQueue(options.queue); !created.ok()) {
-      return Fail("create", created.status());
+      return RoleFailed("create", created.status());
     }
   }
   auto producer = client->NewProducer();
-  if (!producer.ok()) return Fail("producer", producer.status());
+  if (!producer.ok()) return RoleFailed("producer", producer.status());
   std::mt19937_64 random(options.seed);
   Message message{.body = std::string(options.body_bytes, 'x')};
   std::atomic<uint64_t> failed = 0;
@@ -72,28 +68,29 @@ int RunProducer(const RoleOptions& options) {
     milestones.Count();
   }
   const absl::Status flushed = producer->Flush(std::chrono::minutes(5));
-  if (!flushed.ok()) return Fail("flush", flushed);
+  if (!flushed.ok()) return RoleFailed("flush", flushed);
   Print(options.messages - failed.load(), SecondsSince(start), milestones);
   return failed.load() == 0 ? 0 : 1;
 }
 
 int RunConsumer(const RoleOptions& options) {
   auto client = Client::Connect({.url = options.url});
-  if (!client.ok()) return Fail("connect", client.status());
+  if (!client.ok()) return RoleFailed("connect", client.status());
   auto consumer = client->Subscribe({.queue = options.queue, .credit = options.credit, .auto_extend = false});
-  if (!consumer.ok()) return Fail("subscribe", consumer.status());
+  if (!consumer.ok()) return RoleFailed("subscribe", consumer.status());
   auto start = Clock::now();
   Milestones milestones(options.milestone);
   for (uint64_t i = 0; i < options.messages; ++i) {
     auto delivery = consumer->Receive(std::chrono::seconds(60));
-    if (!delivery.ok()) return Fail("receive", delivery.status());
-    if (!delivery->has_value()) return Fail("receive", absl::DeadlineExceededError("nothing came for 60 s"));
+    if (!delivery.ok()) return RoleFailed("receive", delivery.status());
+    if (!delivery->has_value())
+      return RoleFailed("receive", absl::DeadlineExceededError("nothing came for 60 s"));
     if (i == 0) start = Clock::now();
     (*delivery)->Ack();
     milestones.Count();
   }
   const absl::Status flushed = consumer->Flush(std::chrono::minutes(1));
-  if (!flushed.ok()) return Fail("flush", flushed);
+  if (!flushed.ok()) return RoleFailed("flush", flushed);
   Print(options.messages, SecondsSince(start), milestones);
   return 0;
 }
