@@ -64,7 +64,9 @@ void Browser::Handle(const ListMessages& command) {
     return;
   }
   const KeyRange range = AllOf(KindOf(command.state), queue->number);
-  if (!command.after.empty() && (command.after < range.begin || command.after >= range.end)) {
+  const bool is_of_this_list = !command.after.has_value() || (command.after->kind == KindOf(command.state) &&
+                                                              command.after->queue == queue->number);
+  if (!is_of_this_list) {
     state_.outputs->Answer(command.call,
                            MakeError(absl::StatusCode::kInvalidArgument, reason::kInvalidArgument,
                                      "the page token is not one of this list: leave it out to start again"));
@@ -73,8 +75,7 @@ void Browser::Handle(const ListMessages& command) {
   ReadRequest request;
   request.begin = range.begin;
   if (command.state == MessageState::kReady) request.begin = ReadyKey(queue->number, queue->ledger.head);
-  if (!command.after.empty()) request.begin = command.after + '\0';
-  request.begin = std::min(request.begin, range.end);
+  if (command.after.has_value()) request.begin = MessageKey(*command.after) + '\0';
   request.end = range.end;
   request.rows_max = command.limit;
   request.bytes_max = 8u << 20;
@@ -104,10 +105,10 @@ void Browser::AnswerPage(const ListMessages& command, const ReadResult& result) 
                                   : result.rows.back().key;
   if (command.state == MessageState::kReady) AddDueMessages(*queue, command, through, rows);
   MessagePage page;
-  if (!result.end_reached && !result.rows.empty()) page.after = result.rows.back().key;
+  if (!result.end_reached && !result.rows.empty()) page.after = ParseMessageKey(through);
   if (rows.size() > command.limit) {
     rows.resize(command.limit);
-    page.after = rows.back().first;
+    page.after = ParseMessageKey(rows.back().first);
   }
   for (auto& [key, info] : rows) page.messages.push_back(std::move(info));
   state_.outputs->Answer(command.call, Reply(std::move(page)));
@@ -117,11 +118,12 @@ void Browser::AnswerPage(const ListMessages& command, const ReadResult& result) 
 void Browser::AddDueMessages(Queue& queue, const ListMessages& command, const std::string& through,
                              std::vector<std::pair<std::string, MessageInfo>>& rows) {
   if (queue.due_homes.empty()) return;
+  const std::string after = command.after.has_value() ? MessageKey(*command.after) : std::string();
   std::vector<std::pair<std::string, const Message*>> due;
   const auto add = [&](const Message& message) {
     if (message.home != Message::Home::kDelayedRow) return;
     std::string key = ReadyKey(queue.number, message.position());
-    if (key > command.after && key <= through) due.emplace_back(std::move(key), &message);
+    if (key > after && key <= through) due.emplace_back(std::move(key), &message);
   };
   for (const auto& [position, message] : queue.ready) add(*message);
   for (const auto& [position, message] : queue.leased) add(*message);

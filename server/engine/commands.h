@@ -12,6 +12,7 @@
 #include "base/message_id.h"
 #include "base/time.h"
 #include "server/engine/queue_config.h"
+#include "storage/format/keys.h"
 
 namespace baton {
 
@@ -150,7 +151,7 @@ struct ListMessages {
   CallId call;
   std::string queue;
   MessageState state = MessageState::kReady;  // not kLeased
-  std::string after;                          // the row key of the last one listed, from MessagePage
+  std::optional<MessageKeyParts> after;       // the row of the last one listed, from MessagePage
   size_t limit = 100;
   size_t body_bytes_max = 256;
 };

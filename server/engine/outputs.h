@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -16,6 +17,7 @@
 #include "server/engine/commands.h"
 #include "server/engine/latency_histogram.h"
 #include "server/engine/queue_config.h"
+#include "storage/format/keys.h"
 #include "storage/store.h"
 
 namespace baton {
@@ -140,7 +142,7 @@ struct MessageInfo {
 };
 struct MessagePage {
   std::vector<MessageInfo> messages;
-  std::string after;  // for the next page; "" = that was all
+  std::optional<MessageKeyParts> after;  // for the next page; none = that was all
 };
 
 struct SessionDescription {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,7 +41,9 @@ int HexDigit(char c) {
   return -1;
 }
 
-absl::StatusOr<std::string> FromHex(std::string_view text) {
+// nullopt: an empty text, for the first page.
+absl::StatusOr<std::optional<MessageKeyParts>> ReadMessagePageToken(std::string_view text) {
+  if (text.empty()) return std::nullopt;
   std::string bytes;
   bool good = text.size() % 2 == 0;
   for (size_t i = 0; good && i < text.size(); i += 2) {
@@ -49,7 +52,8 @@ absl::StatusOr<std::string> FromHex(std::string_view text) {
     good = high >= 0 && low >= 0;
     bytes.push_back(static_cast<char>(high * 16 + low));
   }
-  if (good) return bytes;
+  const auto parts = good ? ParseMessageKey(bytes) : std::nullopt;
+  if (parts.has_value()) return parts;
   return InvalidArgument(reason::kInvalidArgument,
                          "page_token is not one that an answer gave: leave it out to start again");
 }
@@ -136,13 +140,13 @@ DecodedCall DecodeListMessages(const v1::ListMessagesRequest& request, CallId ca
   if (absl::Status status = CheckPageSize(request.page_size(), kMessagePageMax); !status.ok()) return status;
   const auto state = ReadListedState(request.state());
   if (!state.ok()) return state.status();
-  auto after = FromHex(request.page_token());
+  const auto after = ReadMessagePageToken(request.page_token());
   if (!after.ok()) return after.status();
   return Command(ListMessages{
       .call = call,
       .queue = request.queue(),
       .state = *state,
-      .after = *std::move(after),
+      .after = *after,
       .limit = request.page_size() == 0 ? kMessagePageDefault : request.page_size(),
       .body_bytes_max = request.body_bytes_max() == 0 ? kListedBodyDefault : request.body_bytes_max()});
 }
@@ -190,7 +194,7 @@ absl::Status EncodeListMessages(Reply& reply, const BrokerFacts& /*facts*/,
                                 v1::ListMessagesResponse* response) {
   MessagePage& page = std::get<MessagePage>(reply);
   for (MessageInfo& info : page.messages) FillMessage(info, response->add_messages());
-  response->set_next_page_token(ToHex(page.after));
+  if (page.after.has_value()) response->set_next_page_token(ToHex(MessageKey(*page.after)));
   return absl::OkStatus();
 }
 

@@ -160,6 +160,12 @@ std::optional<MessageKeyParts> ParseMessageKey(std::string_view key) {
   return std::nullopt;
 }
 
+std::string MessageKey(const MessageKeyParts& parts) {
+  if (parts.kind == RowKind::kDelayed) return DelayedKey(parts.queue, parts.delayed);
+  if (parts.kind == RowKind::kParked) return ParkedKey(parts.queue, parts.seq);
+  return ReadyKey(parts.queue, parts.ready);
+}
+
 QueueId QueueOfRow(std::string_view key) {
   if (key.empty()) return {};
   ByteReader reader(key.substr(1));

@@ -122,6 +122,7 @@ struct MessageKeyParts {
   DelayedPosition delayed;  // likewise
 };
 std::optional<MessageKeyParts> ParseMessageKey(std::string_view key);
+std::string MessageKey(const MessageKeyParts& parts);
 
 // The queue that a row of any kind belongs to; none where its key does not tell (locators, producers, names).
 QueueId QueueOfRow(std::string_view key);

@@ -287,16 +287,43 @@ TEST(GrpcAdmin, MessagesAreListedPageByPageShownAndDeleted) {
   EXPECT_EQ(broker.admin().GetMessage(PatientContext().get(), get, &message).error_code(),
             grpc::StatusCode::INVALID_ARGUMENT);
 
-  list.set_page_token("zz");
-  v1::ListMessagesResponse page;
-  EXPECT_EQ(broker.admin().ListMessages(PatientContext().get(), list, &page).error_code(),
-            grpc::StatusCode::INVALID_ARGUMENT);
-
   v1::PurgeQueueRequest purge;
   purge.set_name("orders");
   v1::PurgeQueueResponse purged;
   ASSERT_TRUE(broker.admin().PurgeQueue(PatientContext().get(), purge, &purged).ok());
   EXPECT_EQ(purged.messages(), 4u);
+}
+
+TEST(GrpcAdmin, APageTokenThatNoAnswerGaveIsRefused) {
+  LocalBroker broker;
+  v1::QueueConfig in_memory;
+  in_memory.set_durability(v1::MEMORY);
+  broker.CreateQueue("durable");
+  broker.CreateQueue("memory", in_memory);
+  for (const std::string queue : {"durable", "memory"}) {
+    broker.Publish(queue, {"a", "b", "c"});
+    v1::ListMessagesRequest list;
+    list.set_queue(queue);
+    list.set_page_size(1);
+    v1::ListMessagesResponse page;
+    ASSERT_TRUE(broker.admin().ListMessages(PatientContext().get(), list, &page).ok());
+    const std::string token = page.next_page_token();
+    ASSERT_EQ(token.size(), 50u);
+    std::string of_another = token;
+    of_another[9] = token[9] == '0' ? '1' : '0';
+
+    for (const std::string& made_up :
+         {std::string("zz"), token.substr(0, 10), token.substr(0, 48), token + "00",
+          token + std::string(60, '0'), token + std::string(60, 'f'), of_another, std::string(1'000, 'f')}) {
+      list.set_page_token(made_up);
+      EXPECT_EQ(broker.admin().ListMessages(PatientContext().get(), list, &page).error_code(),
+                grpc::StatusCode::INVALID_ARGUMENT)
+          << made_up;
+    }
+    list.set_page_token(token);
+    ASSERT_TRUE(broker.admin().ListMessages(PatientContext().get(), list, &page).ok());
+    EXPECT_EQ(page.messages(0).body(), "b");
+  }
 }
 
 TEST(GrpcAdmin, StatusDescribesTheBroker) {

@@ -316,7 +316,7 @@ absl::Status EngineFixture::DeleteMessage(const MessageId& id) {
 }
 
 MessagePage EngineFixture::List(const std::string& queue, MessageState state, size_t limit,
-                                const std::string& after) {
+                                const std::optional<MessageKeyParts>& after) {
   return Ask<MessagePage>(
              ListMessages{.call = {}, .queue = queue, .state = state, .after = after, .limit = limit})
       .value();

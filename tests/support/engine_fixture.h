@@ -120,7 +120,7 @@ class EngineFixture : private Outputs {
   absl::StatusOr<MessageInfo> Get(const MessageId& id);
   absl::Status DeleteMessage(const MessageId& id);
   MessagePage List(const std::string& queue, MessageState state, size_t limit = 100,
-                   const std::string& after = "");
+                   const std::optional<MessageKeyParts>& after = {});
 
   // ---- Sessions.
   SessionId Connect(ProducerId producer = {});

@@ -49,14 +49,14 @@ TEST(Browse, HasPagesOverMemoryAndDisk) {
   broker.PublishMany("orders", 25);
 
   std::vector<std::string> all;
-  std::string after;
+  std::optional<MessageKeyParts> after;
   int pages = 0;
   do {
     const MessagePage page = broker.List("orders", MessageState::kReady, /*limit=*/10, after);
     for (const std::string& body : BodiesOf(page)) all.push_back(body);
     after = page.after;
     ++pages;
-  } while (!after.empty());
+  } while (after.has_value());
 
   EXPECT_EQ(all, Numbers(0, 24));
   EXPECT_EQ(pages, 3);
@@ -78,7 +78,7 @@ TEST(Browse, ShowsADueMessageAmongTheReadyOnesOnceOnly) {
     page = broker.List("orders", MessageState::kReady, /*limit=*/1, page.after);
     EXPECT_LE(page.messages.size(), 1u);
     for (const std::string& body : BodiesOf(page)) bodies.push_back(body);
-  } while (!page.after.empty());
+  } while (page.after.has_value());
   EXPECT_THAT(bodies, ElementsAre("a", "was delayed", "b"));
 }
 
@@ -94,7 +94,7 @@ TEST(Browse, OfManyDueMessagesKeepsToThePageSize) {
   EXPECT_EQ(first.messages.front().body, "0");
   EXPECT_EQ(rest.messages.size(), 40u);
   EXPECT_EQ(rest.messages.front().body, "10");
-  EXPECT_EQ(rest.after, "");
+  EXPECT_FALSE(rest.after.has_value());
 }
 
 TEST(Browse, CutsBodiesAndSaysTheirSize) {
@@ -102,7 +102,7 @@ TEST(Browse, CutsBodiesAndSaysTheirSize) {
   broker.Publish("orders", std::string(1'000, 'x'));
 
   const auto page =
-      broker.Ask<MessagePage>(ListMessages{.call = {}, .queue = "orders", .after = "", .body_bytes_max = 10});
+      broker.Ask<MessagePage>(ListMessages{.call = {}, .queue = "orders", .after = {}, .body_bytes_max = 10});
 
   EXPECT_EQ(page->messages.at(0).body, std::string(10, 'x'));
   EXPECT_EQ(page->messages.at(0).body_bytes, 1'000u);
@@ -112,21 +112,41 @@ TEST(Browse, WithAPageTokenOfAnotherListIsRefused) {
   EngineFixture broker;
   ASSERT_TRUE(broker.Create("mail").ok());
   broker.PublishMany("mail", 2);
-  const std::string after = broker.List("mail", MessageState::kReady, 1).after;
-  ASSERT_FALSE(after.empty());
+  const auto of_mail = broker.List("mail", MessageState::kReady, 1).after;
+  broker.PublishMany("orders", 2, {.delay = 1h});
+  const auto of_delayed = broker.List("orders", MessageState::kDelayed, 1).after;
+  ASSERT_TRUE(of_mail.has_value() && of_delayed.has_value());
 
-  const auto refused =
-      broker.Ask<MessagePage>(ListMessages{.call = {}, .queue = "orders", .after = after}).status();
+  for (const auto& after : {of_mail, of_delayed}) {
+    const auto refused =
+        broker.Ask<MessagePage>(ListMessages{.call = {}, .queue = "orders", .after = after}).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(ReasonOf(refused), reason::kInvalidArgument);
+  }
+}
 
-  EXPECT_EQ(refused.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(ReasonOf(refused), reason::kInvalidArgument);
+TEST(Browse, GoesOnFromAnyPositionWhetherOrNotAMessageIsThere) {
+  EngineFixture broker({}, {.window_messages = 3, .chunk_rows = 2});
+  broker.PublishMany("orders", 5, {.priority = 7});
+  const auto after = [&](ReadyPosition position) {
+    return MessageKeyParts{.kind = RowKind::kReady,
+                           .queue = broker.Queue("orders").number,
+                           .seq = position.seq,
+                           .ready = position,
+                           .delayed = {}};
+  };
+
+  EXPECT_THAT(broker.List("orders", MessageState::kReady, 10, after({})).messages, SizeIs(5));
+  EXPECT_THAT(broker.List("orders", MessageState::kReady, 10, after({.rank = UINT64_MAX})).messages,
+              IsEmpty());
+  EXPECT_THAT(broker.List("orders", MessageState::kReady, 10, after(kReadyEnd)).messages, IsEmpty());
 }
 
 TEST(Browse, ShowsNothingOfBeforeAPurge) {
   EngineFixture broker({}, {.window_messages = 3, .chunk_rows = 2});
   broker.PublishMany("orders", 10);
   broker.Hold(EngineFixture::Work::kAnswers);
-  const CallId list = broker.Start(ListMessages{.call = {}, .queue = "orders", .after = ""});
+  const CallId list = broker.Start(ListMessages{.call = {}, .queue = "orders", .after = {}});
   broker.Purge("orders");
 
   broker.LetGo(EngineFixture::Work::kAnswers);

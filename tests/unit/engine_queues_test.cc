@@ -46,7 +46,7 @@ TEST(Queue, ThatDoesNotExistIsNamedWithTheCommandThatMakesIt) {
   EXPECT_EQ(broker.Update("nowhere", {}), status);
   EXPECT_EQ(broker.Ask<MessageCount>(PurgeQueue{.call = {}, .name = "nowhere"}).status(), status);
   EXPECT_EQ(broker.Ask<MessageCount>(DeleteQueue{.call = {}, .name = "nowhere"}).status(), status);
-  EXPECT_EQ(broker.Ask<MessagePage>(ListMessages{.call = {}, .queue = "nowhere", .after = ""}).status(),
+  EXPECT_EQ(broker.Ask<MessagePage>(ListMessages{.call = {}, .queue = "nowhere", .after = {}}).status(),
             status);
 }
 
@@ -405,7 +405,7 @@ TEST(DeleteQueue, WhileItsMessagesAreBeingReadHarmsNobody) {
   const MessageId spilled = broker.Publish("orders", "last");
   broker.Hold(EngineFixture::Work::kAnswers);
   const CallId get = broker.Start(GetMessage{.call = {}, .id = spilled});
-  const CallId list = broker.Start(ListMessages{.call = {}, .queue = "orders", .after = ""});
+  const CallId list = broker.Start(ListMessages{.call = {}, .queue = "orders", .after = {}});
   const SessionId session = broker.Connect();
   broker.Subscribe(session, "orders");
   broker.Delete("orders");

@@ -106,6 +106,17 @@ TEST(Key, ReadsBackAsItWasWritten) {
   }
 }
 
+TEST(Key, OfAMessageIsMadeOfItsParts) {
+  const Seq seq(7);
+  for (const std::string& key :
+       {ReadyKey(QueueId(1), {.rank = 1, .seq = seq}), ReadyKey(QueueId(1), kReadyEnd),
+        DelayedKey(QueueId(1), {.due = kSometime, .seq = seq}), ParkedKey(QueueId(1), seq)}) {
+    const auto parts = ParseMessageKey(key);
+    ASSERT_TRUE(parts.has_value()) << ToHex(key);
+    EXPECT_EQ(MessageKey(*parts), key);
+  }
+}
+
 // How many of the parsers take it.
 int Takers(const std::string& key) {
   return ParseReadyKey(key).has_value() + ParseDelayedKey(key).has_value() + ParseParkedKey(key).has_value() +
