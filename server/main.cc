@@ -1,4 +1,5 @@
 // batond: the broker's process. Wiring only: options, log, broker, signals, exit code.
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <google/protobuf/stubs/logging.h>
 #include <poll.h>
@@ -66,6 +67,18 @@ class StopRequest {
   int event_ = -1;
   std::atomic<bool> store_failed_{false};
 };
+
+// Whoever started us may have left standard input, output or error closed. The next files opened would get
+// their numbers: the log would be written into the store, what is printed into a client's connection.
+void OpenStandardDescriptors() {
+  int descriptor = 0;
+  while (descriptor >= 0 && descriptor <= STDERR_FILENO) descriptor = open("/dev/null", O_RDWR);
+  if (descriptor < 0) std::abort();  // nothing can be said, and nothing opened
+  close(descriptor);
+}
+
+// Before the initialisers of libraries, which open descriptors too (gRPC's does).
+[[gnu::section(".preinit_array"), gnu::used]] void (*const kBeforeLibraries)() = &OpenStandardDescriptors;
 
 int ExitCodeOf(const absl::Status& status) {
   switch (status.code()) {

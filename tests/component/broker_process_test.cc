@@ -477,6 +477,21 @@ TEST_P(StopSignalTest, EndsABrokerInTimeWhoseClientsOnlyWait) {
 INSTANTIATE_TEST_SUITE_P(Batond, StopSignalTest, testing::Values(SIGTERM, SIGINT),
                          [](const auto& signal) { return signal.param == SIGTERM ? "Sigterm" : "Sigint"; });
 
+TEST_F(BatondTest, GivesNoFileOfItsOwnTheNumberOfAStandardStreamThatIsClosed) {
+  BrokerProcess broker({.under = {"/bin/sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"}});
+  broker.Launch();
+  auto client = Client::Connect({.url = broker.url(), .connect_timeout = seconds(30)});
+  ASSERT_TRUE(client.ok()) << client.status();
+  ASSERT_TRUE(client->CreateQueue("orders").ok());
+  ASSERT_TRUE(PublishUntil(*client, absl::StatusCode::kOk).ok());
+  for (const int descriptor : {0, 1, 2}) {
+    EXPECT_EQ(
+        std::filesystem::read_symlink(fmt::format("/proc/{}/fd/{}", broker.process().pid(), descriptor)),
+        "/dev/null");
+  }
+  EXPECT_EQ(broker.Stop(SIGTERM, seconds(10)), kExitStopped);
+}
+
 TEST_F(BatondTest, ServesHealthAndMetricsOnTheHttpPort) {
   BrokerProcess broker({.flags = {"--http", "127.0.0.1:0"}});
   ASSERT_EQ(broker.Start(), "");
