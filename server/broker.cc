@@ -24,6 +24,7 @@
 #include "server/local/local_sessions.h"
 #include "server/loop/engine_thread.h"
 #include "server/loop/memory_budget.h"
+#include "server/loop/rate_limited_log.h"
 #include "server/session/broker_facts.h"
 #include "server/session/inspector.h"
 #include "storage/format/keys.h"
@@ -77,6 +78,7 @@ struct Broker::Parts {
   explicit Parts(Options broker_options)
       : options(std::move(broker_options)), budget(MemoryBudget::Divide(options.config.memory_budget)) {}
 
+  void LogIncident(const RateLimitedLog::Line& line);
   void OnStoreFailure(const absl::Status& why);
   EngineThread::Options ThreadOptions();
   absl::Status OpenStore();
@@ -93,6 +95,7 @@ struct Broker::Parts {
   const Options options;
   const MemoryBudget budget;
   BrokerTime time;
+  RateLimitedLog incidents{[this](const RateLimitedLog::Line& line) { LogIncident(line); }};
   BrokerFacts facts;
   std::optional<RuntimeDirLock> runtime_dir_lock;
   std::unique_ptr<RocksStore> disk;
@@ -121,6 +124,12 @@ Broker::~Broker() { Stop().IgnoreError(); }
 
 GrpcServer* Broker::grpc() const { return parts_->grpc.get(); }
 const std::vector<std::string>& Broker::listening() const { return parts_->facts.listening; }
+
+void Broker::Parts::LogIncident(const RateLimitedLog::Line& line) {
+  options.log->Warning(line.event, {{"peer", std::string(line.peer)},
+                                    {"done", std::string(line.done)},
+                                    {"times", std::to_string(line.times)}});
+}
 
 void Broker::Parts::OnStoreFailure(const absl::Status& why) {
   store_failed = true;
@@ -174,11 +183,14 @@ absl::Status Broker::Parts::OpenStore() {
   facts.sessions_max = config.sessions_max;
   facts.calls_max = config.sessions_max;
   facts.outbox_bytes.bytes_max = budget.outboxes;
+  facts.answer_bytes.bytes_max = budget.answers;
+  facts.grpc_bytes_max = budget.grpc;
   facts.data_dir = config.data_dir;
   facts.memory_budget = config.memory_budget;
   facts.time = &time;
   facts.store = store.get();
   facts.inbox = &*inbox;
+  facts.incidents = &incidents;
 
   EngineOptions engine_options;
   engine_options.epoch = disk->epoch();
@@ -249,11 +261,13 @@ absl::Status Broker::Parts::OpenMemoryQueues() {
 
 absl::Status Broker::Parts::StartTransports() {
   const Config& config = options.config;
-  auto started =
-      GrpcServer::Start({.socket_path = config.runtime_dir.empty() ? "" : GrpcSocketPath(config.runtime_dir),
-                         .tcp_address = config.listen,
-                         .tls = {.cert = config.tls_cert, .key = config.tls_key, .ca = config.tls_ca}},
-                        &facts);
+  auto started = GrpcServer::Start(
+      {.socket_path = config.runtime_dir.empty() ? "" : GrpcSocketPath(config.runtime_dir),
+       .tcp_address = config.listen,
+       .tls = {.cert = config.tls_cert, .key = config.tls_key, .ca = config.tls_ca},
+       .connections_max = ConnectionsPerDoor(DescriptorLimit(), config.listen.empty() ? 1 : 2),
+       .descriptors_max = DescriptorsForClients(DescriptorLimit())},
+      &facts);
   if (!started.ok()) return started.status();
   grpc = *std::move(started);
   if (absl::Status status = StartLocal(); !status.ok()) return status;
@@ -271,7 +285,7 @@ absl::Status Broker::Parts::StartLocal() {
   if (config.runtime_dir.empty()) return absl::OkStatus();
   local.emplace(&facts, &parking, budget.large_frames);
   auto listener = LocalListener::Start({.socket_path = LocalSocketPath(config.runtime_dir),
-                                        .descriptors_max = DescriptorsForClients(DescriptorLimit())},
+                                        .descriptors_max = DescriptorsForRings(DescriptorLimit())},
                                        &facts, &*local);
   if (!listener.ok()) return listener.status();
   local_listener = *std::move(listener);

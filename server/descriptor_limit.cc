@@ -20,6 +20,8 @@ rlimit Limit() {
   return limit;
 }
 
+size_t RoomForClients(size_t limit) { return DescriptorsForClients(limit) - DescriptorsForStore(limit); }
+
 }  // namespace
 
 void RaiseDescriptorLimit() {
@@ -33,5 +35,7 @@ size_t DescriptorLimit() { return Limit().rlim_cur; }
 
 size_t DescriptorsForStore(size_t limit) { return std::min(kStoreMax, limit / 3); }
 size_t DescriptorsForClients(size_t limit) { return limit - std::min(kSpareMax, limit / 8); }
+size_t DescriptorsForRings(size_t limit) { return DescriptorsForClients(limit) - RoomForClients(limit) / 4; }
+size_t ConnectionsPerDoor(size_t limit, size_t doors) { return RoomForClients(limit) / (2 * doors); }
 
 }  // namespace baton

@@ -2,28 +2,27 @@
 
 #include <fmt/format.h>
 #include <grpcpp/grpcpp.h>
-#include <sys/stat.h>
+#include <grpcpp/resource_quota.h>
+#include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
+#include <algorithm>
 #include <future>
+#include <optional>
 #include <utility>
 
-#include "base/error.h"
+#include "base/check.h"
 #include "server/config/tcp_address.h"
 #include "server/grpc/grpc_queue.h"
 #include "server/grpc/grpc_services.h"
-#include "server/listen/unix_socket.h"
+#include "server/listen/acceptor.h"
+#include "server/listen/listening_socket.h"
 
 namespace baton {
 namespace {
 
 constexpr int kStreamsPerConnectionMax = 1'024;
 constexpr int kMetadataBytesMax = 16 << 10;
-
-absl::Status Refused(std::string_view message) {
-  return MakeError(absl::StatusCode::kFailedPrecondition, reason::kInvalidArgument, message);
-}
+constexpr size_t kFramesInGrpcMin = 4;  // on their way in, however small the budget is
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const TlsPaths& paths) {
   if (paths.cert.empty()) return grpc::InsecureServerCredentials();
@@ -41,10 +40,17 @@ absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const TlsPa
 void SetLimits(const BrokerFacts& facts, grpc::ServerBuilder& builder) {
   builder.SetMaxReceiveMessageSize(static_cast<int>(facts.frame_bytes_max()));
   builder.SetMaxSendMessageSize(-1);  // what we send is bounded where it is built
+  // A compressed message is inflated before its size is looked at, a thousandfold.
+  builder.AddChannelArgument(GRPC_ARG_ENABLE_PER_MESSAGE_DECOMPRESSION, 0);
+  for (const auto algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP})
+    builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
+  grpc::ResourceQuota quota("batond");
+  quota.Resize(std::max(facts.grpc_bytes_max, kFramesInGrpcMin * facts.frame_bytes_max()));
+  builder.SetResourceQuota(quota);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
-  builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT,
-                             0);  // else a second broker would share the port, silently
+  // Whoever is let in speaks on: TLS included.
+  builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
   // A client that vanished without a FIN is noticed within a minute and a half.
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
@@ -55,75 +61,114 @@ void SetLimits(const BrokerFacts& facts, grpc::ServerBuilder& builder) {
 }  // namespace
 
 struct GrpcServer::Parts {
-  explicit Parts(BrokerFacts* broker_facts) : facts(broker_facts) {}
+  Parts(Options server_options, BrokerFacts* broker_facts)
+      : options(std::move(server_options)), facts(broker_facts) {}
 
+  absl::Status OpenDoors(grpc::ServerBuilder& builder);
+  void AddDoor(grpc::ServerBuilder& builder, const std::shared_ptr<grpc::ServerCredentials>& credentials,
+               std::vector<Descriptor> sockets, Acceptor::Greeting greeting);
+  void CloseDoors();
+  void ServeQueue();
+
+  const Options options;
   BrokerFacts* const facts;
   GrpcServices::Registered registered;
   std::unique_ptr<GrpcQueue> queue;
   std::unique_ptr<GrpcServices> services;
+  std::vector<Acceptor::Door> doors;  // until they are the acceptor's
   std::unique_ptr<grpc::Server> server;
+  std::optional<Acceptor> acceptor;
   int tcp_port = 0;
   bool serving = false;
   bool shut_down = false;
 };
 
+void GrpcServer::Parts::AddDoor(grpc::ServerBuilder& builder,
+                                const std::shared_ptr<grpc::ServerCredentials>& credentials,
+                                std::vector<Descriptor> sockets, Acceptor::Greeting greeting) {
+  using External = grpc::experimental::ExternalConnectionAcceptor;
+  std::shared_ptr<External> entrance = builder.experimental().AddExternalConnectionAcceptor(
+      grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
+  doors.push_back({.sockets = std::move(sockets),
+                   .greeting = greeting,
+                   .connections_max = options.connections_max,
+                   .welcome = [entrance = std::move(entrance)](int socket) {
+                     External::NewConnectionParameters connection;
+                     connection.fd = socket;
+                     entrance->HandleNewConnection(&connection);
+                   }});
+}
+
+absl::Status GrpcServer::Parts::OpenDoors(grpc::ServerBuilder& builder) {
+  if (!options.socket_path.empty()) {
+    auto socket = ListenOnUnix(options.socket_path);
+    if (!socket.ok()) return socket.status();
+    std::vector<Descriptor> sockets;
+    sockets.push_back(*std::move(socket));
+    AddDoor(builder, grpc::InsecureServerCredentials(), std::move(sockets), Acceptor::Greeting::kHttp2);
+    facts->listening.push_back("grpc+unix:" + options.socket_path);
+  }
+  if (!options.tcp_address.empty()) {
+    const bool tls = !options.tls.cert.empty();
+    const auto credentials = Credentials(options.tls);
+    if (!credentials.ok()) return credentials.status();
+    TcpAddress address = *ParseTcpAddress(options.tcp_address);
+    auto listening = ListenOnTcp(address.host, address.port);
+    if (!listening.ok()) return listening.status();
+    tcp_port = address.port = listening->port;
+    AddDoor(builder, *credentials, std::move(listening->sockets),
+            tls ? Acceptor::Greeting::kTls : Acceptor::Greeting::kHttp2);
+    facts->listening.push_back((tls ? "grpcs://" : "grpc://") + address.ToText());
+  }
+  return absl::OkStatus();
+}
+
+void GrpcServer::Parts::CloseDoors() {
+  if (!acceptor.has_value()) return;
+  acceptor.reset();
+  if (!options.socket_path.empty()) unlink(options.socket_path.c_str());
+}
+
 GrpcServer::GrpcServer(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 GrpcServer::~GrpcServer() { Shutdown(std::chrono::milliseconds(0)); }
 
-absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(const Options& options, BrokerFacts* facts) {
-  auto parts = std::make_unique<Parts>(facts);
+absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Options options, BrokerFacts* facts) {
+  auto parts = std::make_unique<Parts>(std::move(options), facts);
   grpc::ServerBuilder builder;
   SetLimits(*facts, builder);
-  if (!options.socket_path.empty()) {
-    if (absl::Status status = ClearStaleSocket(options.socket_path); !status.ok()) return status;
-    builder.AddListeningPort("unix:" + options.socket_path, grpc::InsecureServerCredentials());
-  }
-  if (!options.tcp_address.empty()) {
-    const auto credentials = Credentials(options.tls);
-    if (!credentials.ok()) return credentials.status();
-    builder.AddListeningPort(options.tcp_address, *credentials, &parts->tcp_port);
-  }
+  if (absl::Status opened = parts->OpenDoors(builder); !opened.ok()) return opened;
   builder.RegisterService(&parts->registered.broker);
   builder.RegisterService(&parts->registered.admin);
   builder.RegisterAsyncGenericService(&parts->registered.others);
   parts->queue = std::make_unique<GrpcQueue>(builder.AddCompletionQueue());
   parts->server = builder.BuildAndStart();
-  if (parts->server == nullptr) {
-    const bool tcp = !options.tcp_address.empty() && parts->tcp_port == 0;
-    if (!tcp)
-      return Refused(fmt::format("cannot listen on {}; is the directory writable?", options.socket_path));
-    return MakeError(
-        absl::StatusCode::kAlreadyExists, reason::kInvalidArgument,
-        fmt::format(
-            "cannot listen on {}: the port is in use, or the host is not one of this machine; stop what "
-            "uses it, or choose another --listen",
-            options.tcp_address));
-  }
-  if (!options.socket_path.empty()) {
-    if (chmod(options.socket_path.c_str(), 0660) != 0) {
-      return Refused(fmt::format("cannot set the mode of {}: {}", options.socket_path, std::strerror(errno)));
-    }
-    facts->listening.push_back("grpc+unix:" + options.socket_path);
-  }
-  if (!options.tcp_address.empty()) {
-    TcpAddress bound = *ParseTcpAddress(options.tcp_address);
-    bound.port = static_cast<uint16_t>(parts->tcp_port);
-    facts->listening.push_back((options.tls.cert.empty() ? "grpc://" : "grpcs://") + bound.ToText());
-  }
+  BATON_CHECK(parts->server != nullptr);  // it binds nothing that could be in use
   parts->services = std::make_unique<GrpcServices>(facts, parts->queue.get(), &parts->registered);
+  parts->acceptor.emplace(
+      Acceptor::Options{.descriptors_max = parts->options.descriptors_max,
+                        .on_incident =
+                            [facts](const Acceptor::Incident& incident) {
+                              facts->NoteIncident(
+                                  {.event = incident.event, .peer = incident.peer, .done = incident.done});
+                            }},
+      std::move(parts->doors));
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(parts)));
 }
 
 std::vector<Bell*> GrpcServer::bells() { return {parts_->queue.get()}; }
 
+void GrpcServer::Parts::ServeQueue() {
+  serving = true;
+  queue->Start({.on_second = [this] { services->OnSecond(); },
+                .on_room = [this] { services->OnRoom(); },
+                .is_idle = [this] { return services->IsIdle(); }});
+  queue->Post([this] { services->Accept(); });
+}
+
 void GrpcServer::Serve() {
-  GrpcServices* services = parts_->services.get();
-  parts_->serving = true;
-  parts_->queue->Start({.on_second = [services] { services->OnSecond(); },
-                        .on_room = [services] { services->OnRoom(); },
-                        .is_idle = [services] { return services->IsIdle(); }});
-  parts_->queue->Post([services] { services->Accept(); });
+  parts_->ServeQueue();
+  parts_->acceptor->Start();
 }
 
 void GrpcServer::StopAccepting() {
@@ -150,8 +195,9 @@ void GrpcServer::Shutdown(std::chrono::milliseconds grace) {
     });
     drained->get_future().wait_for(grace);
   }
+  parts_->CloseDoors();
   parts_->server->Shutdown(std::chrono::system_clock::now());
-  if (!parts_->serving) Serve();  // the queue must be drained by somebody
+  if (!parts_->serving) parts_->ServeQueue();  // it must be drained by somebody
   parts_->queue->Shutdown();
 }
 

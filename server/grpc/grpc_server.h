@@ -3,6 +3,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,12 +23,15 @@ class GrpcServer {
     std::string socket_path;  // "" = none
     std::string tcp_address;  // HOST:PORT; "" = none
     TlsPaths tls;             // for tcp_address
+    // Descriptors: one address's connections, and those of the process (server/listen/acceptor.h).
+    size_t connections_max = SIZE_MAX;
+    size_t descriptors_max = SIZE_MAX;
   };
 
   // Binds. The facts' `listening` is filled in; nothing is served before Serve.
   // ERRORS: ALREADY_EXISTS for an address in use, FAILED_PRECONDITION for one that cannot be had,
   // INVALID_ARGUMENT for TLS files that are none.
-  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(const Options& options, BrokerFacts* facts);
+  static absl::StatusOr<std::unique_ptr<GrpcServer>> Start(Options options, BrokerFacts* facts);
 
   GrpcServer(const GrpcServer&) = delete;
   GrpcServer& operator=(const GrpcServer&) = delete;

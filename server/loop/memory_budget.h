@@ -15,6 +15,8 @@ struct MemoryBudget {
   size_t inbox = 0;         // posted and not yet handled
   size_t large_frames = 0;  // on their way through rings
   size_t outboxes = 0;      // deliveries and results that sessions have not taken yet
+  size_t answers = 0;       // of unary calls that have not been taken yet
+  size_t grpc = 0;          // what gRPC reads and has not given us, and its calls
 
   static constexpr MemoryBudget Divide(uint64_t budget) {
     const auto eighth = static_cast<size_t>(budget / 8);
@@ -24,7 +26,10 @@ struct MemoryBudget {
             .uncommitted = eighth,
             .inbox = eighth / 2,
             .large_frames = eighth / 2,
-            .outboxes = eighth};
+            .outboxes = eighth,
+            // beyond the budget, as what is not counted
+            .answers = eighth / 2,
+            .grpc = 2 * eighth};
   }
 };
 

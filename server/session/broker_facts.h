@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -10,6 +11,7 @@
 #include "base/ids.h"
 #include "server/loop/broker_time.h"
 #include "server/loop/inbox.h"
+#include "server/loop/rate_limited_log.h"
 #include "server/session/publish_credit.h"
 #include "server/session/session_frames.h"
 #include "server/session/session_outbox.h"
@@ -29,10 +31,16 @@ struct BrokerFacts {
   size_t calls_max = kSessionsDefaultMax;  // unary calls under way
   std::string data_dir;
   uint64_t memory_budget = 0;
+  size_t grpc_bytes_max = 64u << 20;   // what gRPC may hold for all its connections
   std::vector<std::string> listening;  // addresses
   const BrokerTime* time = nullptr;
   const Store* store = nullptr;
   Inbox* inbox = nullptr;
+  RateLimitedLog* incidents = nullptr;  // what clients did that was not let pass; null = nobody listens
+
+  void NoteIncident(const RateLimitedLog::Line& line) {
+    if (incidents != nullptr) incidents->Note(line, std::chrono::steady_clock::now());
+  }
 
   // Any thread. Order does not matter to anyone: only that each number is given once.
   SessionId NextSession() { return SessionId(next_session.fetch_add(1, std::memory_order_relaxed)); }
@@ -41,6 +49,7 @@ struct BrokerFacts {
   std::atomic<uint64_t> next_call{1};
   std::atomic<size_t> sessions{0};  // streams under way
   SessionOutbox::Total outbox_bytes;
+  SessionOutbox::Total answer_bytes;  // the same of unary calls
 };
 
 }  // namespace baton

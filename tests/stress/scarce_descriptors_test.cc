@@ -2,10 +2,13 @@
 // and the store go on, nothing spins, and there is room again once they leave.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <optional>
 #include <thread>
@@ -19,6 +22,8 @@
 #include "tests/stress/process_facts.h"
 #include "tests/stress/witness.h"
 #include "tests/support/broker_process.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/support/tls_pair.h"
 
 namespace baton {
 namespace {
@@ -43,11 +48,40 @@ std::optional<Descriptor> ConnectAndWait(const std::string& path) {
   return socket;
 }
 
+// The same on TCP, and it says the first words of its protocol.
+std::optional<Descriptor> ConnectAndGreet(uint16_t port, std::string_view greeting) {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  address.sin_port = htons(port);
+  Descriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0) return {};
+  send(socket.get(), greeting.data(), greeting.size(), MSG_NOSIGNAL);
+  return socket;
+}
+
+// That somebody speaks TLS there.
+bool AnswersOverTls(uint16_t port) {
+  const auto socket = ConnectAndGreet(port, "");
+  if (!socket.has_value()) return false;
+  const timeval patience{.tv_sec = 2, .tv_usec = 0};
+  setsockopt(socket->get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+  SSL_CTX* const context = SSL_CTX_new(TLS_client_method());
+  SSL* const tls = SSL_new(context);
+  const unsigned char h2[] = {2, 'h', '2'};
+  SSL_set_alpn_protos(tls, h2, sizeof(h2));
+  SSL_set_fd(tls, socket->get());
+  const bool answers = SSL_connect(tls) == 1;
+  SSL_free(tls);
+  SSL_CTX_free(context);
+  return answers;
+}
+
 class ScarceDescriptors : public testing::Test {
  protected:
-  ScarceDescriptors()
+  explicit ScarceDescriptors(const std::vector<std::string>& flags = {})
       : broker({.under = {"/usr/bin/prlimit", "--nofile=" + std::to_string(kDescriptors)},
-                .flags = {"--memory-budget", "64MiB"}}) {
+                .flags = With({"--memory-budget", "64MiB"}, flags)}) {
     const std::string started = broker.Start();
     BATON_CHECK(started.empty()) << started;
     auto connected = Client::Connect({.url = broker.url()});
@@ -91,6 +125,10 @@ class ScarceDescriptors : public testing::Test {
     }
   }
   std::string socket_path() const { return LocalSocketPath(broker.runtime_dir()); }
+  static std::vector<std::string> With(std::vector<std::string> flags, const std::vector<std::string>& more) {
+    flags.insert(flags.end(), more.begin(), more.end());
+    return flags;
+  }
 
   BrokerProcess broker;
   std::optional<Client> client;
@@ -146,9 +184,61 @@ TEST_F(ScarceDescriptors, ConnectionsOnGrpcSockThatTakeAllAreNotTheEnd) {
               DescriptorsOf(broker.process().pid()));
   ExpectDoesNotSpin();
   ExpectTheStoreWorks();
+  ExpectEverybodyIsServedAgain();  // although they are all still there
   guests.clear();
   ExpectEverybodyIsServedAgain();
 }
+
+// The parameter: over TLS.
+class ScarceDescriptorsOverTcp : public ScarceDescriptors, public testing::WithParamInterface<bool> {
+ protected:
+  ScarceDescriptorsOverTcp() : ScarceDescriptors(Flags()) {
+    const auto status = client->Status();
+    BATON_CHECK(status.ok()) << status.status();
+    for (const std::string& address : status->listening) {
+      if (address.starts_with(GetParam() ? "grpcs://" : "grpc://")) url = address;
+    }
+    port = static_cast<uint16_t>(std::stoi(url.substr(url.rfind(':') + 1)));
+  }
+  static std::vector<std::string> Flags() {
+    static const TemporaryDirectory files;
+    static const TlsPair pair = MakeTlsPair();
+    std::vector<std::string> flags = {"--listen", "127.0.0.1:0"};
+    if (!GetParam()) return flags;
+    std::ofstream(files.path() + "/cert.pem") << pair.cert;
+    std::ofstream(files.path() + "/key.pem") << pair.key;
+    return With(flags, {"--tls-cert", files.path() + "/cert.pem", "--tls-key", files.path() + "/key.pem"});
+  }
+  bool Answers() {
+    if (GetParam()) return AnswersOverTls(port);
+    auto newcomer = Client::Connect({.url = url, .connect_timeout = seconds(2)});
+    return newcomer.ok() && newcomer->GetQueue("ballast").ok();
+  }
+
+  std::string url;
+  uint16_t port = 0;
+};
+
+TEST_P(ScarceDescriptorsOverTcp, ConnectionsThatSpeakAndStayAreNotTheEndOfAnyDoor) {
+  Await([&] { return Answers(); }, "nobody answers");
+  std::vector<Descriptor> guests;
+  while (guests.size() < 2 * kDescriptors) {
+    auto guest = ConnectAndGreet(port, GetParam() ? "\x16\x03\x01\x02" : "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    ASSERT_TRUE(guest.has_value()) << std::strerror(errno);
+    guests.push_back(*std::move(guest));
+  }
+  ExpectEverybodyIsServedAgain();  // at the other doors: they have shares of their own
+  ExpectTheStoreWorks();
+  ExpectDoesNotSpin();
+  guests.clear();
+  const auto released = steady_clock::now();
+  Await([&] { return Answers(); }, "nobody answers any more");
+  EXPECT_LT(steady_clock::now() - released, seconds(5));
+  EXPECT_THAT(broker.errors(), HasSubstr("a peer has its share of an address's connections"));
+}
+
+INSTANTIATE_TEST_SUITE_P(PlainAndTls, ScarceDescriptorsOverTcp, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Tls" : "Plain"; });
 
 }  // namespace
 }  // namespace baton
