@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/error.h"
+#include "server/grpc/grpc_peer.h"
 
 namespace baton {
 namespace {
@@ -13,10 +14,18 @@ namespace {
 class Answerer final : public CallRecipient {
  public:
   Answerer(GrpcCalls* calls, CallId id) : calls_(calls), id_(id) {}
+  // What is leased cannot be dropped here: that it was not delivered is for the call to say.
   void Answer(absl::StatusOr<Reply> reply) override {
-    calls_->queue()->Post([calls = calls_, id = id_, reply = std::move(reply)]() mutable {
-      calls->OnAnswer(id, std::move(reply));
-    });
+    AnswerCharge charge;
+    if (reply.ok()) charge = AnswerCharge(&calls_->facts()->answer_bytes, *reply);
+    if (charge.over() && !std::holds_alternative<ReceiveReply>(*reply)) {
+      reply = AnswerCharge::NoRoom();
+      charge = AnswerCharge();
+    }
+    calls_->queue()->Post(
+        [calls = calls_, id = id_, reply = std::move(reply), charge = std::move(charge)]() mutable {
+          calls->OnAnswer(id, std::move(reply), std::move(charge));
+        });
   }
 
  private:
@@ -68,12 +77,32 @@ void GrpcCall::Retry() {
   if (state_ == State::kRefused) PostPending();
 }
 
-void GrpcCall::OnAnswer(absl::StatusOr<Reply> reply) {
-  if (state_ == State::kPosted) Finish(std::move(reply));
+void GrpcCall::OnAnswer(absl::StatusOr<Reply> reply, AnswerCharge charge) {
+  if (state_ != State::kPosted) return;
+  if (charge.over()) {
+    Decline(*reply);
+    undelivered_ = true;
+    Finish(AnswerCharge::NoRoom());
+    return;
+  }
+  charge_ = std::move(charge);
+  Finish(std::move(reply));
+}
+
+void GrpcCall::OnSecond(std::chrono::steady_clock::time_point now) {
+  if (state_ != State::kFinishing) return;
+  // Who takes it slowly may, unless others wait for the room.
+  const bool wanted = calls_->facts()->answer_bytes.IsFull();
+  const auto time_max = wanted ? kOutboxStallMax : SessionOutbox::TakingTimeMax(charge_.bytes());
+  if (now - finishing_since_ <= time_max) return;
+  calls_->facts()->NoteIncident(
+      {.event = "a client does not take an answer", .peer = PeerOf(context_), .done = "ended the call"});
+  context_.TryCancel();
 }
 
 void GrpcCall::Finish(absl::StatusOr<Reply> reply) {
   state_ = State::kFinishing;
+  finishing_since_ = std::chrono::steady_clock::now();
   pending_.clear();
   ++outstanding_;
   if (reply.ok()) {
@@ -118,9 +147,14 @@ void GrpcCalls::Remove(CallId id) {
   on_gone_();
 }
 
-void GrpcCalls::OnAnswer(CallId id, absl::StatusOr<Reply> reply) {
+void GrpcCalls::OnAnswer(CallId id, absl::StatusOr<Reply> reply, AnswerCharge charge) {
   const auto found = calls_.find(id);
-  if (found != calls_.end()) found->second->OnAnswer(std::move(reply));
+  if (found != calls_.end()) found->second->OnAnswer(std::move(reply), std::move(charge));
+}
+
+void GrpcCalls::OnSecond() {
+  const auto now = std::chrono::steady_clock::now();
+  for (const auto& [id, call] : calls_) call->OnSecond(now);  // deletes nothing: that comes with OnFinished
 }
 
 void GrpcCalls::AbandonAll(const absl::Status& why) {

@@ -10,6 +10,7 @@
 #include <grpcpp/server_context.h>
 #include <grpcpp/support/async_unary_call.h>
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <utility>
@@ -19,6 +20,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/engine/commands.h"
+#include "server/grpc/answer_charge.h"
 #include "server/grpc/grpc_queue.h"
 #include "server/grpc/grpc_status.h"
 #include "server/loop/inbox.h"
@@ -35,8 +37,9 @@ class GrpcCall {
   GrpcCall& operator=(const GrpcCall&) = delete;
   virtual ~GrpcCall();
 
-  void OnAnswer(absl::StatusOr<Reply> reply);
+  void OnAnswer(absl::StatusOr<Reply> reply, AnswerCharge charge);
   void Retry();  // the inbox has room
+  void OnSecond(std::chrono::steady_clock::time_point now);
   // Ends a call that waits for the engine, which will not answer any more.
   void Abandon(const absl::Status& why);
 
@@ -55,6 +58,8 @@ class GrpcCall {
   virtual absl::StatusOr<std::optional<Command>> Decode(CallId call) = 0;
   // Start the operation that ends with OnFinished.
   virtual void SendReply(Reply& reply) = 0;
+  // The reply is not sent: Undelivered then knows what it leased.
+  virtual void Decline(Reply& reply) = 0;
   virtual void SendError(const absl::Status& status) = 0;
   // What takes back an answer that did not reach the client.
   virtual std::optional<Command> Undelivered() = 0;
@@ -78,6 +83,8 @@ class GrpcCall {
   std::vector<Post> pending_;
   int outstanding_ = 1;  // operations that have not come back; at first, the request
   bool undelivered_ = false;
+  AnswerCharge charge_;
+  std::chrono::steady_clock::time_point finishing_since_;
 };
 
 class GrpcCalls {
@@ -94,11 +101,13 @@ class GrpcCalls {
   void StopAccepting() { stopping_ = true; }
   void AbandonAll(const absl::Status& why);
   void OnRoom();
+  // Calls whose client does not take the answer are ended.
+  void OnSecond();
 
   void Add(CallId id, GrpcCall* call) { calls_.emplace(id, call); }
   void Remove(CallId id);
   void AddRefused(CallId id) { refused_.push_back(id); }
-  void OnAnswer(CallId id, absl::StatusOr<Reply> reply);
+  void OnAnswer(CallId id, absl::StatusOr<Reply> reply, AnswerCharge charge);
   size_t size() const { return calls_.size(); }
 
   // Objects that exist, those that wait for a client's request included.
@@ -142,6 +151,12 @@ class GrpcUnaryCall final : public GrpcCall {
     typename Method::Response response;
     const absl::Status status = method_.Encode(reply, *calls_->facts(), &response);
     writer_.Finish(response, ToGrpcStatus(status), &finished_tag_);
+  }
+  void Decline(Reply& reply) override {
+    if constexpr (kTakesBack) {
+      typename Method::Response response;
+      method_.Encode(reply, *calls_->facts(), &response).IgnoreError();
+    }
   }
   void SendError(const absl::Status& status) override {
     writer_.FinishWithError(ToGrpcStatus(status), &finished_tag_);

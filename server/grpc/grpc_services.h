@@ -34,7 +34,10 @@ class GrpcServices {
   void StopAccepting();
   // Ends what is under way, with this reason.
   void EndAll(const absl::Status& why);
-  void OnSecond() { sessions_.OnSecond(); }
+  void OnSecond() {
+    sessions_.OnSecond();
+    calls_.OnSecond();
+  }
   void OnRoom();
   // Calls `done`, once, when nothing is under way any more: at once, or after what is has ended.
   void WhenDrained(std::function<void()> done);

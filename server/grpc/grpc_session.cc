@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "server/grpc/grpc_peer.h"
 #include "server/grpc/grpc_status.h"
 
 namespace baton {
@@ -14,6 +15,7 @@ constexpr std::chrono::seconds kHelloWaitMax{10};
 // What a session keeps of the last frame, to read the next one into; and the bodies, for good publishers send
 // many alike.
 constexpr size_t kKeptInBytesMax = 256u << 10;
+constexpr size_t kKeptOutBytesMax = 256u << 10;  // of a frame that was written: gRPC has made its own of it
 constexpr size_t kEntryBytes = 256;
 
 // About what the small things in `frame` hold, which are much smaller on the wire.
@@ -48,7 +50,7 @@ void GrpcSession::OnAccepted(bool ok) {
   if (!sessions_->stopping()) sessions_->AcceptNext();
   BrokerFacts* facts = sessions_->facts();
   const size_t others = facts->sessions.fetch_add(1, std::memory_order_relaxed);  // a count, orders nothing
-  session_ = std::make_shared<ClientSession>(facts, context_.peer(), [sessions = sessions_](SessionId id) {
+  session_ = std::make_shared<ClientSession>(facts, PeerOf(context_), [sessions = sessions_](SessionId id) {
     sessions->queue()->Post([sessions, id] { sessions->Wake(id); });
   });
   sessions_->Add(session_->id(), this);
@@ -104,7 +106,9 @@ void GrpcSession::Pump() {
     since_ = std::chrono::steady_clock::now();
     ++outstanding_;
     stream_.Write(out_, &wrote_tag_);
-    taking_time_max_ = SessionOutbox::TakingTimeMax(static_cast<size_t>(out_.GetCachedSize()));
+    const auto bytes = static_cast<size_t>(out_.GetCachedSize());
+    taking_time_max_ = SessionOutbox::TakingTimeMax(bytes);
+    if (bytes > kKeptOutBytesMax) v1::ServerFrame().Swap(&out_);
   } else if (session_->IsOver()) {
     Finish(session_->end_status());
   }
@@ -143,12 +147,20 @@ void GrpcSession::End(const absl::Status& why) {
 
 void GrpcSession::OnSecond(std::chrono::steady_clock::time_point now) {
   const bool silent = !session_->said_hello() && now - since_ > kHelloWaitMax;
-  const bool stalled = writing_ && now - since_ > taking_time_max_;
+  // Who takes a frame slowly may, unless others wait for the room.
+  const bool wanted = sessions_->facts()->outbox_bytes.IsFull();
+  const bool stalled = writing_ && now - since_ > (wanted ? kOutboxStallMax : taking_time_max_);
+  session_->ResumeDeliveries();
   if (stalled) {
+    sessions_->facts()->NoteIncident({.event = "a session does not take what it is sent",
+                                      .peer = PeerOf(context_),
+                                      .done = "ended the session"});
     context_.TryCancel();  // every operation comes back, OnDone ends the session
     return;
   }
   if (silent) {
+    sessions_->facts()->NoteIncident(
+        {.event = "a session does not say hello", .peer = PeerOf(context_), .done = "ended the session"});
     End(ProtocolViolation(fmt::format("no Hello came within {} seconds", kHelloWaitMax.count())));
     return;
   }

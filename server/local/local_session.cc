@@ -203,6 +203,7 @@ void LocalSession::GiveBackMemory() {
 
 void LocalSession::OnSecond() {
   if (over_) return;
+  session_->ResumeDeliveries();
   if (!session_->said_hello() && ++seconds_without_hello_ > kHelloSecondsMax) {
     return Violate(fmt::format("no Hello came within {} seconds", kHelloSecondsMax));
   }

@@ -164,6 +164,7 @@ void ClientSession::BeginLeaving() {
 bool ClientSession::TakeFrame(v1::ServerFrame& frame) {
   if (state_ == State::kOver) return false;
   if (!outbox_.Take(frame)) {
+    ResumeDeliveries();  // what the client had been given before is taken
     CloseIfLeft();
     return false;
   }

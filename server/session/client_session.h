@@ -71,6 +71,8 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
   bool said_hello() const { return state_ != State::kOpening; }
   bool subscribes() const { return subscription_count_ > 0; }
   void FreeSpareMemory() { outbox_.FreeSpareMemory(); }
+  // Now and then: it may have been others that left no room for deliveries.
+  void ResumeDeliveries();
 
   void SessionOpened(uint64_t accepted_sequence) override;
   void Subscribed(SubscriptionId subscription, absl::StatusOr<Duration> lease) override;
@@ -95,7 +97,6 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
   void BeginLeaving();
   void NoteTaken(const v1::ServerFrame& frame);
   void ForgetSubscription(SubscriptionId subscription);
-  void ResumeDeliveries();
   void CloseIfLeft();
   void Close();
 

@@ -36,7 +36,7 @@ void AppendHeaders(google::protobuf::RepeatedPtrField<std::string>* column, int 
 
 }  // namespace
 
-SessionOutbox::~SessionOutbox() { total_->bytes.fetch_sub(bytes_, std::memory_order_relaxed); }
+SessionOutbox::~SessionOutbox() { total_->bytes.fetch_sub(bytes_ + lent_, std::memory_order_relaxed); }
 
 v1::ServerFrame* SessionOutbox::Open() {
   if (ended_) return nullptr;
@@ -140,7 +140,8 @@ void SessionOutbox::Deliver(const DeliveryView& delivery) {
 
 bool SessionOutbox::TakesDeliveries() {
   const MutexLock lock(mutex_);
-  if (bytes_ < (AllFull() ? kFrameBytes : kDeliveriesBytesMax)) return true;
+  const bool takes = AllFull() ? bytes_ + lent_ < kFrameBytes && !AllOver() : bytes_ < kDeliveriesBytesMax;
+  if (takes) return true;
   deliveries_stopped_ = true;
   return false;
 }
@@ -148,6 +149,7 @@ bool SessionOutbox::TakesDeliveries() {
 bool SessionOutbox::TakeResumed() {
   const MutexLock lock(mutex_);
   if (!deliveries_stopped_ || bytes_ >= kFrameBytes) return false;
+  if (AllFull() && (bytes_ + lent_ >= kFrameBytes || AllOver())) return false;
   deliveries_stopped_ = false;
   return true;
 }
@@ -263,13 +265,20 @@ void SessionOutbox::LetGo() {
   total_->bytes.fetch_sub(std::exchange(bytes_, 0), std::memory_order_relaxed);
 }
 
+void SessionOutbox::Lend(size_t bytes) {
+  total_->bytes.fetch_add(bytes, std::memory_order_relaxed);
+  total_->bytes.fetch_sub(std::exchange(lent_, bytes), std::memory_order_relaxed);
+}
+
 bool SessionOutbox::Take(v1::ServerFrame& frame) {
   const MutexLock lock(mutex_);
+  Lend(0);
   if (frames_.empty() || !(greeted_ || ended_)) return false;
   Building oldest = std::move(frames_.front());
   frames_.pop_front();
   bytes_ -= oldest.bytes;
   total_->bytes.fetch_sub(oldest.bytes, std::memory_order_relaxed);
+  Lend(oldest.frame_bytes);
   oldest.frame->Swap(&frame);
   refusals_ -= oldest.refusals.size();
   if (!oldest.refusals.empty()) WriteOut(oldest.refusals, frame.mutable_settled(0));

@@ -34,6 +34,7 @@ class SessionOutbox {
   struct Total {
     std::atomic<size_t> bytes{0};  // a figure to be compared with a bound: relaxed, orders nothing
     size_t bytes_max = kOutboxBytesMax;
+    bool IsFull() const { return bytes.load(std::memory_order_relaxed) >= bytes_max; }
   };
   // `total` outlives the outbox.
   explicit SessionOutbox(Total* total) : total_(total) {}
@@ -65,7 +66,7 @@ class SessionOutbox {
   }
 
   // Swaps the oldest frame into `frame`, which must be empty and whose memory is used again; false: there is
-  // none.
+  // none. The one given before has been taken by the client: until then it counts.
   [[nodiscard]] bool Take(v1::ServerFrame& frame);
 
   // Too much waits to be taken to hear any more from the client: until it has taken some of it.
@@ -95,7 +96,10 @@ class SessionOutbox {
   void Grow(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   v1::SettleReply* OpenReply() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void Refuse(const SettleFailure& failure) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
-  bool AllFull() const { return total_->bytes.load(std::memory_order_relaxed) >= total_->bytes_max; }
+  bool AllFull() const { return total_->IsFull(); }
+  // However many sessions there are, each with its one frame.
+  bool AllOver() const { return total_->bytes.load(std::memory_order_relaxed) >= 2 * total_->bytes_max; }
+  void Lend(size_t bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   void LetGo() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   bool SendAway(const absl::Status& why, Duration retry_after) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_);
   static void WriteOut(const std::vector<Refusal>& refusals, v1::SettleReply* reply);
@@ -108,6 +112,7 @@ class SessionOutbox {
   std::deque<Building> frames_ ABSL_GUARDED_BY(mutex_);
   std::vector<std::unique_ptr<v1::ServerFrame>> spare_ ABSL_GUARDED_BY(mutex_);  // cleared
   size_t bytes_ ABSL_GUARDED_BY(mutex_) = 0;
+  size_t lent_ ABSL_GUARDED_BY(mutex_) = 0;  // of the frame that was given last, while the client takes it
   size_t refusals_ ABSL_GUARDED_BY(mutex_) = 0;
   uint64_t settled_through_ ABSL_GUARDED_BY(mutex_) = 0;
   bool lent_is_fat_ ABSL_GUARDED_BY(mutex_) = false;  // the frame that was given last, and comes back

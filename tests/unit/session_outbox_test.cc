@@ -28,6 +28,10 @@ class OutboxFixture : public testing::Test {
     return view;
   }
 
+  void ExpectAllTaken() {
+    v1::ServerFrame nothing;
+    EXPECT_FALSE(outbox.Take(nothing));
+  }
   v1::ServerFrame Take() {
     v1::ServerFrame frame;
     EXPECT_TRUE(outbox.Take(frame));
@@ -167,6 +171,7 @@ TEST_F(OutboxFixture, WhenAllTogetherAreFullOneThatIsOwedManyRefusalsIsSentAway)
   const v1::ServerFrame frame = Take();
   EXPECT_EQ(frame.go_away().error().reason(), "BROKER_BUSY");
   EXPECT_EQ(frame.settled_size(), 0);
+  ExpectAllTaken();
   EXPECT_EQ(total.bytes, modest.bytes());
 }
 
@@ -179,6 +184,30 @@ TEST_F(OutboxFixture, IsFullWithAFrameWhenAllTogetherAre) {
   EXPECT_FALSE(SessionOutbox(&total).IsFull());
   Take();
   EXPECT_FALSE(outbox.IsFull());
+}
+
+TEST_F(OutboxFixture, CountsAFrameUntilItsClientHasTakenIt) {
+  total.bytes_max = SessionOutbox::kFrameBytes / 2;
+  outbox.Deliver(Delivery(1, 1, std::string(SessionOutbox::kFrameBytes, 'x')));
+  Take();
+  EXPECT_GE(total.bytes, SessionOutbox::kFrameBytes);
+  EXPECT_FALSE(outbox.TakesDeliveries()) << "it has its frame, all together are full";
+  EXPECT_FALSE(outbox.TakeResumed());
+  ExpectAllTaken();
+  EXPECT_EQ(total.bytes, 0u);
+  EXPECT_TRUE(outbox.TakeResumed());
+}
+
+TEST_F(OutboxFixture, WaitsForOthersWhenAllTogetherHoldTwiceTheirBound) {
+  total.bytes_max = SessionOutbox::kFrameBytes / 2;
+  SessionOutbox other(&total);
+  other.Deliver(Delivery(1, 1, std::string(SessionOutbox::kFrameBytes, 'x')));
+  EXPECT_FALSE(outbox.TakesDeliveries()) << "although it has nothing";
+  EXPECT_FALSE(outbox.TakeResumed());
+  other.Hello({});
+  for (v1::ServerFrame frame; other.Take(frame); frame.Clear()) {
+  }
+  EXPECT_TRUE(outbox.TakeResumed());
 }
 
 TEST_F(OutboxFixture, ASubscriptionThatIsEndedAndAskedForAgainIsInTwoFrames) {
@@ -197,6 +226,7 @@ TEST_F(OutboxFixture, FramesAreClosedWhenTheyAreLarge) {
   EXPECT_EQ(Take().deliveries(0).first_tag(), 3u);
   EXPECT_EQ(Take().deliveries(0).body_sizes_size(), 1);
   EXPECT_EQ(outbox.bytes(), 0u);
+  ExpectAllTaken();
   EXPECT_EQ(total.bytes, 0u);
 }
 
@@ -226,7 +256,7 @@ TEST_F(OutboxFixture, StopsDeliveriesWhenFullAndSaysOnceThatThereIsRoomAgain) {
 }
 
 TEST_F(OutboxFixture, WhenAllTogetherAreFullAFrameIsEnough) {
-  total.bytes_max = SessionOutbox::kFrameBytes / 2;
+  total.bytes_max = SessionOutbox::kFrameBytes * 3 / 4;
   SessionOutbox other(&total);
   other.Deliver(Delivery(1, 1, std::string(SessionOutbox::kFrameBytes / 2, 'x')));
   EXPECT_TRUE(other.TakesDeliveries());
