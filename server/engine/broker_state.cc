@@ -12,13 +12,6 @@ Seq BrokerState::NextSeq() {
   return MakeSeq(options.epoch, ++last_seq_counter);
 }
 
-absl::Status BrokerState::RoomInMemory(size_t bytes) {
-  const size_t needed = MemoryBytes() + bytes;
-  if (needed <= memory_room.grow && bytes <= memory_room.largest) return absl::OkStatus();
-  if (!options.make_memory_room) return absl::FailedPreconditionError("there is no shared memory");
-  return options.make_memory_room(needed, bytes, memory_room);
-}
-
 absl::Status QueueNotFound(std::string_view name) {
   return MakeError(
       absl::StatusCode::kNotFound, reason::kQueueNotFound,

@@ -5,11 +5,10 @@
 //   sessions ───── deliveries ───────┤ (by id)
 //   expiry hints, lease ends ────────┤
 //   residents ─────────────────────► Message (owner of every message in memory)
-//   turn, confirmations: what goes to the store, what waits for it
+//   turn, budget, confirmations: what goes to the store, what more may, what waits for it
 #pragma once
 
 #include <algorithm>
-#include <deque>
 #include <map>
 #include <memory>
 #include <string>
@@ -27,6 +26,7 @@
 #include "server/engine/queue.h"
 #include "server/engine/session_state.h"
 #include "server/engine/turn.h"
+#include "server/engine/turn_budget.h"
 
 namespace baton {
 
@@ -71,23 +71,14 @@ struct BrokerState {
 
   Turn turn;
   Confirmations confirmations;
+  TurnBudget budget{&options, &turn, &producers, &queues_by_number};
   std::vector<Queue*> dirty_ledgers;
-  size_t dirty_memory_ledgers = 0;  // of these, of memory queues
   std::vector<Queue*> to_dispatch;
   std::vector<Queue*> awaiting_commit;  // delivery = committed, its head not yet committed
   std::vector<Queue*> awaiting_room;    // with takers that may hold no more for now
   std::vector<ReadRequest> reads;       // to start at the end of this turn
-  // Work that waits for later turns, in order, because this turn's commit is large enough already: a nack or
-  // the end of a session may write many large bodies again.
-  std::deque<absl::AnyInvocable<void(Instant now)>> put_off;
-  // The same of memory queues, while shared memory has no room for it; the others go on.
-  std::deque<absl::AnyInvocable<void(Instant now)>> put_off_in_memory;
-  std::deque<absl::AnyInvocable<void(Instant now)>> put_off_removals;  // of these, what only removes
-  std::deque<std::pair<CommitNumber, size_t>> uncommitted;  // handed over, not yet written: bytes each
-  size_t uncommitted_bytes = 0;
   bool disk_low = false;
-  MemoryRoom memory_room;  // what this turn's commit may hold of them; none, until the store says so
-  absl::Status failure;    // what was read makes no sense: the process must end
+  absl::Status failure;  // what was read makes no sense: the process must end
 
   uint64_t last_seq_counter = 0;
   uint64_t last_delivery = 0;
@@ -95,29 +86,10 @@ struct BrokerState {
 
   Seq NextSeq();
 
-  bool CommitIsFull() const { return turn.commit().bytes() >= options.turn_commit_bytes; }
-
   // For resident messages. What leads to the rows of memory queues is of the same share of the budget; half
   // of it stays, for without a window nothing is delivered.
   size_t WindowBytes() const {
-    return options.window_bytes - std::min(memory_room.index_bytes, options.window_bytes / 2);
-  }
-  // What the turn's commit will take in shared memory, with the rows that its end adds.
-  size_t MemoryBytes() const {
-    return turn.commit().memory_bytes() + dirty_memory_ledgers * kLedgerBytesMax +
-           producers.dirty_memory_bytes();
-  }
-  bool MemoryMayRewrite() const { return MemoryBytes() < memory_room.rewrite; }
-  bool MemoryMayRemove() const { return MemoryBytes() < memory_room.remove; }
-  // May something of this queue be written again, or be removed, in this turn? What may not is put off.
-  bool MayRewrite(QueueId queue) const {
-    return !CommitIsFull() && (!IsMemoryQueue(queue) || MemoryMayRewrite());
-  }
-  bool MayRemove(QueueId queue) const { return !IsMemoryQueue(queue) || MemoryMayRemove(); }
-  // For a message of so many bytes that makes a memory queue grow. ERRORS: RESOURCE_EXHAUSTED.
-  absl::Status RoomInMemory(size_t bytes);
-  void PutOff(QueueId queue, absl::AnyInvocable<void(Instant now)> work) {
-    (IsMemoryQueue(queue) ? put_off_in_memory : put_off).push_back(std::move(work));
+    return options.window_bytes - std::min(budget.memory_room().index_bytes, options.window_bytes / 2);
   }
 
   Queue* FindQueue(std::string_view name) {
@@ -138,7 +110,7 @@ struct BrokerState {
     turn.Require(queue.promise());
     if (queue.ledger_dirty) return;
     queue.ledger_dirty = true;
-    if (queue.is_memory()) ++dirty_memory_ledgers;
+    if (queue.is_memory()) budget.ReserveInMemory(kLedgerBytesMax);
     dirty_ledgers.push_back(&queue);
   }
   // Something may be deliverable now.

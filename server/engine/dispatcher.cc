@@ -175,14 +175,16 @@ void Dispatcher::Dispatch(Queue& queue, Instant now) {
 // Is there no room in this turn for what may write a message again? Then the queue is looked at when there
 // is.
 bool Dispatcher::WaitsForMemory(Queue& queue) {
-  if (!queue.is_memory() || state_.MayRewrite(queue.number)) return false;
+  if (!queue.is_memory() || state_.budget.Allows(queue.number, Cost::kRewrite)) return false;
   if (std::exchange(queue.awaits_memory, true)) return true;
-  state_.PutOff(queue.number, [this, number = queue.number](Instant) {
-    Queue* still = state_.FindQueue(number);
-    if (still == nullptr) return;
-    still->awaits_memory = false;
-    state_.WantDispatch(*still);
-  });
+  state_.budget.Defer(Asker::Of(queue.number), queue.number, Cost::kRewrite,
+                      [this, number = queue.number](Instant) {
+                        Queue* still = state_.FindQueue(number);
+                        if (still == nullptr) return true;
+                        still->awaits_memory = false;
+                        state_.WantDispatch(*still);
+                        return true;
+                      });
   return true;
 }
 

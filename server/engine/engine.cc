@@ -62,8 +62,6 @@ struct Engine::Parts {
   void Route(GetMessage& command, Instant now) { browser.Handle(command, now); }
   void Route(DeleteMessage& command, Instant now) { browser.Handle(command, now); }
 
-  bool MayTakePutOff() const;
-  void TakePutOff(Instant now);
   void EndLeases(Instant now);
   void ForgetIdleProducers(Instant now);
   void WriteLedgers(Instant now);
@@ -111,10 +109,7 @@ void Engine::Handle(Command command, Instant now) {
 
 void Engine::OnProgress(CommitNumber written, CommitNumber synced, Instant) {
   BrokerState& state = parts_->state;
-  while (!state.uncommitted.empty() && state.uncommitted.front().first <= written) {
-    state.uncommitted_bytes -= state.uncommitted.front().second;
-    state.uncommitted.pop_front();
-  }
+  state.budget.OnWritten(written);
   state.confirmations.OnProgress(written, synced);
   parts_->settler.Flush();
   parts_->dispatcher.OnProgress();
@@ -138,49 +133,19 @@ void Engine::OnRead(ReadResult result, Instant now) {
 
 void Engine::OnDiskState(DiskState disk) { parts_->state.disk_low = disk == DiskState::kLow; }
 bool Engine::OnMemoryRoom(const MemoryRoom& room) {
-  parts_->state.memory_room = room;
-  return parts_->MayTakePutOff();
+  parts_->state.budget.SetMemoryRoom(room);
+  return parts_->state.budget.HasRunnable();
 }
 
-// Not while the store is behind: its progress brings the next turn.
-bool Engine::Parts::MayTakePutOff() const {
-  const bool any = !state.put_off.empty() ||
-                   (!state.put_off_in_memory.empty() && state.memory_room.rewrite > 0) ||
-                   (!state.put_off_removals.empty() && state.memory_room.remove > 0);
-  return any && state.uncommitted_bytes <= state.options.uncommitted_bytes_max;
-}
-
-void Engine::Parts::TakePutOff(Instant now) {
-  const auto take = [now](auto& from) {
-    auto work = std::move(from.front());
-    from.pop_front();
-    work(now);
-  };
-  // What is put off once more waits for the next turn.
-  for (size_t left = state.put_off.size(); left > 0 && MayTakePutOff() && !state.CommitIsFull(); --left)
-    take(state.put_off);
-  for (size_t left = state.put_off_removals.size();
-       left > 0 && MayTakePutOff() && !state.CommitIsFull() && state.MemoryMayRemove(); --left) {
-    take(state.put_off_removals);
-  }
-  for (size_t left = state.put_off_in_memory.size();
-       left > 0 && MayTakePutOff() && !state.CommitIsFull() && state.MemoryMayRewrite(); --left) {
-    take(state.put_off_in_memory);
-  }
-}
-
-bool Engine::TurnIsFull() const {
-  const BrokerState& state = parts_->state;
-  const bool rewrote_enough = state.memory_room.rewrite > 0 && !state.MemoryMayRewrite();
-  return state.CommitIsFull() || rewrote_enough;
-}
+bool Engine::TurnIsFull() const { return parts_->state.budget.IsFull(); }
 
 void Engine::Parts::EndLeases(Instant now) {
-  while (!state.lease_ends.empty() && state.lease_ends.begin()->first.first <= now && !state.CommitIsFull()) {
+  while (!state.lease_ends.empty() && state.lease_ends.begin()->first.first <= now) {
     Message& message = *state.lease_ends.begin()->second;
-    if (state.MayRewrite(message.queue->number)) {
+    const QueueId queue = message.queue->number;
+    if (state.budget.Allows(queue, Cost::kRewrite)) {
       life_cycle.Return(message, ReturnCause::kLeaseEnded, std::nullopt, "lease ended", now);
-    } else if (state.memory_room.rewrite == 0) {
+    } else if (!state.budget.WillAllow(queue, Cost::kRewrite)) {
       life_cycle.Extend(message, now + kLeaseProlonged);  // there is no room to write that it was returned
     } else {
       break;  // this turn's share is used up: the next one comes at once
@@ -209,7 +174,7 @@ void Engine::Parts::WriteLedgers(Instant now) {
     residency.Schedule(*queue, now);
   }
   state.dirty_ledgers.clear();
-  state.dirty_memory_ledgers = 0;
+  state.budget.OnTurnEnded();
 }
 
 Instant Engine::Parts::NextDue() const {
@@ -223,7 +188,7 @@ Instant Engine::Parts::NextDue() const {
 Engine::Turn Engine::EndTurn(Instant now) {
   Parts& parts = *parts_;
   BrokerState& state = parts.state;
-  parts.TakePutOff(now);
+  state.budget.RunDeferred(now);
   parts.publisher.TakeWaiting(now);
   parts.EndLeases(now);
   parts.residency.WakeDue(now);
@@ -243,12 +208,11 @@ Engine::Turn Engine::EndTurn(Instant now) {
     turn.number = finished.number;
     turn.promise = finished.promise;
     turn.commit = std::move(finished.commit);
-    state.uncommitted.emplace_back(turn.number, turn.commit.bytes());
-    state.uncommitted_bytes += turn.commit.bytes();
+    state.budget.OnSubmitted(turn.number, turn.commit.bytes());
   }
   turn.reads.swap(state.reads);
   turn.waiting_publish_bytes = parts.publisher.WaitingBytes();
-  turn.next_due = parts.publisher.HasRunnable() || parts.MayTakePutOff() ? now : parts.NextDue();
+  turn.next_due = parts.publisher.HasRunnable() || state.budget.HasRunnable() ? now : parts.NextDue();
   return turn;
 }
 

@@ -14,7 +14,7 @@ constexpr Duration kLookahead = std::chrono::seconds(1);
 
 void Expirer::FireDue(Instant now) {
   while (!state_.expiry.empty() && state_.expiry.begin()->first.deadline <= now && reads_.HasRoom() &&
-         !state_.CommitIsFull()) {
+         !state_.budget.IsFull()) {
     const auto first = state_.expiry.begin();
     const ExpiryPosition position = first->first;
     const MessageId id = first->second;
@@ -39,11 +39,13 @@ void Expirer::Fire(const ExpiryPosition& position, const MessageId& id, Instant 
     if (message == nullptr || message->queue != queue || message->seq != position.seq) return;
     if (message->deadline != position.deadline) return;
     if (message->state == Message::State::kLeased) return;  // finishes its lease; looked at when it returns
-    if (queue->is_memory() && !state_.MayRewrite(queue->number)) {
+    if (queue->is_memory() && !state_.budget.Allows(queue->number, Cost::kRewrite)) {
       state_.expiring.insert(position);
-      state_.PutOff(queue->number, [this, position, id = message->id](Instant later) {
-        if (state_.expiring.contains(position)) Fire(position, id, later);
-      });
+      state_.budget.Defer(Asker::Of(queue->number), queue->number, Cost::kRewrite,
+                          [this, position, id = message->id](Instant later) {
+                            if (state_.expiring.contains(position)) Fire(position, id, later);
+                            return true;
+                          });
       return;
     }
     life_cycle_.Expire(*message, at);

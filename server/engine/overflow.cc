@@ -58,7 +58,8 @@ absl::Status Overflow::MakeRoom(Queue& queue, uint64_t bytes, Instant now) {
   }
   const bool over = IsOver(queue, queue.stored_count() + 1, queue.stored_bytes() + bytes);
   if (over && queue.config.bytes_max != 0 && bytes > queue.config.bytes_max) return NeverFits(queue, bytes);
-  const absl::Status room = queue.is_memory() ? state_.RoomInMemory(bytes + kRowBytes) : absl::OkStatus();
+  const absl::Status room =
+      queue.is_memory() ? state_.budget.RoomToGrow(bytes + kRowBytes) : absl::OkStatus();
   if (!room.ok() && !MayReplaceInMemory(queue, bytes)) return room;
   if (room.ok() && !over) {
     queue.admitted_over = 0;
@@ -90,7 +91,7 @@ absl::Status Overflow::AdmitOver(Queue& queue) {
 // not fit.
 bool Overflow::MayReplaceInMemory(const Queue& queue, uint64_t bytes) const {
   return queue.config.overflow == OverflowPolicy::kDropOldest && queue.spilled_ready() == 0 &&
-         bytes + kRowBytes <= state_.memory_room.largest;
+         bytes + kRowBytes <= state_.budget.memory_room().largest;
 }
 
 Overflow::Victims Overflow::Choose(Queue& queue, uint64_t bytes, uint64_t memory_wanted) {
@@ -105,10 +106,7 @@ Overflow::Victims Overflow::Choose(Queue& queue, uint64_t bytes, uint64_t memory
     return !IsOver(queue, messages_left, bytes_left) && memory_freed >= memory_wanted;
   };
   // The message itself is written after them, so what only removes counts as what rewrites here.
-  const auto turn_is_full = [&] {
-    return state_.turn.commit().bytes() + spent >= state_.options.turn_commit_bytes ||
-           (queue.is_memory() && state_.MemoryBytes() + spent >= state_.memory_room.rewrite);
-  };
+  const auto turn_is_full = [&] { return !state_.budget.AllowsBytes(queue.number, spent); };
   for (auto rank_end = queue.ready.end(); rank_end != queue.ready.begin();) {
     const auto oldest = queue.ready.lower_bound({.rank = std::prev(rank_end)->first.rank, .seq = Seq()});
     for (auto at = oldest; at != rank_end; ++at) {
@@ -139,8 +137,8 @@ size_t Overflow::CostOf(const Message& victim) {
 }
 
 bool Overflow::MayEvict(const Queue& queue) const {
-  return queue.config.overflow == OverflowPolicy::kDropOldest ? state_.MayRemove(queue.number)
-                                                              : state_.MayRewrite(queue.number);
+  const bool drops = queue.config.overflow == OverflowPolicy::kDropOldest;
+  return state_.budget.Allows(queue.number, drops ? Cost::kRemove : Cost::kRewrite);
 }
 
 void Overflow::Evict(Message& victim, Instant now) {

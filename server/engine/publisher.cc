@@ -28,7 +28,7 @@ absl::Status Publisher::CheckBroker(const Publish& command, const Queue* queue) 
 void Publisher::Handle(Publish command, Instant now) {
   const auto session = state_.sessions.find(command.session);
   if (session != state_.sessions.end()) session->second->unconfirmed += command.messages.size();
-  if (waiting_.empty() && !StoreIsBehind()) {
+  if (waiting_.empty() && !state_.budget.StoreIsBehind()) {
     Run(std::move(command), now);
     return;
   }
@@ -51,7 +51,7 @@ void Publisher::TakeWaiting(Instant now) {
     waiting_bytes_ -= BytesOf(command);
     waiting_messages_ -= command.messages.size();
     Run(std::move(command), now);
-    if (state_.turn.commit().bytes() + state_.uncommitted_bytes > state_.options.uncommitted_bytes_max) break;
+    if (state_.budget.StoreFallsBehind()) break;
   }
 }
 

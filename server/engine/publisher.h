@@ -14,16 +14,15 @@ class Publisher {
   Publisher(BrokerState* state, LifeCycle* life_cycle, Overflow* overflow)
       : state_(*state), life_cycle_(*life_cycle), overflow_(*overflow) {}
 
-  // Waits its turn while the store is behind (EngineOptions::uncommitted_bytes_max).
+  // Waits its turn while the store is behind (TurnBudget).
   void Handle(Publish command, Instant now);
   // Those that waited, as far as the store has caught up.
   void TakeWaiting(Instant now);
-  bool HasRunnable() const { return !waiting_.empty() && !StoreIsBehind(); }
+  bool HasRunnable() const { return !waiting_.empty() && !state_.budget.StoreIsBehind(); }
   // What those that wait take in memory.
   size_t WaitingBytes() const { return waiting_bytes_ + waiting_messages_ * sizeof(NewMessage); }
 
  private:
-  bool StoreIsBehind() const { return state_.uncommitted_bytes > state_.options.uncommitted_bytes_max; }
   void Run(Publish command, Instant now);
   // Refuses the whole batch; ok when it may go on.
   absl::Status CheckBroker(const Publish& command, const Queue* queue) const;

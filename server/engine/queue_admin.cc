@@ -98,7 +98,7 @@ void QueueAdmin::Handle(const CreateQueue& command, Instant now) {
   if (auto status = CheckOverflow(config); !status.ok()) return refuse(status);
   if (auto status = CheckDeadLetterQueue(command.name, config); !status.ok()) return refuse(status);
   if (config.durability == Durability::kMemory) {
-    if (auto status = state_.RoomInMemory(kLedgerBytesMax); !status.ok()) return refuse(status);
+    if (auto status = state_.budget.RoomToGrow(kLedgerBytesMax); !status.ok()) return refuse(status);
   }
   ++state_.last_queue_number;
   const uint32_t memory_bit = config.durability == Durability::kMemory ? kMemoryQueueBit : 0;
@@ -177,7 +177,9 @@ void QueueAdmin::Handle(const DeleteQueue& command) {
   state_.turn.commit().Delete(LedgerKey(queue->number));
   state_.turn.commit().Delete(QueueKey(queue->name));
   state_.turn.Require(Promise::kSynced);
-  state_.queues_by_number.erase(QueueId(queue->number));
+  const QueueId number = queue->number;
+  state_.queues_by_number.erase(number);
+  state_.budget.OnQueueGone(number);
   state_.queues.erase(state_.queues.find(command.name));
   AnswerWhenSynced(command.call, MessageCount{.messages = messages});
 }

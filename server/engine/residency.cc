@@ -167,7 +167,7 @@ void Residency::RetryWaiting(Instant now) {
 
 // A message that was delayed may have to be written again when it leaves its window.
 bool Residency::MayMove(const Queue& queue) const {
-  return !queue.is_memory() || state_.MayRewrite(queue.number);
+  return !queue.is_memory() || state_.budget.Allows(queue.number, Cost::kRewrite);
 }
 
 void Residency::EvictReady(Queue& queue, size_t keep) {

@@ -46,6 +46,7 @@ void SessionTable::Handle(const CloseSession& command, Instant now) {
   const auto producer = state_.producer_sessions.find(session.producer);
   if (producer != state_.producer_sessions.end() && producer->second == session.id)
     state_.producer_sessions.erase(producer);
+  state_.budget.Forget(Asker::Of(command.session));
   state_.sessions.erase(found);
 }
 
@@ -60,7 +61,7 @@ void SessionTable::Handle(const GetEngineStatus& command) {
   }
   status.resident_bytes = state_.resident_bytes;
   status.leased_bytes = state_.leased_bytes;
-  status.uncommitted_bytes = state_.uncommitted_bytes;
+  status.uncommitted_bytes = state_.budget.uncommitted_bytes();
   if (state_.options.memory_use) status.memory_queues = state_.options.memory_use();
   status.producers = state_.producers.size();
   status.disk_low = state_.disk_low;

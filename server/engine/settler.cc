@@ -85,7 +85,7 @@ Settler::Outcome Settler::Decide(Message* found, const LeaseToken& token, const 
   if (standing != Standing::kHolding && message.deadline <= now) {
     // An ack may come when there is room only to remove; expired, the message may be moved. It expires
     // without this too.
-    if (state_.MayRewrite(message.queue->number)) life_cycle_.Expire(message, now);
+    if (state_.budget.Allows(message.queue->number, Cost::kRewrite)) life_cycle_.Expire(message, now);
     return {.status = LeaseLost()};
   }
   const bool counted = standing == Standing::kLapsed;  // the attempt, when the lease ended
@@ -141,44 +141,46 @@ void Settler::Handle(const SettleTags& command, Instant now) {
   Conclude(session, number);
 }
 
-// What may write a body again waits for the next turn when this one's commit is large; in a memory queue
-// anything that writes waits while there is no room for it. (A message stays among those of its kind of
-// queue, so its id tells.)
-bool Settler::MustWait(const Settlement& settlement, const MessageId& id) const {
+// What it costs. A release writes nothing, except that in a memory queue a message may expire by it.
+Cost Settler::CostOf(const Settlement& settlement, const MessageId& id) {
   switch (settlement.kind) {
     case SettleKind::kNack:
     case SettleKind::kDeadLetter:
-      return !state_.MayRewrite(id.queue);
+      return Cost::kRewrite;
     case SettleKind::kRelease:
-      return IsMemoryQueue(id.queue) && !state_.MayRewrite(id.queue);
+      return IsMemoryQueue(id.queue) ? Cost::kRewrite : Cost::kNothing;
     case SettleKind::kAck:
-      return !state_.MayRemove(id.queue);
+      return Cost::kRemove;
     case SettleKind::kExtend:
       break;
   }
-  return false;
+  return Cost::kNothing;
 }
 
-void Settler::Later(const MessageId& id, const Settlement& settlement,
+// (A message stays among those of its kind of queue, so its id tells which store it is in.)
+bool Settler::MustWait(const Settlement& settlement, const MessageId& id) const {
+  return !state_.budget.Allows(id.queue, CostOf(settlement, id));
+}
+
+void Settler::Later(const Asker& asker, const MessageId& id, const Settlement& settlement,
                     absl::AnyInvocable<void(Instant now)> work) {
-  if (settlement.kind == SettleKind::kAck && IsMemoryQueue(id.queue)) {
-    state_.put_off_removals.push_back(std::move(work));
-  } else {
-    state_.PutOff(id.queue, std::move(work));
-  }
+  state_.budget.Defer(asker, id.queue, CostOf(settlement, id), [work = std::move(work)](Instant now) mutable {
+    work(now);
+    return true;
+  });
 }
 
 void Settler::PutOff(Session& session, uint64_t number, uint64_t tag, const MessageId& message,
                      const Settlement& settlement) {
   ++session.settlements[number - session.first_settlement].undecided;
-  Later(message, settlement, [this, id = session.id, number, tag, settlement](Instant now) {
-    const auto found = state_.sessions.find(id);
-    if (found == state_.sessions.end()) return;  // its end gave the lease back
-    Session& still = *found->second;
-    --still.settlements[number - still.first_settlement].undecided;
-    SettleTag(still, number, tag, settlement, now);
-    Conclude(still, number);
-  });
+  // The session's end gives the lease back, and drops this.
+  Later(Asker::Of(session.id), message, settlement,
+        [this, id = session.id, number, tag, settlement](Instant now) {
+          Session& still = *state_.sessions.at(id);
+          --still.settlements[number - still.first_settlement].undecided;
+          SettleTag(still, number, tag, settlement, now);
+          Conclude(still, number);
+        });
 }
 
 void Settler::SettleTag(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement,
@@ -223,7 +225,8 @@ void Settler::SearchTag(const TagPlace& place, const LeaseToken& token, const Se
   locator_.Find(token.id, now, [=, this](Message* message, Instant at) {
     // Others may have been found before in this turn.
     if (message != nullptr && MustWait(settlement, token.id)) {
-      Later(token.id, settlement,
+      // The message's queue asks: this is decided even when the session has gone.
+      Later(Asker::Of(token.id.queue), token.id, settlement,
             [=, this](Instant later) { SearchTag(place, token, settlement, lease, later); });
       return;
     }
@@ -288,9 +291,13 @@ void Settler::Flush() {
 
 void Settler::ReturnAll(Session& session, Instant now) {
   for (const auto& [tag, delivery] : session.unsettled) {
-    if (!state_.MayRewrite(delivery.id.queue)) {
-      state_.PutOff(delivery.id.queue,
-                    [this, delivery = delivery](Instant later) { ReturnOne(delivery, later); });
+    const QueueId queue = delivery.id.queue;
+    if (!state_.budget.Allows(queue, Cost::kRewrite)) {
+      state_.budget.Defer(Asker::Of(queue), queue, Cost::kRewrite,
+                          [this, delivery = delivery](Instant later) {
+                            ReturnOne(delivery, later);
+                            return true;
+                          });
     } else {
       ReturnOne(delivery, now);
     }
@@ -339,7 +346,8 @@ void Settler::Handle(const SettleTokens& command, Instant now) {
 void Settler::SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index, const LeaseToken& token,
                           const Settlement& settlement, Instant now) {
   const auto put_off = [this, batch, index, token, settlement] {
-    Later(token.id, settlement, [this, batch, index, token, settlement](Instant later) {
+    const Asker asker = batch->call ? Asker::Of(batch->call) : Asker::Of(token.id.queue);
+    Later(asker, token.id, settlement, [this, batch, index, token, settlement](Instant later) {
       SettleToken(batch, index, token, settlement, later);
     });
   };

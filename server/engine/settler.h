@@ -37,8 +37,10 @@ class Settler {
   Outcome Decide(Message* message, const LeaseToken& token, const Settlement& settlement, Duration lease,
                  Instant now);
 
+  static Cost CostOf(const Settlement& settlement, const MessageId& id);
   bool MustWait(const Settlement& settlement, const MessageId& id) const;
-  void Later(const MessageId& id, const Settlement& settlement, absl::AnyInvocable<void(Instant now)> work);
+  void Later(const Asker& asker, const MessageId& id, const Settlement& settlement,
+             absl::AnyInvocable<void(Instant now)> work);
   void PutOff(Session& session, uint64_t number, uint64_t tag, const MessageId& message,
               const Settlement& settlement);
   void ReturnOne(const Unsettled& delivery, Instant now);
