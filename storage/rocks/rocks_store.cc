@@ -125,6 +125,7 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const Options& opti
   parts->env = rocksdb::NewCompositeEnv(MakeRocksSpaceGuard(MakeRocksLogAhead(below), parts->ballast.get()));
   parts->rocks_options =
       MakeRocksOptions({.plan = plan, .wal_bytes_max = options.wal_bytes_max, .env = parts->env.get()});
+  if (options.adjust != nullptr) options.adjust(parts->rocks_options);
 
   absl::StatusOr<OpenedRocks> opened = OpenRocks(parts->rocks_options, *parts->directory);
   if (!opened.ok()) return opened.status();

@@ -20,7 +20,8 @@
 
 namespace rocksdb {
 class FileSystem;
-}
+struct Options;
+}  // namespace rocksdb
 
 namespace baton {
 
@@ -47,6 +48,8 @@ class RocksStore : public Store {
 #endif
     // For tests: what RocksDB writes through; null = the operating system's.
     std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;
+    // For tests: sets RocksDB up in another way.
+    std::function<void(rocksdb::Options&)> adjust = nullptr;
   };
 
   // BLOCKS. Opens or creates the store, recovers it, raises the epoch and syncs it.
