@@ -43,6 +43,11 @@ MessageInfo Describe(const Message& message, size_t body_bytes_max) {
   return info;
 }
 
+absl::Status TooManyReads() {
+  return MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+                   "too many reads are waiting: try again shortly");
+}
+
 absl::Status NoSuchMessage(const MessageId& id) {
   return MakeError(
       absl::StatusCode::kNotFound, reason::kMessageNotFound,
@@ -59,8 +64,7 @@ void Browser::Handle(const ListMessages& command) {
     return;
   }
   if (!reads_.HasRoom()) {
-    state_.outputs->Answer(command.call, MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
-                                                   "too many reads are waiting: try again shortly"));
+    state_.outputs->Answer(command.call, TooManyReads());
     return;
   }
   const KeyRange range = AllOf(KindOf(command.state), queue->number);
@@ -135,7 +139,15 @@ void Browser::AddDueMessages(Queue& queue, const ListMessages& command, const st
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
 }
 
+// Refused here what could as well be asked again: reads have their bound.
+bool Browser::MayFind(CallId call, const MessageId& id) {
+  if (locator_.MayFind(id)) return true;
+  state_.outputs->Answer(call, TooManyReads());
+  return false;
+}
+
 void Browser::Handle(const GetMessage& command, Instant now) {
+  if (!MayFind(command.call, command.id)) return;
   locator_.Find(command.id, now, [this, call = command.call, id = command.id](Message* message, Instant at) {
     if (message == nullptr || (message->deadline <= at && message->state != Message::State::kLeased)) {
       state_.outputs->Answer(call, NoSuchMessage(id));
@@ -146,6 +158,7 @@ void Browser::Handle(const GetMessage& command, Instant now) {
 }
 
 void Browser::Handle(const DeleteMessage& command, Instant now) {
+  if (!MayFind(command.call, command.id)) return;
   locator_.Find(command.id, now, [this, call = command.call, id = command.id](Message* message, Instant at) {
     if (message == nullptr) {
       state_.outputs->Answer(call, NoSuchMessage(id));

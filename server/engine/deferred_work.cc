@@ -22,9 +22,12 @@ DeferredWork::Lanes::iterator DeferredWork::Erase(Lanes::iterator lane) {
   return lanes_.erase(lane);
 }
 
-void DeferredWork::Forget(const Asker& asker) {
-  for (auto lane = lanes_.lower_bound({.asker = asker}); lane != lanes_.end() && lane->first.asker == asker;)
+bool DeferredWork::Forget(const Asker& asker) {
+  const size_t before = size();
+  for (auto lane = lanes_.lower_bound({.asker = asker, .queue = {}, .cost = Cost::kNothing});
+       lane != lanes_.end() && lane->first.asker == asker;)
     lane = Erase(lane);
+  return size() < before;
 }
 
 void DeferredWork::Free(QueueId queue) {

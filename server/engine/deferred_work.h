@@ -43,12 +43,13 @@ class DeferredWork {
   using Work = absl::AnyInvocable<bool(Instant now)>;
 
   void Add(const Asker& asker, QueueId queue, Cost cost, Work work);
-  // The asker is gone; its work is dropped.
-  void Forget(const Asker& asker);
+  // The asker is gone; its work is dropped. True: there was some.
+  bool Forget(const Asker& asker);
   // The queue is gone.
   void Free(QueueId queue);
 
-  // How many pieces of so much cost wait.
+  // How many pieces wait; of so much cost.
+  size_t size() const { return sizes_[0] + sizes_[1] + sizes_[2]; }
   size_t size(Cost cost) const { return sizes_[static_cast<size_t>(cost)]; }
 
   // Does one work of each lane in turn while `may(cost)`; each at most once, so what is put off once more

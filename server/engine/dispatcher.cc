@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/error.h"
+#include "server/engine/arrow_cost.h"
 
 namespace baton {
 namespace {
@@ -100,8 +101,12 @@ void Dispatcher::Handle(const Receive& command, Instant now) {
 
 void Dispatcher::Handle(const CancelCall& command) {
   const auto found = state_.receives.find(command.call);
-  if (found != state_.receives.end())
-    AnswerReceive(*found->second, absl::CancelledError("the call was cancelled"));
+  const absl::Status why = absl::CancelledError("the call was cancelled");
+  if (found != state_.receives.end()) {
+    AnswerReceive(*found->second, why);
+  } else if (state_.budget.Forget(Asker::Of(command.call))) {
+    state_.outputs->Answer(command.call, why);  // what it asked for is decided no more
+  }
 }
 
 void Dispatcher::Detach(Subscription& subscription) {
@@ -135,21 +140,29 @@ void Dispatcher::EndAll(Queue& queue, const absl::Status& why) {
 
 void Dispatcher::DispatchWanted(Instant now) {
   // Dispatching may expire a message into another queue, which then wants dispatch too.
-  while (!state_.to_dispatch.empty()) {
+  // What is beyond this turn's share waits for the next one, those that had none of it first.
+  while (!state_.to_dispatch.empty() && state_.budget.HasArrows()) {
     std::vector<Queue*> queues;
     queues.swap(state_.to_dispatch);
-    for (Queue* queue : queues) {
-      queue->dispatch_wanted = false;
-      Dispatch(*queue, now);
+    size_t served = 0;
+    for (; served < queues.size() && state_.budget.HasArrows(); ++served) {
+      queues[served]->dispatch_wanted = false;
+      Dispatch(*queues[served], now);
     }
+    state_.to_dispatch.insert(state_.to_dispatch.begin(),
+                              queues.begin() + static_cast<std::ptrdiff_t>(served), queues.end());
   }
 }
 
 void Dispatcher::Dispatch(Queue& queue, Instant now) {
   while (!queue.paused && !queue.ready.empty()) {
+    if (!state_.budget.HasArrows()) {
+      state_.WantDispatch(queue);
+      break;
+    }
     Message& message = *queue.ready.begin()->second;
     if (message.deadline <= now) {
-      if (WaitsForMemory(queue)) break;
+      if (WaitsForRoom(queue, CostOfExpiry(queue))) break;
       life_cycle_.Expire(message, now);
       continue;
     }
@@ -172,19 +185,17 @@ void Dispatcher::Dispatch(Queue& queue, Instant now) {
   residency_.RefillReady(queue);
 }
 
-// Is there no room in this turn for what may write a message again? Then the queue is looked at when there
-// is.
-bool Dispatcher::WaitsForMemory(Queue& queue) {
-  if (!queue.is_memory() || state_.budget.Allows(queue.number, Cost::kRewrite)) return false;
-  if (std::exchange(queue.awaits_memory, true)) return true;
-  state_.budget.Defer(Asker::Of(queue.number), queue.number, Cost::kRewrite,
-                      [this, number = queue.number](Instant) {
-                        Queue* still = state_.FindQueue(number);
-                        if (still == nullptr) return true;
-                        still->awaits_memory = false;
-                        state_.WantDispatch(*still);
-                        return true;
-                      });
+// Is there no room in this turn for what costs so much? Then the queue is looked at when there is.
+bool Dispatcher::WaitsForRoom(Queue& queue, Cost cost) {
+  if (state_.budget.Allows(queue.number, cost)) return false;
+  if (std::exchange(queue.awaits_budget, true)) return true;
+  state_.budget.Defer(Asker::Of(queue.number), queue.number, cost, [this, number = queue.number](Instant) {
+    Queue* still = state_.FindQueue(number);
+    if (still == nullptr) return true;
+    still->awaits_budget = false;
+    state_.WantDispatch(*still);
+    return true;
+  });
   return true;
 }
 
@@ -287,7 +298,8 @@ void Dispatcher::EndWaits(Instant now) {
   std::erase_if(late_, [this](CallId call) {
     const auto found = state_.receives.find(call);
     if (found == state_.receives.end()) return true;  // answered
-    if (found->second->queue->head_is_coming()) return false;
+    const Queue& queue = *found->second->queue;
+    if (queue.head_is_coming() || queue.dispatch_wanted) return false;
     AnswerReceive(*found->second, Emptiness(*found->second->queue));
     return true;
   });

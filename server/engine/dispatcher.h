@@ -35,7 +35,7 @@ class Dispatcher {
 
  private:
   void Dispatch(Queue& queue, Instant now);
-  bool WaitsForMemory(Queue& queue);
+  bool WaitsForRoom(Queue& queue, Cost cost);
   // The next in turn with room for so many bytes; null when there is none.
   Subscription* NextTaker(Queue& queue, uint64_t bytes);
   // May it hold another message?

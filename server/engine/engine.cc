@@ -17,6 +17,7 @@
 #include "server/engine/publisher.h"
 #include "server/engine/queue_admin.h"
 #include "server/engine/residency.h"
+#include "server/engine/returner.h"
 #include "server/engine/session_table.h"
 #include "server/engine/settler.h"
 
@@ -32,11 +33,12 @@ struct Engine::Parts {
         expirer(&state, &life_cycle, &locator, &reads),
         overflow(&state, &life_cycle, &locator, &reads),
         dispatcher(&state, &life_cycle, &residency),
+        returner(&state, &life_cycle),
         settler(&state, &life_cycle, &locator),
-        publisher(&state, &life_cycle, &overflow),
+        publisher(&state, &life_cycle, &overflow, &settler),
         admin(&state, &life_cycle, &dispatcher),
         browser(&state, &life_cycle, &locator, &reads),
-        session_table(&state, &dispatcher, &settler) {
+        session_table(&state, &dispatcher, &returner) {
     life_cycle.set_locator(&locator);
   }
 
@@ -50,7 +52,7 @@ struct Engine::Parts {
   void Route(Receive& command, Instant now) { dispatcher.Handle(command, now); }
   void Route(CancelCall& command, Instant) { dispatcher.Handle(command); }
   void Route(Publish& command, Instant now) { publisher.Handle(std::move(command), now); }
-  void Route(SettleTags& command, Instant now) { settler.Handle(command, now); }
+  void Route(SettleTags& command, Instant now) { publisher.Handle(std::move(command), now); }
   void Route(SettleTokens& command, Instant now) { settler.Handle(command, now); }
   void Route(CreateQueue& command, Instant now) { admin.Handle(command, now); }
   void Route(UpdateQueue& command, Instant now) { admin.Handle(command, now); }
@@ -62,10 +64,9 @@ struct Engine::Parts {
   void Route(GetMessage& command, Instant now) { browser.Handle(command, now); }
   void Route(DeleteMessage& command, Instant now) { browser.Handle(command, now); }
 
-  void EndLeases(Instant now);
   void ForgetIdleProducers(Instant now);
   void WriteLedgers(Instant now);
-  Instant NextDue() const;
+  Instant NextDue(Instant now) const;
 
   BrokerState state;
   Reads reads;
@@ -75,6 +76,7 @@ struct Engine::Parts {
   Expirer expirer;
   Overflow overflow;
   Dispatcher dispatcher;
+  Returner returner;
   Settler settler;
   Publisher publisher;
   QueueAdmin admin;
@@ -128,6 +130,7 @@ void Engine::OnRead(ReadResult result, Instant now) {
     return;
   }
   parts_->reads.Complete(std::move(result), now);
+  parts_->locator.RetryWaiting();
   parts_->residency.RetryWaiting(now);
 }
 
@@ -138,20 +141,6 @@ bool Engine::OnMemoryRoom(const MemoryRoom& room) {
 }
 
 bool Engine::TurnIsFull() const { return parts_->state.budget.IsFull(); }
-
-void Engine::Parts::EndLeases(Instant now) {
-  while (!state.lease_ends.empty() && state.lease_ends.begin()->first.first <= now) {
-    Message& message = *state.lease_ends.begin()->second;
-    const QueueId queue = message.queue->number;
-    if (state.budget.Allows(queue, Cost::kRewrite)) {
-      life_cycle.Return(message, ReturnCause::kLeaseEnded, std::nullopt, "lease ended", now);
-    } else if (!state.budget.WillAllow(queue, Cost::kRewrite)) {
-      life_cycle.Extend(message, now + kLeaseProlonged);  // there is no room to write that it was returned
-    } else {
-      break;  // this turn's share is used up: the next one comes at once
-    }
-  }
-}
 
 void Engine::Parts::ForgetIdleProducers(Instant now) {
   if (now < next_idle_check) return;
@@ -177,8 +166,8 @@ void Engine::Parts::WriteLedgers(Instant now) {
   state.budget.OnTurnEnded();
 }
 
-Instant Engine::Parts::NextDue() const {
-  Instant next = std::min(expirer.NextDue(), next_idle_check);
+Instant Engine::Parts::NextDue(Instant now) const {
+  Instant next = std::min(expirer.NextDue(now), next_idle_check);
   if (!state.lease_ends.empty()) next = std::min(next, state.lease_ends.begin()->first.first);
   if (!state.delay_schedule.empty()) next = std::min(next, state.delay_schedule.begin()->first);
   if (!state.receive_waits.empty()) next = std::min(next, state.receive_waits.begin()->first);
@@ -190,9 +179,14 @@ Engine::Turn Engine::EndTurn(Instant now) {
   BrokerState& state = parts.state;
   state.budget.RunDeferred(now);
   parts.publisher.TakeWaiting(now);
-  parts.EndLeases(now);
+  state.budget.BeginTimed();
+  state.budget.BeginPhase();
+  parts.returner.EndLeases(now);
+  state.budget.BeginPhase();
   parts.residency.WakeDue(now);
+  state.budget.BeginPhase();
   parts.expirer.FireDue(now);
+  state.budget.BeginPhase(TurnBudget::kDeliveriesPerTurn);
   parts.dispatcher.DispatchWanted(now);
   parts.dispatcher.EndWaits(now);
   parts.residency.Evict(now);
@@ -212,7 +206,9 @@ Engine::Turn Engine::EndTurn(Instant now) {
   }
   turn.reads.swap(state.reads);
   turn.waiting_publish_bytes = parts.publisher.WaitingBytes();
-  turn.next_due = parts.publisher.HasRunnable() || state.budget.HasRunnable() ? now : parts.NextDue();
+  const bool goes_on =
+      parts.publisher.HasRunnable() || state.budget.HasRunnable() || !state.to_dispatch.empty();
+  turn.next_due = goes_on ? now : parts.NextDue(now);
   return turn;
 }
 

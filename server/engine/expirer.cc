@@ -4,22 +4,39 @@
 
 #include <fmt/format.h>
 
+#include "server/engine/arrow_cost.h"
+
 namespace baton {
 namespace {
 
 // How long before they are due hints are read from disk.
-constexpr Duration kLookahead = std::chrono::seconds(1);
+constexpr Duration kHintsAhead = std::chrono::seconds(1);
+// How soon hints are looked at again that were passed over.
+constexpr Duration kLookAgain = std::chrono::milliseconds(50);
 
 }  // namespace
 
+// Is there no room at all for what it would bring about? Then it stays, and others go on.
+bool Expirer::MustPass(const ExpiryPosition& position) const {
+  const Queue* queue = state_.FindQueue(position.queue);
+  return queue != nullptr && !state_.budget.WillAllow(queue->number, CostOfExpiry(*queue));
+}
+
 void Expirer::FireDue(Instant now) {
-  while (!state_.expiry.empty() && state_.expiry.begin()->first.deadline <= now && reads_.HasRoom() &&
-         !state_.budget.IsFull()) {
-    const auto first = state_.expiry.begin();
-    const ExpiryPosition position = first->first;
-    const MessageId id = first->second;
-    state_.expiry.Erase(first);
-    Fire(position, id, now);
+  std::vector<std::pair<ExpiryPosition, MessageId>> due;
+  passed_ = false;
+  for (auto at = state_.expiry.begin();
+       at != state_.expiry.end() && at->first.deadline <= now && due.size() < TurnBudget::kArrowsPerPhase;
+       ++at) {
+    if (MustPass(at->first)) {
+      passed_ = true;
+    } else {
+      due.emplace_back(at->first, at->second);
+    }
+  }
+  for (const auto& [position, id] : due) {
+    if (!reads_.HasRoom() || !state_.budget.HasArrows() || state_.budget.IsFull()) break;
+    if (state_.expiry.Erase(position)) Fire(position, id, now);
   }
   Refill(now);
   Trim();
@@ -39,9 +56,10 @@ void Expirer::Fire(const ExpiryPosition& position, const MessageId& id, Instant 
     if (message == nullptr || message->queue != queue || message->seq != position.seq) return;
     if (message->deadline != position.deadline) return;
     if (message->state == Message::State::kLeased) return;  // finishes its lease; looked at when it returns
-    if (queue->is_memory() && !state_.budget.Allows(queue->number, Cost::kRewrite)) {
+    const Cost cost = CostOfExpiry(*queue);
+    if (!state_.budget.Allows(queue->number, cost)) {
       state_.expiring.insert(position);
-      state_.budget.Defer(Asker::Of(queue->number), queue->number, Cost::kRewrite,
+      state_.budget.Defer(Asker::Of(queue->number), queue->number, cost,
                           [this, position, id = message->id](Instant later) {
                             if (state_.expiring.contains(position)) Fire(position, id, later);
                             return true;
@@ -56,7 +74,7 @@ void Expirer::Refill(Instant now) {
   auto& expiry = state_.expiry;
   if (expiry.all_resident() || expiry.reading() || expiry.size() >= (state_.options.chunk_rows + 1) / 2)
     return;
-  if (expiry.boundary().deadline - kLookahead > now || !reads_.HasRoom()) return;
+  if (expiry.boundary().deadline - kHintsAhead > now || !reads_.HasRoom()) return;
   ReadRequest request;
   request.begin = ExpiryKey(expiry.boundary());
   request.end = AllOf(RowKind::kExpiry).end;
@@ -97,13 +115,14 @@ void Expirer::Trim() {
   expiry.LowerBoundary(boundary);
 }
 
-Instant Expirer::NextDue() const {
+Instant Expirer::NextDue(Instant now) const {
   auto& expiry = state_.expiry;
   if (!reads_.HasRoom()) return kNever;
   Instant next = expiry.empty() ? kNever : expiry.begin()->first.deadline;
+  if (passed_) next = std::max(next, now + kLookAgain);
   const bool wants_read =
       !expiry.all_resident() && !expiry.reading() && expiry.size() < (state_.options.chunk_rows + 1) / 2;
-  if (wants_read) next = std::min(next, expiry.boundary().deadline - kLookahead);
+  if (wants_read) next = std::min(next, expiry.boundary().deadline - kHintsAhead);
   return next;
 }
 

@@ -16,9 +16,10 @@ class Expirer {
   // reads.
   void FireDue(Instant now);
   // When FireDue has something to do again; a completed read is a reason of its own.
-  Instant NextDue() const;
+  Instant NextDue(Instant now) const;
 
  private:
+  bool MustPass(const ExpiryPosition& position) const;
   void Fire(const ExpiryPosition& position, const MessageId& id, Instant now);
   void Refill(Instant now);
   void OnHints(uint64_t flight, const ReadResult& result);
@@ -28,6 +29,7 @@ class Expirer {
   LifeCycle& life_cycle_;
   Locator& locator_;
   Reads& reads_;
+  bool passed_ = false;  // hints that are due wait until their store has room
 };
 
 }  // namespace baton

@@ -84,6 +84,7 @@ class LifeCycle {
 
   void Changed(const Message& message);
   void Note(Arrow arrow, const Message& message, Instant now) {
+    state_.budget.Spend();
     if (state_.observer != nullptr) state_.observer->OnArrow(arrow, message, now);
   }
 

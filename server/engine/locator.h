@@ -1,12 +1,18 @@
 // Finds a message that may not be in memory: by point reads of its place of birth and its locator. Commands
 // on such a message have two phases: read, then check again and decide. Whatever changes a message meanwhile
-// calls Touch, and the read starts again; commands on the same message queue behind one read.
+// calls Touch, and the read starts again; commands on the same message queue behind one read. Searches are
+// told apart by the whole id: who makes one up finds nothing, and keeps nobody else from finding the true
+// one.
+//
+// While there is no room for another read, searches wait for it, in order. Whoever could as well be refused
+// asks MayFind first.
 #pragma once
 
+#include <deque>
+#include <map>
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/functional/any_invocable.h"
 #include "server/engine/life_cycle.h"
 #include "server/engine/reads.h"
@@ -24,29 +30,38 @@ class Locator {
       : state_(*state), life_cycle_(*life_cycle), reads_(*reads) {}
 
   void Find(const MessageId& id, Instant now, Decide decide);
+  // Can this message be looked for without a wait for room to read?
+  bool MayFind(const MessageId& id) const;
   // The message changed, entered memory or left it.
   void Touch(Seq birth);
+  // A read has completed: searches that waited for room begin.
+  void RetryWaiting();
   size_t pending() const { return pending_.size(); }
 
  private:
   struct Search {
-    MessageId id;
     std::vector<Decide> waiting;
     bool touched = false;
   };
+  struct BySeq {
+    bool operator()(const MessageId& a, const MessageId& b) const {
+      return a.seq != b.seq ? a.seq < b.seq : a < b;
+    }
+  };
 
-  void ReadBirthPlace(Seq birth);
-  void ReadRow(Seq birth, std::string row_key);
+  void ReadBirthPlace(const MessageId& id);
+  void ReadRow(const MessageId& id, std::string row_key);
   // False: the search has to start again, and did.
-  bool StillTrue(Search& search);
-  void OnBirthPlace(Seq birth, const ReadResult& result, Instant now);
-  void OnRow(Seq birth, const Row& row, Instant now);
-  void Conclude(Seq birth, std::unique_ptr<Message> view, Instant now);
+  bool StillTrue(const MessageId& id);
+  void OnBirthPlace(const MessageId& id, const ReadResult& result, Instant now);
+  void OnRow(const MessageId& id, const Row& row, Instant now);
+  void Conclude(const MessageId& id, std::unique_ptr<Message> view, Instant now);
 
   BrokerState& state_;
   LifeCycle& life_cycle_;
   Reads& reads_;
-  absl::flat_hash_map<Seq, Search> pending_;
+  std::map<MessageId, Search, BySeq> pending_;
+  std::deque<MessageId> to_start_;  // of these, without a read yet
 };
 
 }  // namespace baton

@@ -152,7 +152,7 @@ void Overflow::Evict(Message& victim, Instant now) {
 }
 
 void Overflow::SeekVictims(Queue& queue) {
-  if (queue.seeking_victims) return;
+  if (queue.seeking_victims || !reads_.HasRoom()) return;  // else the next publish seeks
   queue.seeking_victims = true;
   ReadLowestRank(queue, AllOf(RowKind::kReady, queue.number).end);
 }

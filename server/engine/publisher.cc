@@ -1,5 +1,7 @@
 #include "server/engine/publisher.h"
 
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "base/error.h"
@@ -7,10 +9,17 @@
 namespace baton {
 namespace {
 
+// What a session that is honest may have to settle: more than this is not held back for it.
+constexpr size_t kHeldBackSettlementsMax = kUnsettledPerSessionMax * sizeof(TagRange);
+
 size_t BytesOf(const Publish& command) {
-  size_t bytes = 0;
+  size_t bytes = sizeof(Publish) + command.messages.size() * sizeof(NewMessage);
   for (const NewMessage& message : command.messages) bytes += message.body.size() + message.headers.size();
   return bytes;
+}
+
+size_t BytesOf(const SettleTags& command) {
+  return sizeof(Publish) + command.tags.size() * sizeof(TagRange) + command.settlement.reason.size();
 }
 
 }  // namespace
@@ -25,33 +34,78 @@ absl::Status Publisher::CheckBroker(const Publish& command, const Queue* queue) 
   return absl::OkStatus();
 }
 
+Session* Publisher::FindSession(SessionId id) {
+  const auto found = state_.sessions.find(id);
+  return found == state_.sessions.end() ? nullptr : found->second.get();
+}
+
+void Publisher::HoldBack(Waiting command) {
+  std::visit(
+      [this](const auto& typed) {
+        waiting_bytes_ += BytesOf(typed);
+        if (Session* session = FindSession(typed.session)) ++session->held_back;
+      },
+      command);
+  waiting_.push_back(std::move(command));
+}
+
 void Publisher::Handle(Publish command, Instant now) {
-  const auto session = state_.sessions.find(command.session);
-  if (session != state_.sessions.end()) session->second->unconfirmed += command.messages.size();
-  if (waiting_.empty() && !state_.budget.StoreIsBehind()) {
+  Session* session = FindSession(command.session);
+  if (session != nullptr) session->unconfirmed += command.messages.size();
+  const Queue* queue = state_.FindQueue(command.queue);
+  const bool to_disk = queue != nullptr && !queue->is_memory();
+  const bool waits = (to_disk && (!waiting_.empty() || state_.budget.StoreIsBehind())) ||
+                     (session != nullptr && session->held_back > 0);
+  if (!waits) {
     Run(std::move(command), now);
     return;
   }
-  const size_t bytes = BytesOf(command);
-  if (command.call && waiting_bytes_ + bytes > state_.options.uncommitted_bytes_max) {
+  if (command.call && waiting_bytes_ + BytesOf(command) > state_.options.uncommitted_bytes_max) {
     state_.outputs->Answer(command.call,
                            MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
                                      "the disk does not keep up with what is published: try again shortly"));
     return;
   }
-  waiting_bytes_ += bytes;
-  waiting_messages_ += command.messages.size();
-  waiting_.push_back(std::move(command));
+  HoldBack(std::move(command));
+}
+
+void Publisher::Handle(SettleTags command, Instant now) {
+  Session* session = FindSession(command.session);
+  if (session == nullptr) return;
+  if (session->held_back == 0) {
+    settler_.Handle(command, now);
+    return;
+  }
+  session->held_back_bytes += BytesOf(command);
+  if (session->held_back_bytes > kHeldBackSettlementsMax) {
+    state_.outputs->EndSession(
+        command.session,
+        MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+                  "the disk does not keep up with what this session published, and more settlements wait "
+                  "behind it than it can have deliveries: name tags as ranges, and each once"));
+    return;
+  }
+  HoldBack(std::move(command));
 }
 
 void Publisher::TakeWaiting(Instant now) {
   while (HasRunnable()) {
-    Publish command = std::move(waiting_.front());
+    Waiting command = std::move(waiting_.front());
     waiting_.pop_front();
-    waiting_bytes_ -= BytesOf(command);
-    waiting_messages_ -= command.messages.size();
-    Run(std::move(command), now);
-    if (state_.budget.StoreFallsBehind()) break;
+    std::visit(
+        [this](const auto& typed) {
+          waiting_bytes_ -= BytesOf(typed);
+          if (Session* session = FindSession(typed.session)) --session->held_back;
+        },
+        command);
+    if (auto* publish = std::get_if<Publish>(&command)) {
+      Run(std::move(*publish), now);
+    } else {
+      auto& settle = std::get<SettleTags>(command);
+      if (Session* session = FindSession(settle.session)) session->held_back_bytes -= BytesOf(settle);
+      settler_.Handle(settle, now);
+    }
+    if (state_.budget.StoreFallsBehind() || state_.budget.IsFull()) break;
   }
 }
 

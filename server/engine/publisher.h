@@ -1,28 +1,40 @@
 // Publish: every message is answered for itself, when its promise holds.
+//
+// While the disk is behind, what is published to it waits in a line, and with it whatever else its session
+// sends: first the result, then the ack of what it was made from. So what a session sends is decided in the
+// order in which it was sent; and nobody else waits.
 #pragma once
 
 #include <deque>
+#include <variant>
 #include <vector>
 
 #include "server/engine/life_cycle.h"
 #include "server/engine/overflow.h"
+#include "server/engine/settler.h"
 
 namespace baton {
 
 class Publisher {
  public:
-  Publisher(BrokerState* state, LifeCycle* life_cycle, Overflow* overflow)
-      : state_(*state), life_cycle_(*life_cycle), overflow_(*overflow) {}
+  Publisher(BrokerState* state, LifeCycle* life_cycle, Overflow* overflow, Settler* settler)
+      : state_(*state), life_cycle_(*life_cycle), overflow_(*overflow), settler_(*settler) {}
 
   // Waits its turn while the store is behind (TurnBudget).
   void Handle(Publish command, Instant now);
+  // To the settler, after what the session published before.
+  void Handle(SettleTags command, Instant now);
   // Those that waited, as far as the store has caught up.
   void TakeWaiting(Instant now);
   bool HasRunnable() const { return !waiting_.empty() && !state_.budget.StoreIsBehind(); }
   // What those that wait take in memory.
-  size_t WaitingBytes() const { return waiting_bytes_ + waiting_messages_ * sizeof(NewMessage); }
+  size_t WaitingBytes() const { return waiting_bytes_; }
 
  private:
+  using Waiting = std::variant<Publish, SettleTags>;
+
+  Session* FindSession(SessionId id);
+  void HoldBack(Waiting command);
   void Run(Publish command, Instant now);
   // Refuses the whole batch; ok when it may go on.
   absl::Status CheckBroker(const Publish& command, const Queue* queue) const;
@@ -36,11 +48,11 @@ class Publisher {
   BrokerState& state_;
   LifeCycle& life_cycle_;
   Overflow& overflow_;
+  Settler& settler_;
   // In the order they came. Bounded: calls are refused when there is too much, and of sessions nothing more
   // is taken in (Engine::Turn::waiting_publish_bytes).
-  std::deque<Publish> waiting_;
-  size_t waiting_bytes_ = 0;  // bodies and headers
-  size_t waiting_messages_ = 0;
+  std::deque<Waiting> waiting_;
+  size_t waiting_bytes_ = 0;
 };
 
 }  // namespace baton

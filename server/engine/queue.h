@@ -53,7 +53,7 @@ struct Queue {
   bool dispatch_wanted = false;    // is in BrokerState::to_dispatch
   bool awaits_commit = false;      // is in BrokerState::awaiting_commit
   bool awaits_room = false;        // is in BrokerState::awaiting_room
-  bool awaits_memory = false;      // has work in the turn budget that wants its dispatch
+  bool awaits_budget = false;      // has work in the turn budget that wants its dispatch
   bool awaits_read = false;        // is in Residency's list of those that wait for room to read
   Instant scheduled_due = kNever;  // its entry in BrokerState::delay_schedule
   uint64_t admitted_over = 0;      // messages taken over its limits, whose victims only the disk can name

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "server/engine/arrow_cost.h"
 
 namespace baton {
 namespace {
@@ -124,7 +125,8 @@ void Residency::Schedule(Queue& queue, Instant now) {
     next = std::min(next, LookAhead(queue.delayed.boundary().due));
     if (!reads_.HasRoom()) next = std::max(next, now + std::chrono::milliseconds(10));
   }
-  if (next <= now && !MayMove(queue)) next = now + std::chrono::milliseconds(10);
+  if (next <= now && !state_.budget.WillAllow(queue.number, Cost::kRewrite))
+    next = now + std::chrono::milliseconds(10);
   if (next == queue.scheduled_due) return;
   if (queue.scheduled_due != kNever) state_.delay_schedule.erase({queue.scheduled_due, queue.number});
   queue.scheduled_due = next;
@@ -139,8 +141,10 @@ void Residency::WakeDue(Instant now) {
   }
   for (const QueueId number : due) {
     Queue& queue = *state_.FindQueue(number);
-    while (!queue.delayed.empty() && queue.delayed.begin()->first.due <= now && MayMove(queue)) {
-      life_cycle_.Wake(*queue.delayed.begin()->second, now);
+    while (!queue.delayed.empty() && queue.delayed.begin()->first.due <= now && state_.budget.HasArrows()) {
+      Message& message = *queue.delayed.begin()->second;
+      if (!state_.budget.Allows(number, CostOfWake(message))) break;
+      life_cycle_.Wake(message, now);
     }
     RefillDelayed(queue, now);
     Schedule(queue, now);
@@ -165,15 +169,17 @@ void Residency::RetryWaiting(Instant now) {
   }
 }
 
-// A message that was delayed may have to be written again when it leaves its window.
-bool Residency::MayMove(const Queue& queue) const {
-  return !queue.is_memory() || state_.budget.Allows(queue.number, Cost::kRewrite);
+// The last of its window goes first. One that was delayed may have to be written again.
+bool Residency::MayEvict(Queue& queue) const {
+  if (queue.ready.empty()) return false;
+  const Message& last = *std::prev(queue.ready.end())->second;
+  return state_.budget.Allows(queue.number, CostOfSpill(last));
 }
 
 void Residency::EvictReady(Queue& queue, size_t keep) {
-  if (queue.ready.size() <= keep || !MayMove(queue)) return;
+  if (queue.ready.size() <= keep || !MayEvict(queue)) return;
   ReadyPosition boundary;
-  while (queue.ready.size() > keep && MayMove(queue)) {
+  while (queue.ready.size() > keep && MayEvict(queue)) {
     auto last = std::prev(queue.ready.end());
     boundary = last->first;
     life_cycle_.Spill(*last->second);
@@ -210,7 +216,7 @@ bool Residency::EvictSome(Instant now) {
         from_delayed = true;
         most = delayed;
       }
-      if (queue->has_takers() != with_takers || !MayMove(*queue)) continue;
+      if (queue->has_takers() != with_takers || !MayEvict(*queue)) continue;
       const size_t floor = with_takers ? low_water() : 0;
       const size_t ready = queue->ready.size() > floor ? queue->ready.size() - floor : 0;
       if (ready > most) {

@@ -33,7 +33,7 @@ class Residency {
   // nullptr: the row makes no sense (the state has failed).
   Message* Admit(Queue& queue, const Row& row);
 
-  bool MayMove(const Queue& queue) const;
+  bool MayEvict(Queue& queue) const;
   // At most so many stay; the rest of the window goes.
   void EvictReady(Queue& queue, size_t keep);
   void EvictDelayed(Queue& queue, size_t keep, Instant now);

@@ -25,6 +25,7 @@ struct Unsettled {
   MessageId id;
   SubscriptionId subscription;  // none: it has ended
   uint64_t bytes = 0;
+  bool settling = false;  // a settlement of it waits for room; any further one comes too late
 };
 
 // One Settle of the client on its way to its answer. Answered in order.
@@ -46,7 +47,9 @@ struct Session {
 
   // In order: what their end brings about is the same each time a history is played.
   absl::btree_map<SubscriptionId, std::unique_ptr<Subscription>> subscriptions;
-  uint64_t unconfirmed = 0;                        // messages it published that have no answer yet
+  uint64_t held_back = 0;      // its commands that wait for the store (Publisher), in order
+  size_t held_back_bytes = 0;  // of these, settlements
+  uint64_t unconfirmed = 0;    // messages it published that have no answer yet
   absl::btree_map<uint64_t, Unsettled> unsettled;  // by tag
   uint64_t last_tag = 0;
 

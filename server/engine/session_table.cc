@@ -42,7 +42,7 @@ void SessionTable::Handle(const CloseSession& command, Instant now) {
     dispatcher_.Detach(*subscription);
     state_.WantDispatch(*subscription->queue);
   }
-  settler_.ReturnAll(session, now);
+  returner_.ReturnAll(session, now);
   const auto producer = state_.producer_sessions.find(session.producer);
   if (producer != state_.producer_sessions.end() && producer->second == session.id)
     state_.producer_sessions.erase(producer);

@@ -2,14 +2,14 @@
 #pragma once
 
 #include "server/engine/dispatcher.h"
-#include "server/engine/settler.h"
+#include "server/engine/returner.h"
 
 namespace baton {
 
 class SessionTable {
  public:
-  SessionTable(BrokerState* state, Dispatcher* dispatcher, Settler* settler)
-      : state_(*state), dispatcher_(*dispatcher), settler_(*settler) {}
+  SessionTable(BrokerState* state, Dispatcher* dispatcher, Returner* returner)
+      : state_(*state), dispatcher_(*dispatcher), returner_(*returner) {}
 
   void Handle(const OpenSession& command, Instant now);
   void Handle(const CloseSession& command, Instant now);
@@ -18,7 +18,7 @@ class SessionTable {
  private:
   BrokerState& state_;
   Dispatcher& dispatcher_;
-  Settler& settler_;
+  Returner& returner_;
 };
 
 }  // namespace baton

@@ -1,17 +1,23 @@
 #include "server/engine/settler.h"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 #include <fmt/format.h>
 
 #include "base/check.h"
 #include "base/error.h"
+#include "server/engine/arrow_cost.h"
 
 namespace baton {
 namespace {
 
 // Of tokens whose message is not in memory. More would keep everybody's reads waiting.
 constexpr size_t kSearchesMax = 4'096;
+// Work that waits for room, of all; beyond it calls are refused. (What sessions may have waiting is bounded
+// by what they have unsettled.)
+constexpr size_t kDeferredMax = 65'536;
 
 // These are made once and shared: a client may ask for a hundred thousand of them with a few bytes. Whoever
 // asked knows the token or the tag that he named.
@@ -85,7 +91,8 @@ Settler::Outcome Settler::Decide(Message* found, const LeaseToken& token, const 
   if (standing != Standing::kHolding && message.deadline <= now) {
     // An ack may come when there is room only to remove; expired, the message may be moved. It expires
     // without this too.
-    if (state_.budget.Allows(message.queue->number, Cost::kRewrite)) life_cycle_.Expire(message, now);
+    const Queue& queue = *message.queue;
+    if (state_.budget.Allows(queue.number, CostOfExpiry(queue))) life_cycle_.Expire(message, now);
     return {.status = LeaseLost()};
   }
   const bool counted = standing == Standing::kLapsed;  // the attempt, when the lease ended
@@ -124,31 +131,35 @@ void Settler::Handle(const SettleTags& command, Instant now) {
   Session& session = *found->second;
   session.settlements.emplace_back();
   const uint64_t number = session.first_settlement + session.settlements.size() - 1;
+  std::map<QueueId, std::vector<uint64_t>> waiting;
   for (const TagRange& range : command.tags) {
     const uint64_t further =
         range.last - range.first;  // counted, for `last` may be the largest number there is
     for (uint64_t i = 0; i <= further; ++i) {
       const uint64_t tag = range.first + i;
       const auto delivery = session.unsettled.find(tag);
-      if (delivery != session.unsettled.end() && MustWait(command.settlement, delivery->second.id)) {
-        PutOff(session, number, tag, delivery->second.id, command.settlement);
+      const bool may_settle = delivery != session.unsettled.end() && !delivery->second.settling;
+      const Message* message = may_settle ? state_.FindResident(delivery->second.id.seq) : nullptr;
+      if (message != nullptr && MustWait(command.settlement, *message)) {
+        delivery->second.settling = true;
+        waiting[message->queue->number].push_back(tag);
       } else {
         SettleTag(session, number, tag, command.settlement, now);
       }
     }
   }
+  for (auto& [queue, tags] : waiting) PutOff(session, number, queue, std::move(tags), command.settlement);
   session.settlements.back().decided_all = true;
   Conclude(session, number);
 }
 
-// What it costs. A release writes nothing, except that in a memory queue a message may expire by it.
-Cost Settler::CostOf(const Settlement& settlement, const MessageId& id) {
+// What it costs. Given back, a message may expire at once.
+Cost Settler::CostOf(const Settlement& settlement) {
   switch (settlement.kind) {
     case SettleKind::kNack:
     case SettleKind::kDeadLetter:
-      return Cost::kRewrite;
     case SettleKind::kRelease:
-      return IsMemoryQueue(id.queue) ? Cost::kRewrite : Cost::kNothing;
+      return Cost::kRewrite;
     case SettleKind::kAck:
       return Cost::kRemove;
     case SettleKind::kExtend:
@@ -157,36 +168,41 @@ Cost Settler::CostOf(const Settlement& settlement, const MessageId& id) {
   return Cost::kNothing;
 }
 
-// (A message stays among those of its kind of queue, so its id tells which store it is in.)
-bool Settler::MustWait(const Settlement& settlement, const MessageId& id) const {
-  return !state_.budget.Allows(id.queue, CostOf(settlement, id));
+bool Settler::MustWait(const Settlement& settlement, const Message& message) const {
+  return !state_.budget.HasArrows() || !state_.budget.Allows(message.queue->number, CostOf(settlement));
 }
 
-void Settler::Later(const Asker& asker, const MessageId& id, const Settlement& settlement,
-                    absl::AnyInvocable<void(Instant now)> work) {
-  state_.budget.Defer(asker, id.queue, CostOf(settlement, id), [work = std::move(work)](Instant now) mutable {
-    work(now);
-    return true;
-  });
-}
-
-void Settler::PutOff(Session& session, uint64_t number, uint64_t tag, const MessageId& message,
+// Goes with the session, whose end gives the leases back.
+void Settler::PutOff(Session& session, uint64_t number, QueueId queue, std::vector<uint64_t> tags,
                      const Settlement& settlement) {
-  ++session.settlements[number - session.first_settlement].undecided;
-  // The session's end gives the lease back, and drops this.
-  Later(Asker::Of(session.id), message, settlement,
-        [this, id = session.id, number, tag, settlement](Instant now) {
-          Session& still = *state_.sessions.at(id);
-          --still.settlements[number - still.first_settlement].undecided;
-          SettleTag(still, number, tag, settlement, now);
-          Conclude(still, number);
-        });
+  session.settlements[number - session.first_settlement].undecided += tags.size();
+  state_.budget.Defer(Asker::Of(session.id), queue, CostOf(settlement),
+                      [this, id = session.id, number, queue, tags = std::move(tags), settlement,
+                       next = size_t{0}](Instant now) mutable {
+                        Session& still = *state_.sessions.at(id);
+                        PendingSettlement& pending = still.settlements[number - still.first_settlement];
+                        for (; next < tags.size(); ++next) {
+                          Unsettled& delivery = still.unsettled.at(tags[next]);
+                          const Message* message = state_.FindResident(delivery.id.seq);
+                          const bool waits = message != nullptr && MustWait(settlement, *message);
+                          if (waits && message->queue->number == queue) return false;
+                          --pending.undecided;
+                          if (waits) {  // it was moved
+                            PutOff(still, number, message->queue->number, {tags[next]}, settlement);
+                          } else {
+                            delivery.settling = false;
+                            SettleTag(still, number, tags[next], settlement, now);
+                          }
+                        }
+                        Conclude(still, number);
+                        return true;
+                      });
 }
 
 void Settler::SettleTag(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement,
                         Instant now) {
   const auto found = session.unsettled.find(tag);
-  if (found == session.unsettled.end()) {
+  if (found == session.unsettled.end() || found->second.settling) {
     const bool never = tag == 0 || tag > session.last_tag;
     Record(session.id, number, tag, {.status = never ? NeverDelivered() : SettledBefore()});
     return;
@@ -224,10 +240,13 @@ void Settler::SearchTag(const TagPlace& place, const LeaseToken& token, const Se
                         Duration lease, Instant now) {
   locator_.Find(token.id, now, [=, this](Message* message, Instant at) {
     // Others may have been found before in this turn.
-    if (message != nullptr && MustWait(settlement, token.id)) {
+    if (message != nullptr && MustWait(settlement, *message)) {
       // The message's queue asks: this is decided even when the session has gone.
-      Later(Asker::Of(token.id.queue), token.id, settlement,
-            [=, this](Instant later) { SearchTag(place, token, settlement, lease, later); });
+      const QueueId queue = message->queue->number;
+      state_.budget.Defer(Asker::Of(queue), queue, CostOf(settlement), [=, this](Instant later) {
+        SearchTag(place, token, settlement, lease, later);
+        return true;
+      });
       return;
     }
     // Decided even when the session has gone meanwhile: the client sent it.
@@ -289,37 +308,14 @@ void Settler::Flush() {
   answered_.clear();
 }
 
-void Settler::ReturnAll(Session& session, Instant now) {
-  for (const auto& [tag, delivery] : session.unsettled) {
-    const QueueId queue = delivery.id.queue;
-    if (!state_.budget.Allows(queue, Cost::kRewrite)) {
-      state_.budget.Defer(Asker::Of(queue), queue, Cost::kRewrite,
-                          [this, delivery = delivery](Instant later) {
-                            ReturnOne(delivery, later);
-                            return true;
-                          });
-    } else {
-      ReturnOne(delivery, now);
-    }
-  }
-  session.unsettled.clear();
-}
-
-void Settler::ReturnOne(const Unsettled& delivery, Instant now) {
-  Message* message = state_.FindResident(delivery.id.seq);
-  if (message == nullptr || message->state != Message::State::kLeased ||
-      message->lease.number != delivery.number)
-    return;
-  life_cycle_.Return(*message, ReturnCause::kConsumerGone, std::nullopt, "consumer gone", now);
-}
-
 // ---- By token.
 
 void Settler::Handle(const SettleTokens& command, Instant now) {
-  if (command.call && locator_.pending() >= kSearchesMax) {
-    state_.outputs->Answer(command.call,
-                           MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
-                                     "too many tokens are being looked up on disk: try again shortly"));
+  if (command.call && (locator_.pending() >= kSearchesMax || state_.budget.deferred() >= kDeferredMax)) {
+    state_.outputs->Answer(
+        command.call,
+        MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+                  "too many tokens are being looked up on disk, or wait for room: try again shortly"));
     return;
   }
   auto batch = std::make_shared<TokenBatch>();
@@ -345,16 +341,17 @@ void Settler::Handle(const SettleTokens& command, Instant now) {
 
 void Settler::SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index, const LeaseToken& token,
                           const Settlement& settlement, Instant now) {
-  const auto put_off = [this, batch, index, token, settlement] {
-    const Asker asker = batch->call ? Asker::Of(batch->call) : Asker::Of(token.id.queue);
-    Later(asker, token.id, settlement, [this, batch, index, token, settlement](Instant later) {
-      SettleToken(batch, index, token, settlement, later);
-    });
-  };
-  if (MustWait(settlement, token.id)) return put_off();
+  // Looked up first: what is not there, or can be refused, is answered at once.
   locator_.Find(token.id, now, [=, this](Message* message, Instant at) {
-    // Others may have been found before in this turn.
-    if (message != nullptr && MustWait(settlement, token.id)) return put_off();
+    if (message != nullptr && Judge(*message, token) != Standing::kLost && MustWait(settlement, *message)) {
+      const QueueId queue = message->queue->number;
+      const Asker asker = batch->call ? Asker::Of(batch->call) : Asker::Of(queue);
+      state_.budget.Defer(asker, queue, CostOf(settlement), [=, this](Instant later) {
+        SettleToken(batch, index, token, settlement, later);
+        return true;
+      });
+      return;
+    }
     DecideToken(*batch, index, message, token, settlement, at);
     if (--batch->undecided == 0) Finish(batch);
   });

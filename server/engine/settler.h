@@ -18,8 +18,6 @@ class Settler {
 
   void Handle(const SettleTags& command, Instant now);
   void Handle(const SettleTokens& command, Instant now);
-  // The session is gone: what it holds goes back.
-  void ReturnAll(Session& session, Instant now);
   // Sends the settlements that were answered since the last call.
   void Flush();
 
@@ -37,13 +35,10 @@ class Settler {
   Outcome Decide(Message* message, const LeaseToken& token, const Settlement& settlement, Duration lease,
                  Instant now);
 
-  static Cost CostOf(const Settlement& settlement, const MessageId& id);
-  bool MustWait(const Settlement& settlement, const MessageId& id) const;
-  void Later(const Asker& asker, const MessageId& id, const Settlement& settlement,
-             absl::AnyInvocable<void(Instant now)> work);
-  void PutOff(Session& session, uint64_t number, uint64_t tag, const MessageId& message,
+  static Cost CostOf(const Settlement& settlement);
+  bool MustWait(const Settlement& settlement, const Message& message) const;
+  void PutOff(Session& session, uint64_t number, QueueId queue, std::vector<uint64_t> tags,
               const Settlement& settlement);
-  void ReturnOne(const Unsettled& delivery, Instant now);
   struct TagPlace {  // where the outcome for a tag is recorded
     SessionId session;
     uint64_t number = 0;

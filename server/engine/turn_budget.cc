@@ -2,7 +2,18 @@
 
 namespace baton {
 
-bool TurnBudget::AllowsOnDisk(Cost cost) const { return cost != Cost::kRewrite || !CommitIsFull(); }
+// What removes is small, and makes room: it waits only where the commit grows beyond all measure.
+bool TurnBudget::AllowsOnDisk(Cost cost) const {
+  switch (cost) {
+    case Cost::kNothing:
+      return true;
+    case Cost::kRemove:
+      return turn_.commit().bytes() < kCommitBytesMax / 2;
+    case Cost::kRewrite:
+      break;
+  }
+  return !CommitIsFull() && !StoreIsBehind();
+}
 
 bool TurnBudget::AllowsInMemory(Cost cost) const {
   switch (cost) {
@@ -21,7 +32,8 @@ bool TurnBudget::Allows(QueueId queue, Cost cost) const {
 }
 
 bool TurnBudget::WillAllow(QueueId queue, Cost cost) const {
-  if (!IsMemoryQueue(queue) || cost == Cost::kNothing) return true;
+  if (cost == Cost::kNothing) return true;
+  if (!IsMemoryQueue(queue)) return cost == Cost::kRemove || !StoreIsBehind();
   return (cost == Cost::kRemove ? memory_room_.remove : memory_room_.rewrite) > 0;
 }
 
@@ -46,26 +58,25 @@ void TurnBudget::Defer(const Asker& asker, QueueId queue, Cost cost, DeferredWor
   DeferredOf(queue).Add(asker, queue, queues_.contains(queue) ? cost : Cost::kNothing, std::move(work));
 }
 
-void TurnBudget::Forget(const Asker& asker) {
-  on_disk_.Forget(asker);
-  in_memory_.Forget(asker);
+bool TurnBudget::Forget(const Asker& asker) {
+  const bool on_disk = on_disk_.Forget(asker);
+  return in_memory_.Forget(asker) || on_disk;
 }
 
 void TurnBudget::OnQueueGone(QueueId queue) { DeferredOf(queue).Free(queue); }
 
 bool TurnBudget::HasRunnable() const {
-  if (StoreIsBehind()) return false;
-  const bool on_disk =
-      on_disk_.size(Cost::kNothing) + on_disk_.size(Cost::kRemove) > 0 || on_disk_.size(Cost::kRewrite) > 0;
-  return on_disk || in_memory_.size(Cost::kNothing) > 0 ||
+  return on_disk_.size(Cost::kNothing) + on_disk_.size(Cost::kRemove) + in_memory_.size(Cost::kNothing) > 0 ||
+         (on_disk_.size(Cost::kRewrite) > 0 && !StoreIsBehind()) ||
          (in_memory_.size(Cost::kRemove) > 0 && memory_room_.remove > 0) ||
          (in_memory_.size(Cost::kRewrite) > 0 && memory_room_.rewrite > 0);
 }
 
 void TurnBudget::RunDeferred(Instant now) {
-  on_disk_.Run(now, [this](Cost cost) { return !StoreIsBehind() && !CommitIsFull() && AllowsOnDisk(cost); });
-  in_memory_.Run(now,
-                 [this](Cost cost) { return !StoreIsBehind() && !CommitIsFull() && AllowsInMemory(cost); });
+  BeginPhase();
+  on_disk_.Run(now, [this](Cost cost) { return HasArrows() && AllowsOnDisk(cost); });
+  BeginPhase();
+  in_memory_.Run(now, [this](Cost cost) { return HasArrows() && AllowsInMemory(cost); });
 }
 
 void TurnBudget::OnSubmitted(CommitNumber number, size_t bytes) {

@@ -29,7 +29,6 @@ RocksCommitter::RocksCommitter(RocksWriter* writer, WriteFrontier* frontier, Dis
 RocksCommitter::~RocksCommitter() { Stop(); }
 
 void RocksCommitter::Submit(CommitNumber number, Commit commit, Promise promise) {
-  BATON_CHECK_LE(commit.bytes(), kCommitBytesMax);
   bool wake = false;
   {
     const MutexLock lock(mutex_);

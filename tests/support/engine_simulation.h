@@ -144,6 +144,7 @@ class EngineSimulation : private Outputs {
   };
   std::vector<Promised> confirmed_;
   std::vector<Promised> confirmed_acks_;
+  bool may_fall_behind_ = false;  // in this life: then what rewrites waits for the store
   bool ending_ = false;
   HistoryDigest digest_;
   Tally tally_;

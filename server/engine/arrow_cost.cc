@@ -1,0 +1,24 @@
+#include "server/engine/arrow_cost.h"
+
+namespace baton {
+
+Cost CostOfExpiry(const Queue& queue) {
+  return queue.config.expired == Disposal::kDrop ? Cost::kRemove : Cost::kRewrite;
+}
+
+// In a memory queue its row may have to be written again only when it leaves its window: that is asked for
+// here, for then there may be no room.
+Cost CostOfWake(const Message& message) {
+  const Queue& queue = *message.queue;
+  const bool keeps_row =
+      queue.ready.Covers(message.position()) && queue.delayed.Covers(message.delayed_position());
+  return keeps_row && !queue.is_memory() ? Cost::kNothing : Cost::kRewrite;
+}
+
+Cost CostOfSpill(const Message& message) {
+  const bool is_moved =
+      message.state != Message::State::kDelayed && message.home == Message::Home::kDelayedRow;
+  return is_moved ? Cost::kRewrite : Cost::kNothing;
+}
+
+}  // namespace baton

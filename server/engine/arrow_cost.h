@@ -1,0 +1,14 @@
+// What the arrows of a message's life cost the turn's commit, at most: for whoever asks TurnBudget before.
+#pragma once
+
+#include "server/engine/deferred_work.h"
+#include "server/engine/message.h"
+#include "server/engine/queue.h"
+
+namespace baton {
+
+Cost CostOfExpiry(const Queue& queue);
+Cost CostOfWake(const Message& message);
+Cost CostOfSpill(const Message& message);
+
+}  // namespace baton

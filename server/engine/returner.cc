@@ -1,0 +1,58 @@
+#include "server/engine/returner.h"
+
+#include <map>
+#include <utility>
+
+namespace baton {
+
+void Returner::EndLeases(Instant now) {
+  while (!state_.lease_ends.empty() && state_.lease_ends.begin()->first.first <= now &&
+         state_.budget.HasArrows()) {
+    Message& message = *state_.lease_ends.begin()->second;
+    const QueueId queue = message.queue->number;
+    if (state_.budget.Allows(queue, Cost::kRewrite)) {
+      life_cycle_.Return(message, ReturnCause::kLeaseEnded, std::nullopt, "lease ended", now);
+    } else if (!state_.budget.WillAllow(queue, Cost::kRewrite)) {
+      life_cycle_.Extend(message, now + kLeaseProlonged);  // there is no room to write that it was returned
+      state_.budget.Spend();
+    } else {
+      break;  // this turn's share is used up: the next one comes at once
+    }
+  }
+}
+
+void Returner::ReturnAll(Session& session, Instant now) {
+  std::map<QueueId, std::vector<Unsettled>> waiting;
+  for (const auto& [tag, delivery] : session.unsettled) {
+    if (const QueueId queue = ReturnOne(delivery, now)) waiting[queue].push_back(delivery);
+  }
+  session.unsettled.clear();
+  for (auto& [queue, deliveries] : waiting) ReturnLater(queue, std::move(deliveries));
+}
+
+void Returner::ReturnLater(QueueId queue, std::vector<Unsettled> deliveries) {
+  state_.budget.Defer(
+      Asker::Of(queue), queue, Cost::kRewrite,
+      [this, queue, deliveries = std::move(deliveries), next = size_t{0}](Instant now) mutable {
+        for (; next < deliveries.size(); ++next) {
+          const QueueId waits_for = ReturnOne(deliveries[next], now);
+          if (waits_for == queue) return false;
+          if (waits_for) ReturnLater(waits_for, {deliveries[next]});
+        }
+        return true;
+      });
+}
+
+// The queue for which it has to wait, if it has to.
+QueueId Returner::ReturnOne(const Unsettled& delivery, Instant now) {
+  Message* message = state_.FindResident(delivery.id.seq);
+  if (message == nullptr || message->state != Message::State::kLeased ||
+      message->lease.number != delivery.number)
+    return {};
+  const QueueId queue = message->queue->number;
+  if (!state_.budget.HasArrows() || !state_.budget.Allows(queue, Cost::kRewrite)) return queue;
+  life_cycle_.Return(*message, ReturnCause::kConsumerGone, std::nullopt, "consumer gone", now);
+  return {};
+}
+
+}  // namespace baton
