@@ -51,8 +51,10 @@ AnswerCharge& AnswerCharge::operator=(AnswerCharge&& other) noexcept {
   return *this;
 }
 
-AnswerCharge::~AnswerCharge() {
-  if (total_ != nullptr) total_->bytes.fetch_sub(bytes_, std::memory_order_relaxed);
+AnswerCharge::~AnswerCharge() { Release(); }
+
+void AnswerCharge::Release() {
+  if (total_ != nullptr) total_->bytes.fetch_sub(std::exchange(bytes_, 0), std::memory_order_relaxed);
 }
 
 absl::Status AnswerCharge::NoRoom() {

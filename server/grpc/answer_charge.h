@@ -26,6 +26,9 @@ class AnswerCharge {
   // There is no room for it: other answers, which nobody has taken yet, fill the bound.
   bool over() const { return over_; }
 
+  // The answer is not made after all.
+  void Release();
+
   static absl::Status NoRoom();
 
  private:

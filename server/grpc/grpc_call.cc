@@ -20,7 +20,7 @@ class Answerer final : public CallRecipient {
     if (reply.ok()) charge = AnswerCharge(&calls_->facts()->answer_bytes, *reply);
     if (charge.over() && !std::holds_alternative<ReceiveReply>(*reply)) {
       reply = AnswerCharge::NoRoom();
-      charge = AnswerCharge();
+      charge.Release();
     }
     calls_->queue()->Post(
         [calls = calls_, id = id_, reply = std::move(reply), charge = std::move(charge)]() mutable {
@@ -80,10 +80,15 @@ void GrpcCall::Retry() {
 void GrpcCall::OnAnswer(absl::StatusOr<Reply> reply, AnswerCharge charge) {
   if (state_ != State::kPosted) return;
   if (charge.over()) {
-    Decline(*reply);
-    undelivered_ = true;
-    Finish(AnswerCharge::NoRoom());
-    return;
+    calls_->facts()->NoteIncident({.event = "answers that clients do not take leave no room for others",
+                                   .peer = PeerOf(context_),
+                                   .done = "refused a call"});
+    if (reply.ok()) {
+      Decline(*reply);
+      undelivered_ = true;
+      reply = AnswerCharge::NoRoom();
+    }
+    charge.Release();
   }
   charge_ = std::move(charge);
   Finish(std::move(reply));
@@ -92,7 +97,7 @@ void GrpcCall::OnAnswer(absl::StatusOr<Reply> reply, AnswerCharge charge) {
 void GrpcCall::OnSecond(std::chrono::steady_clock::time_point now) {
   if (state_ != State::kFinishing) return;
   // Who takes it slowly may, unless others wait for the room.
-  const bool wanted = calls_->facts()->answer_bytes.IsFull();
+  const bool wanted = calls_->facts()->answer_bytes.IsHalfFull();
   const auto time_max = wanted ? kOutboxStallMax : SessionOutbox::TakingTimeMax(charge_.bytes());
   if (now - finishing_since_ <= time_max) return;
   calls_->facts()->NoteIncident(

@@ -14,6 +14,7 @@
 #include "server/config/tcp_address.h"
 #include "server/grpc/grpc_queue.h"
 #include "server/grpc/grpc_services.h"
+#include "server/grpc/grpc_watch.h"
 #include "server/listen/acceptor.h"
 #include "server/listen/listening_socket.h"
 
@@ -49,6 +50,9 @@ void SetLimits(const BrokerFacts& facts, grpc::ServerBuilder& builder) {
   builder.SetResourceQuota(quota);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);
+  // Else four megabytes of tiny requests are read before anything else is done. (Of a message as much as is
+  // missing is read at once.)
+  builder.AddChannelArgument(GRPC_ARG_TCP_MAX_READ_CHUNK_SIZE, 64 << 10);
   // Whoever is let in speaks on: TLS included.
   builder.AddChannelArgument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, 10'000);
   // A client that vanished without a FIN is noticed within a minute and a half.
@@ -77,6 +81,7 @@ struct GrpcServer::Parts {
   std::unique_ptr<GrpcServices> services;
   std::vector<Acceptor::Door> doors;  // until they are the acceptor's
   std::unique_ptr<grpc::Server> server;
+  GrpcWatch watch{{.streams_max = kStreamsPerConnectionMax, .message_bytes_max = facts->frame_bytes_max()}};
   std::optional<Acceptor> acceptor;
   int tcp_port = 0;
   bool serving = false;
@@ -146,12 +151,14 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Options options, B
   BATON_CHECK(parts->server != nullptr);  // it binds nothing that could be in use
   parts->services = std::make_unique<GrpcServices>(facts, parts->queue.get(), &parts->registered);
   parts->acceptor.emplace(
-      Acceptor::Options{.descriptors_max = parts->options.descriptors_max,
-                        .on_incident =
-                            [facts](const Acceptor::Incident& incident) {
-                              facts->NoteIncident(
-                                  {.event = incident.event, .peer = incident.peer, .done = incident.done});
-                            }},
+      Acceptor::Options{
+          .descriptors_max = parts->options.descriptors_max,
+          .on_incident =
+              [facts](const Acceptor::Incident& incident) {
+                facts->NoteIncident({.event = incident.event, .peer = incident.peer, .done = incident.done});
+              },
+          .judge = [watch = &parts->watch](const Peer& peer,
+                                           uint64_t received) { return watch->Judge(peer.text, received); }},
       std::move(parts->doors));
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(parts)));
 }

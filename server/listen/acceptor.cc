@@ -1,7 +1,7 @@
 #include "server/listen/acceptor.h"
 
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -25,6 +25,10 @@ constexpr int kAcceptedInARow = 64;
 // Without descriptors a connection that waits would be announced for ever.
 constexpr milliseconds kAcceptPause{100};
 constexpr milliseconds kSweepPause{100};  // looking at every connection is not done for each that knocks
+// How often busy connections are looked at: seldom when there are many, for each costs some microseconds.
+constexpr milliseconds kWatchPause{100};
+constexpr std::chrono::microseconds kWatchPausePerConnection{50};
+constexpr uint64_t kBusyBytesMin = 8u << 10;    // in that time
 constexpr unsigned kUnackedMillisMax = 20'000;  // of TCP: then the peer has gone
 
 constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -115,12 +119,29 @@ void Acceptor::Run() {
       SendAway(*overdue, "a connection said nothing", "closed after 10 s");
     }
     Listen(now >= resume_);
+    Watch(now);
   }
+}
+
+void Acceptor::Watch(steady_clock::time_point now) {
+  if (options_.judge == nullptr || now < NextWatch()) return;
+  watched_ = now;
+  handed_over_.Watch(kBusyBytesMin, [this](const Peer& peer, uint64_t received) {
+    const std::string_view event = options_.judge(peer, received);
+    if (event.empty()) return false;
+    options_.on_incident({.event = event, .peer = peer.text, .done = "closed its connection"});
+    return true;
+  });
+}
+
+steady_clock::time_point Acceptor::NextWatch() const {
+  if (options_.judge == nullptr || handed_over_.over_tcp() == 0) return steady_clock::time_point::max();
+  return watched_ + kWatchPause + handed_over_.over_tcp() * kWatchPausePerConnection;
 }
 
 int Acceptor::Timeout() const {
   const auto now = steady_clock::now();
-  auto next = guests_.NextDeadline();
+  auto next = std::min(guests_.NextDeadline(), NextWatch());
   if (resume_ > now) next = std::min(next, resume_);
   if (next == steady_clock::time_point::max()) return -1;
   const auto wait = std::chrono::ceil<milliseconds>(next - now);

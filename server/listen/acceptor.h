@@ -44,6 +44,9 @@ class Acceptor {
   struct Options {
     size_t descriptors_max = SIZE_MAX;  // of the process; no connection may have a larger one, or this
     std::function<void(const Incident&)> on_incident;
+    // Of a connection over TCP that was handed over and is busy, by what it has received in all: the event,
+    // when it must end; "" when not. Null: they are left alone.
+    std::function<std::string_view(const Peer&, uint64_t received)> judge;
   };
   static constexpr std::chrono::seconds kHelloMax{10};
 
@@ -75,6 +78,8 @@ class Acceptor {
   static Heard Peek(const Guest& guest, Greeting greeting);
   void SendAway(const Guest& guest, std::string_view event, std::string_view done);
   void DropAsAsked() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Watch(std::chrono::steady_clock::time_point now);
+  std::chrono::steady_clock::time_point NextWatch() const;
 
   const Options options_;
   const std::vector<Door> doors_;
@@ -87,6 +92,7 @@ class Acceptor {
   HandedOver handed_over_;
   std::chrono::steady_clock::time_point resume_{};  // accepting, after the system had no descriptors left
   std::chrono::steady_clock::time_point swept_{};
+  std::chrono::steady_clock::time_point watched_{};
   bool listens_ = true;
 
   Mutex mutex_;

@@ -20,6 +20,8 @@ class HandedOver {
     uint64_t cookie = 0;
     Peer peer;
     size_t door = 0;
+    bool tcp = false;
+    uint64_t received = 0;  // when it was looked at
   };
   // `on_gone` is called for each connection that is found to have ended.
   explicit HandedOver(std::function<void(const Connection&)> on_gone);
@@ -31,13 +33,19 @@ class HandedOver {
   void Sweep();
   // Ends the connections of the peer with this text, whoever serves them.
   void ShutDown(std::string_view peer);
-  size_t size() const { return connections_.size(); }
+  // Asks about each connection over TCP that has received at least `bytes_min` since it was looked at last,
+  // and ends those about which the answer is true.
+  using IsBad = std::function<bool(const Peer& peer, uint64_t received)>;
+  void Watch(uint64_t bytes_min, const IsBad& is_bad);
+  size_t over_tcp() const { return over_tcp_; }
 
  private:
-  bool ShutDown(int socket, uint64_t cookie);
+  void ShutDown(int socket, uint64_t cookie);
+  void NoteGone(const Connection& connection);
 
   const std::function<void(const Connection&)> on_gone_;
   absl::flat_hash_map<int, Connection> connections_;  // by descriptor
+  size_t over_tcp_ = 0;
   const Descriptor nothing_;  // something harmless that is open, and a second number for the same
   const Descriptor hold_;
 };

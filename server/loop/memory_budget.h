@@ -29,7 +29,7 @@ struct MemoryBudget {
             .outboxes = eighth,
             // beyond the budget, as what is not counted
             .answers = eighth / 2,
-            .grpc = 2 * eighth};
+            .grpc = 4 * eighth};
   }
 };
 

@@ -35,6 +35,7 @@ class SessionOutbox {
     std::atomic<size_t> bytes{0};  // a figure to be compared with a bound: relaxed, orders nothing
     size_t bytes_max = kOutboxBytesMax;
     bool IsFull() const { return bytes.load(std::memory_order_relaxed) >= bytes_max; }
+    bool IsHalfFull() const { return bytes.load(std::memory_order_relaxed) >= bytes_max / 2; }
   };
   // `total` outlives the outbox.
   explicit SessionOutbox(Total* total) : total_(total) {}
