@@ -53,6 +53,9 @@ void GrpcCall::OnRequested(bool ok) {
   if (calls_->stopping()) {
     Finish(BrokerStopping());
   } else if (others >= calls_max) {
+    facts->NoteIncident({.event = "as many calls are under way as there may be (option sessions_max)",
+                         .peer = PeerOf(context_),
+                         .done = "refused a call"});
     Finish(MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
                      fmt::format("{} calls are under way, which is the limit: try again shortly", others)));
   } else if (auto command = Decode(id_); !command.ok()) {

@@ -58,6 +58,9 @@ void GrpcSession::OnAccepted(bool ok) {
   if (sessions_->stopping()) {
     Finish(BrokerStopping());
   } else if (others >= facts->sessions_max) {
+    facts->NoteIncident({.event = "there are as many sessions as there may be (option sessions_max)",
+                         .peer = PeerOf(context_),
+                         .done = "refused a session"});
     Finish(MakeError(absl::StatusCode::kResourceExhausted, reason::kSessionLimit,
                      fmt::format("the broker has {} sessions already (option sessions_max)", others)));
   } else {

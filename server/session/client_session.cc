@@ -39,6 +39,8 @@ ClientSession::Reading ClientSession::OnFrame(v1::ClientFrame& frame) {
   BATON_CHECK(pending_.empty()) << "a frame was read while the one before it waits";
   if (state_ != State::kOpening && state_ != State::kOpen) return Reading::kStop;
   if (absl::Status status = Decode(frame); !status.ok()) {
+    facts_->NoteIncident(
+        {.event = "a session breaks the protocol", .peer = peer_, .done = "ended the session"});
     End(status);
     return Reading::kStop;
   }

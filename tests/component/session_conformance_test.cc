@@ -10,6 +10,7 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
+using testing::StartsWith;
 
 class Session : public testing::TestWithParam<CarrierKind> {};
 INSTANTIATE_TEST_SUITE_P(Over, Session,
@@ -24,6 +25,18 @@ TEST_P(Session, HelloTellsLimitsAndCredit) {
   EXPECT_EQ(session.hello().body_bytes_max(), kBodyBytesDefaultMax);
   EXPECT_EQ(session.hello().publish_credit().messages(), kPublishCreditMessages);
   EXPECT_EQ(session.hello().accepted_sequence(), 0u);
+}
+
+TEST_P(Session, IsListedWithItsPeer) {
+  LocalBroker broker(Config(), GetParam());
+  RawSession session(broker);
+  v1::BrokerStatus status;
+  ASSERT_TRUE(broker.admin().GetStatus(PatientContext().get(), v1::GetStatusRequest(), &status).ok());
+  ASSERT_EQ(status.session_list_size(), 1);
+  const std::map<CarrierKind, std::string> peers = {{CarrierKind::kGrpcTcp, "ipv4:127.0.0.1:"},
+                                                    {CarrierKind::kGrpcUnix, "unix:grpc.sock"},
+                                                    {CarrierKind::kRings, "unix:pid="}};
+  EXPECT_THAT(status.session_list(0).peer(), StartsWith(peers.at(GetParam())));
 }
 
 TEST_P(Session, ThatStartsWithoutHelloIsToldToGoAway) {

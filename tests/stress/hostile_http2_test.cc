@@ -15,6 +15,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "base/check.h"
 #include "baton/client.h"
@@ -34,7 +35,8 @@ using testing::IsEmpty;
 constexpr seconds kPatience{60};
 constexpr size_t kMiB = 1u << 20;
 
-enum FrameType : char { kHeaders = 1, kReset = 3, kSettings = 4, kContinuation = 9 };
+enum FrameType : char { kData = 0, kHeaders = 1, kReset = 3, kSettings = 4, kContinuation = 9 };
+constexpr char kEndStream = 1;
 constexpr char kEndHeaders = 4;
 
 std::string BigEndian(uint32_t number) {
@@ -62,10 +64,11 @@ std::string Header(std::string_view name, std::string_view value, Indexed indexe
   return bytes;
 }
 
-std::string RequestHeaders(Indexed indexed) {
+std::string RequestHeaders(Indexed indexed, std::string_view method = "GetStatus") {
   return Header(":method", "POST", indexed) + Header(":scheme", "http", indexed) +
-         Header(":path", "/baton.v1.Admin/GetStatus", indexed) + Header(":authority", "x", indexed) +
-         Header("content-type", "application/grpc", indexed) + Header("te", "trailers", indexed);
+         Header(":path", "/baton.v1.Admin/" + std::string(method), indexed) +
+         Header(":authority", "x", indexed) + Header("content-type", "application/grpc", indexed) +
+         Header("te", "trailers", indexed);
 }
 // The six of them, from the table: the first that was added has the largest number.
 constexpr std::string_view kSameHeaders = "\xc3\xc2\xc1\xc0\xbf\xbe";
@@ -85,14 +88,14 @@ class HostileHttp2 : public testing::Test {
     }
     before = ResidentBytesOf(broker.process().pid());
   }
-  void Connect() {
+  void Connect(std::string_view settings = "") {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons(port);
     socket = Descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     BATON_CHECK_EQ(connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-    BATON_CHECK(Say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(kSettings, 0, 0, "")));
+    BATON_CHECK(Say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(kSettings, 0, 0, settings)));
   }
   // False: the broker has closed the connection. What it answers is read and let go: gRPC reads no more from
   // whoever does not.
@@ -151,6 +154,30 @@ TEST_F(HostileHttp2, RequestsThatAreResetAtOnceEndTheirConnectionOnly) {
   EXPECT_TRUE(newcomer.ok()) << newcomer.status();
   EXPECT_THAT(broker.errors(), HasSubstr("resets its requests faster than they are served"));
   EXPECT_THAT(witness.Finish(), IsEmpty());
+}
+
+TEST_F(HostileHttp2, AnswersThatAreNotTakenAreBounded) {
+  auto client = Client::Connect({.url = broker.url()});
+  ASSERT_TRUE(client.ok()) << client.status();
+  const std::vector<client_api::Message> messages(1, {.body = std::string(4 * kMiB, 'x')});
+  const auto published = client->Publish("witness", messages);
+  ASSERT_TRUE(published.ok() && published->front().ok()) << published.status();
+  const std::string id = published->front()->message_id;
+  const std::string request = std::string("\x0a") + static_cast<char>(id.size()) + id;
+  const std::string message =
+      std::string(1, '\0') + BigEndian(static_cast<uint32_t>(request.size())) + request;
+  Connect(std::string("\0\4\0\0\0\0", 6));  // a window of nothing for every answer
+  for (uint32_t stream = 1; stream < 400; stream += 2) {
+    ASSERT_TRUE(Say(Frame(kHeaders, kEndHeaders, stream, RequestHeaders(Indexed::kNo, "GetMessage")) +
+                    Frame(kData, kEndStream, stream, message)));
+  }
+  const auto end = steady_clock::now() + kPatience;
+  while (broker.errors().find("answers that clients do not take leave no room") == std::string::npos) {
+    ASSERT_LT(steady_clock::now(), end);
+    most = std::max(most, ResidentBytesOf(broker.process().pid()));
+  }
+  ExpectOthersAreServedAndMemoryIsBounded(150 * kMiB);
+  EXPECT_TRUE(client->GetQueue("witness").ok());
 }
 
 TEST_F(HostileHttp2, HeadersWithoutAnEndEndTheirConnectionOnly) {
