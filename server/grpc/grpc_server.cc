@@ -23,7 +23,10 @@ namespace {
 
 constexpr int kStreamsPerConnectionMax = 1'024;
 constexpr int kMetadataBytesMax = 16 << 10;
-constexpr size_t kFramesInGrpcMin = 4;  // on their way in, however small the budget is
+// However small the budget is: a quota that honest publishers fill while the disk is behind costs them their
+// sessions, each may have its publish credit on the way.
+constexpr size_t kFramesInGrpcMin = 4;
+constexpr size_t kGrpcBytesMin = 16 * kPublishCreditBytes;
 
 absl::StatusOr<std::shared_ptr<grpc::ServerCredentials>> Credentials(const TlsPaths& paths) {
   if (paths.cert.empty()) return grpc::InsecureServerCredentials();
@@ -46,7 +49,7 @@ void SetLimits(const BrokerFacts& facts, grpc::ServerBuilder& builder) {
   for (const auto algorithm : {GRPC_COMPRESS_DEFLATE, GRPC_COMPRESS_GZIP})
     builder.SetCompressionAlgorithmSupportStatus(algorithm, false);
   grpc::ResourceQuota quota("batond");
-  quota.Resize(std::max(facts.grpc_bytes_max, kFramesInGrpcMin * facts.frame_bytes_max()));
+  quota.Resize(std::max({facts.grpc_bytes_max, kGrpcBytesMin, kFramesInGrpcMin * facts.frame_bytes_max()}));
   builder.SetResourceQuota(quota);
   builder.AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kStreamsPerConnectionMax);
   builder.AddChannelArgument(GRPC_ARG_MAX_METADATA_SIZE, kMetadataBytesMax);

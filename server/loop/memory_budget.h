@@ -29,7 +29,7 @@ struct MemoryBudget {
             .outboxes = eighth,
             // beyond the budget, as what is not counted
             .answers = eighth / 2,
-            .grpc = 4 * eighth};
+            .grpc = 8 * eighth};
   }
 };
 
