@@ -56,7 +56,7 @@ void FrameSender::FreeSpareMemory() {
 FrameReceiver::State FrameReceiver::Pull(size_t& budget) {
   if (complete_) {
     complete_ = false;
-    allowed_ = false;
+    allowed_ = plain_bytes_max_;
     have_ = 0;
     expected_ = 0;
     if (buffer_.capacity() > kKeptBytesMax) std::string().swap(buffer_);
@@ -77,11 +77,10 @@ FrameReceiver::State FrameReceiver::PullLength(size_t& budget) {
 
 FrameReceiver::State FrameReceiver::PullBody(size_t& budget) {
   if (expected_ > frame_bytes_max_) return State::kTooLarge;
-  if (expected_ > plain_bytes_max_ && !allowed_) return State::kLarge;
-  if (allowed_ && buffer_.capacity() < expected_) buffer_.reserve(expected_);  // once, not by doubling
   size_t at = have_ - kFrameLengthBytes;
-  while (at < expected_ && budget > 0) {
-    const size_t want = std::min({budget, expected_ - at, kStep});
+  const size_t end = std::min(expected_, allowed_);
+  while (at < end && budget > 0) {
+    const size_t want = std::min({budget, end - at, kStep});
     if (buffer_.size() < at + want) buffer_.resize(at + want);
     const size_t taken = ring_.Read(buffer_.data() + at, want);
     at += taken;
@@ -90,7 +89,16 @@ FrameReceiver::State FrameReceiver::PullBody(size_t& budget) {
   }
   have_ = kFrameLengthBytes + at;
   complete_ = at == expected_;
-  return complete_ ? State::kFrame : State::kNothing;
+  if (complete_) return State::kFrame;
+  return at == allowed_ && ring_.HasData() ? State::kLarge : State::kNothing;
+}
+
+// As much again as has come: what is announced takes no memory, and what comes is copied once or twice.
+size_t FrameReceiver::wanted_bytes() const { return std::min(missing_bytes(), std::max(allowed_, kStep)); }
+
+void FrameReceiver::Allow() {
+  allowed_ += wanted_bytes();
+  buffer_.reserve(allowed_);
 }
 
 void FrameReceiver::FreeSpareMemory() {

@@ -6,6 +6,7 @@
 // THREADS: as the ring's ends.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -49,20 +50,27 @@ class FrameReceiver {
   enum class State {
     kFrame,     // frame() is complete; the next Pull begins another one
     kNothing,   // more has to come
-    kLarge,     // a frame of expected_bytes() has begun: Allow it, then Pull on
+    kLarge,     // there is more of a frame than may be gathered: Allow wanted_bytes() more, then Pull on
     kTooLarge,  // a frame longer than frame_bytes_max: nothing more is to be had
     kBroken,    // the writer's index makes no sense: likewise
   };
 
-  // Frames up to `plain_bytes_max` are gathered without asking (kLarge).
+  // The first `plain_bytes_max` of a frame are gathered without asking (kLarge); then it is asked for each
+  // step, when there is something to be gathered with it.
   FrameReceiver(RingReader ring, size_t frame_bytes_max, size_t plain_bytes_max)
-      : ring_(ring), frame_bytes_max_(frame_bytes_max), plain_bytes_max_(plain_bytes_max) {}
+      : ring_(ring),
+        frame_bytes_max_(frame_bytes_max),
+        plain_bytes_max_(plain_bytes_max),
+        allowed_(plain_bytes_max) {}
 
   // Takes up to `budget` bytes out of the ring, and lowers it by what it took.
   State Pull(size_t& budget);
   std::string_view frame() const { return {buffer_.data(), expected_}; }
   size_t expected_bytes() const { return expected_; }
-  void Allow() { allowed_ = true; }
+  // After kLarge: the next step, and what the frame lacks until it is whole.
+  size_t wanted_bytes() const;
+  size_t missing_bytes() const { return expected_ - std::min(allowed_, expected_); }
+  void Allow();
   // Part of a frame has come.
   bool InFrame() const { return have_ > 0 && !complete_; }
 
@@ -82,10 +90,10 @@ class FrameReceiver {
   const size_t frame_bytes_max_;
   const size_t plain_bytes_max_;
   char length_[kFrameLengthBytes] = {};
-  std::string buffer_;    // of the frame; its memory is used again
-  size_t have_ = 0;       // bytes of length and frame that have come
-  size_t expected_ = 0;   // of the frame, once its length has come
-  bool allowed_ = false;  // the large one
+  std::string buffer_;   // of the frame; its memory is used again
+  size_t have_ = 0;      // bytes of length and frame that have come
+  size_t expected_ = 0;  // of the frame, once its length has come
+  size_t allowed_;       // bytes of the frame that may be gathered
   bool complete_ = false;
 };
 

@@ -12,8 +12,10 @@
 namespace baton {
 namespace {
 
-// What one session may bring in one turn.
-constexpr size_t kTurnBytes = 64u << 10;
+// What one session may bring in one turn, and what frames and their entries cost of it beyond their bytes.
+constexpr int64_t kTurnAllowance = 64 << 10;
+constexpr int64_t kFrameCost = 64;
+constexpr int64_t kEntryTurnCost = 64;
 constexpr size_t kPlainFrameBytesMax = 64u << 10;
 // A message that is read into again and again keeps its memory, and is let go of after so much.
 constexpr size_t kInCostMax = 256u << 10;
@@ -26,8 +28,17 @@ constexpr uint32_t kFalseBellsMax = 1'000;
 constexpr uint64_t kBellsDueMax = 64;
 constexpr uint32_t kHelloSecondsMax = 10;
 constexpr auto kStallSecondsMax = static_cast<uint32_t>(kOutboxStallMax.count());
-// Of a large frame, while others wait for its room.
-constexpr uint32_t kLargeStallSecondsMax = 2;
+// Of a large frame, while others wait for its room: how much is to come each second, and for how long it may
+// be less.
+constexpr uint64_t kLargePaceMin = 256u << 10;
+constexpr uint32_t kLargeSlowSecondsMax = 1;
+// Of what it is told, while others wait for its room.
+constexpr uint32_t kTakingSlowSecondsMax = 2;
+
+int EntriesOf(const v1::ClientFrame& frame) {
+  return frame.subscribe_size() + frame.publish_size() + frame.settle_size() + frame.credit_size() +
+         frame.unsubscribe_size();
+}
 
 }  // namespace
 
@@ -37,26 +48,31 @@ LocalSession::LocalSession(const Context& context, LocalClient client)
       client_(std::move(client)),
       receiver_(client_.segment.FromClient(), context.facts->frame_bytes_max(), kPlainFrameBytesMax),
       sender_(client_.segment.ToClient()),
-      session_(std::make_shared<ClientSession>(context.facts, client_.peer, context.wake)) {}
+      session_(std::make_shared<ClientSession>(context.facts, client_.peer, context.wake)) {
+  facts_->ring_bytes.fetch_add(client_.segment.bytes(), std::memory_order_relaxed);
+}
 
 LocalSession::~LocalSession() {
+  facts_->ring_bytes.fetch_sub(client_.segment.bytes(), std::memory_order_relaxed);
   large_frames_->Forget(id());
   GiveBackMemory();
 }
 
 // ---- What the client says.
 
-bool LocalSession::Read() {
+bool LocalSession::Read(size_t& cost) {
   if (over_) return false;
   const uint64_t moved_before = bytes_read_ + sender_.bytes_moved();
-  size_t budget = kTurnBytes;
-  while (budget > 0 && WantsFrames() && ReadFrame(budget)) {
+  allowance_ = std::min(allowance_ + kTurnAllowance, kTurnAllowance);
+  const int64_t allowance_before = allowance_;
+  while (allowance_ > 0 && WantsFrames() && ReadFrame()) {
   }
-  bytes_read_ += kTurnBytes - budget;
+  cost += static_cast<size_t>(allowance_before - allowance_);
   if (receiver_.Release()) RingBell(socket());
   Pump();
   const bool any = bytes_read_ + sender_.bytes_moved() != moved_before;
   was_active_ = was_active_ || any;
+  if (!over_ && allowance_ <= 0 && WantsFrames() && receiver_.HasData()) return true;  // later
   if (std::exchange(rung_, false)) JudgeBell(any);
   return any;
 }
@@ -67,15 +83,20 @@ void LocalSession::JudgeBell(bool had_cause) {
 }
 
 // One frame, or what has come of it. False: no further frame is to be had now.
-bool LocalSession::ReadFrame(size_t& budget) {
-  switch (receiver_.Pull(budget)) {
+bool LocalSession::ReadFrame() {
+  auto budget = static_cast<size_t>(allowance_);
+  const FrameReceiver::State state = receiver_.Pull(budget);
+  const int64_t taken = allowance_ - static_cast<int64_t>(budget);
+  allowance_ -= taken;
+  bytes_read_ += static_cast<uint64_t>(taken);
+  switch (state) {
     case FrameReceiver::State::kFrame:
       OnFrame();
       return true;
     case FrameReceiver::State::kNothing:
       return false;
     case FrameReceiver::State::kLarge:
-      waits_for_memory_ = !large_frames_->Take(id(), receiver_.expected_bytes());
+      waits_for_memory_ = !large_frames_->Take(id(), receiver_.wanted_bytes(), receiver_.missing_bytes());
       if (waits_for_memory_) return false;
       TakeLargeFrame();
       return true;
@@ -98,8 +119,8 @@ void LocalSession::OnFrame() {
     return;
   }
   Follow(session_->OnFrame(in_));
-  const int entries = in_.subscribe_size() + in_.publish_size() + in_.settle_size() + in_.credit_size() +
-                      in_.unsubscribe_size();
+  const int entries = EntriesOf(in_);
+  allowance_ -= kFrameCost + kEntryTurnCost * entries;
   in_cost_ += frame.size() + kEntryCost * static_cast<size_t>(entries);
   if (in_cost_ <= kInCostMax) return;
   v1::ClientFrame().Swap(&in_);
@@ -120,7 +141,7 @@ void LocalSession::Retry() {
 
 void LocalSession::TakeLargeFrame() {
   waits_for_memory_ = false;
-  large_bytes_ = receiver_.expected_bytes();
+  large_bytes_ += receiver_.wanted_bytes();
   receiver_.Allow();
   active_ = true;
 }
@@ -197,8 +218,9 @@ void LocalSession::Lose() {
 }
 
 void LocalSession::GiveBackMemory() {
-  large_frames_->GiveBack(std::exchange(large_bytes_, 0));
+  large_frames_->GiveBack(id(), std::exchange(large_bytes_, 0));
   seconds_in_large_frame_ = 0;
+  slow_seconds_ = 0;
 }
 
 void LocalSession::OnSecond() {
@@ -220,7 +242,7 @@ void LocalSession::OnSecond() {
 
 // Each direction by itself: who takes nothing must not be let stay because he goes on talking.
 void LocalSession::JudgePace() {
-  reading_.Note(bytes_read_, receiver_.InFrame() && WantsFrames());
+  reading_.Note(bytes_read_, receiver_.InFrame() && WantsFrames() && allowance_ > 0);
   writing_.Note(sender_.bytes_moved(), !sender_.idle());
   if (std::max(reading_.seconds(), writing_.seconds()) > kStallSecondsMax) {
     return Violate(fmt::format("it has not gone on with a frame for {} seconds", kStallSecondsMax));
@@ -229,16 +251,24 @@ void LocalSession::JudgePace() {
   if (std::chrono::seconds(seconds_taking_) > taking_time_max_) {
     return Violate(fmt::format("it has not taken a frame within {} seconds", taking_time_max_.count()));
   }
+  const uint64_t went = sender_.bytes_moved() - std::exchange(bytes_taken_before_, sender_.bytes_moved());
+  const bool holds_up = !sender_.idle() && went < kOutboxPaceMin && facts_->outbox_bytes.awaited.load();
+  slow_taking_seconds_ = holds_up ? slow_taking_seconds_ + 1 : 0;
+  if (slow_taking_seconds_ > kTakingSlowSecondsMax) {
+    return Violate(
+        fmt::format("it takes {} bytes a second of what it is told, and others wait for the memory", went));
+  }
+  const uint64_t came = bytes_read_ - std::exchange(bytes_read_before_, bytes_read_);
   if (large_bytes_ == 0 || refused_) return;
-  // Its room is taken from others.
   seconds_in_large_frame_ += WantsFrames() ? 1 : 0;
   if (seconds_in_large_frame_ > kStallSecondsMax) {
     return Violate(fmt::format("a large frame has not come within {} seconds", kStallSecondsMax));
   }
-  if (reading_.seconds() > kLargeStallSecondsMax && large_frames_->SomeoneWaits()) {
+  const bool is_slow = WantsFrames() && !receiver_.HasData() && came < kLargePaceMin;
+  slow_seconds_ = is_slow && large_frames_->SomeoneWaits() ? slow_seconds_ + 1 : 0;
+  if (slow_seconds_ > kLargeSlowSecondsMax) {
     Violate(
-        fmt::format("it has not gone on with a large frame for {} seconds, and others wait for its memory",
-                    kLargeStallSecondsMax));
+        fmt::format("a large frame goes on with {} bytes a second, and others wait for its memory", came));
   }
 }
 

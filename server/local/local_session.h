@@ -59,8 +59,9 @@ class LocalSession {
   LocalSession(const LocalSession&) = delete;
   LocalSession& operator=(const LocalSession&) = delete;
 
-  // Takes in a share of what the client has sent. False: there was nothing.
-  bool Read();
+  // Takes in what the client has sent, as far as its allowance goes; adds what that cost to `cost`. False:
+  // there was nothing.
+  bool Read(size_t& cost);
   // Writes what waits, as far as there is room.
   void Pump();
   // The inbox has room again.
@@ -95,7 +96,7 @@ class LocalSession {
  private:
   bool WantsFrames() const { return MayRead() && !session_->IsFull(); }
   bool MayRead() const { return !stop_reading_ && !refused_ && !waits_for_memory_ && !leaving_; }
-  bool ReadFrame(size_t& budget);
+  bool ReadFrame();
   void OnFrame();
   void Follow(ClientSession::Reading reading);
   void JudgeBell(bool had_cause);
@@ -122,6 +123,9 @@ class LocalSession {
   bool leaving_ = false;           // nothing more is read
   bool stop_reading_ = false;
   bool over_ = false;
+  // What it may bring in this turn, in bytes and what they cost besides; below 0: it brought more, and has to
+  // wait.
+  int64_t allowance_ = 0;
   size_t large_bytes_ = 0;    // taken of large_frames_
   uint64_t bells_due_ = 0;    // that the client may still ring
   uint32_t false_bells_ = 0;  // that had nothing behind them, less those that had
@@ -129,6 +133,10 @@ class LocalSession {
   bool was_active_ = false;   // since the last OnSecond
   uint32_t seconds_without_hello_ = 0;
   uint64_t bytes_read_ = 0;
+  uint64_t bytes_read_before_ = 0;          // a second ago
+  uint64_t bytes_taken_before_ = 0;         // by the client, likewise
+  uint32_t slow_taking_seconds_ = 0;        // while others wait for what it does not take
+  uint32_t slow_seconds_ = 0;               // in a large frame that others wait for
   Standstill reading_;                      // it does not finish what it has begun
   Standstill writing_;                      // it takes nothing of what it is told
   uint32_t seconds_in_large_frame_ = 0;     // this one

@@ -16,10 +16,13 @@ namespace {
 uint64_t SocketTag(SessionId id) { return id.value() * 2; }
 uint64_t ProcessTag(SessionId id) { return id.value() * 2 + 1; }
 
+// What all sessions may bring in one turn, as LocalSession counts it; the others come first in the next one.
+constexpr size_t kTurnCostMax = 2u << 20;
+
 }  // namespace
 
 LocalSessions::LocalSessions(BrokerFacts* facts, Parking* parking, size_t large_frame_bytes)
-    : facts_(facts), parking_(parking), large_frames_(large_frame_bytes) {}
+    : facts_(facts), parking_(parking), large_frames_(large_frame_bytes, facts->frame_bytes_max()) {}
 
 void LocalSessions::Adopt(LocalClient client) {
   {
@@ -86,12 +89,18 @@ void LocalSessions::OnReady(uint64_t tag) {
 bool LocalSessions::Read() {
   AdoptNew();
   bool any = false;
-  for (const SessionId id : active_) {
+  size_t cost = 0;
+  const size_t count = active_.size();
+  size_t read = 0;
+  for (; read < count && cost < kTurnCostMax; ++read) {
+    const SessionId id = active_[(next_read_ + read) % count];
     LocalSession& session = *Find(id);
     const bool was_refused = session.refused();
-    any = session.Read() || any;
+    any = session.Read(cost) || any;
     if (session.refused() && !was_refused) refused_.push_back(id);
   }
+  next_read_ = read < count ? (next_read_ + read) % count : 0;
+  any = any || read < count;
   while (const SessionId next = large_frames_.TakeNext()) {
     LocalSession& session = *Find(next);
     Activate(session);

@@ -60,6 +60,7 @@ class LocalSessions final : public Carrier, public Bell {
 
   absl::flat_hash_map<SessionId, std::unique_ptr<LocalSession>> sessions_;
   std::vector<SessionId> active_;   // those read every turn
+  size_t next_read_ = 0;            // of them: whose turn is first
   std::vector<SessionId> spoken_;   // told something in this turn
   std::vector<SessionId> refused_;  // wait for room in the inbox
 

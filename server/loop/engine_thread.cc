@@ -136,17 +136,10 @@ void EngineThread::RingBells() {
   for (Bell* bell : bells_) bell->Ring();
 }
 
-// Handles posts until this turn's share is used up.
+// Handles this turn's share of posts, as far as the commit has room.
 void EngineThread::HandleShare(Instant now) {
-  CommandCost spent;
-  while (next_post_ < batch_.posts.size() && spent.steps < options_.turn_steps_max &&
-         spent.bytes < options_.turn_bytes_max && !engine_->TurnIsFull()) {
-    Post& post = batch_.posts[next_post_++];
-    const CommandCost cost = CostOf(post.command);
-    spent.steps += cost.steps;
-    spent.bytes += cost.bytes;
-    Handle(std::move(post), now);
-  }
+  while (next_post_ < batch_.posts.size() && !engine_->TurnIsFull())
+    Handle(std::move(batch_.posts[next_post_++]), now);
 }
 
 void EngineThread::Handle(Post post, Instant now) {

@@ -54,8 +54,6 @@ struct LoopStats {
 class EngineThread final : public Store::Listener {
  public:
   struct Options {
-    size_t turn_steps_max = 4'096;                // messages, tags, tokens handled in one turn
-    size_t turn_bytes_max = 8u << 20;             // their bodies
     Duration park_max = std::chrono::seconds(1);  // the wall clock is looked at this often
     // On the engine's thread; must not block.
     std::function<void(const absl::Status&)> on_store_failure;  // once at most

@@ -7,37 +7,12 @@
 namespace baton {
 namespace {
 
-// A growing command leaves something behind in the broker that was not there before.
-bool Grows(const Command& command) {
-  return !std::holds_alternative<SettleTags>(command) && !std::holds_alternative<SettleTokens>(command) &&
-         !std::holds_alternative<SetCredit>(command) && !std::holds_alternative<Unsubscribe>(command) &&
-         !std::holds_alternative<CloseSession>(command) && !std::holds_alternative<CancelCall>(command);
-}
-
 bool IsPublishOfSession(const Command& command) {
   const auto* publish = std::get_if<Publish>(&command);
   return publish != nullptr && publish->session;
 }
 
 }  // namespace
-
-CommandCost CostOf(const Command& command) {
-  CommandCost cost{.bytes = sizeof(Post), .steps = 1};
-  if (const auto* publish = std::get_if<Publish>(&command)) {
-    cost.steps += publish->messages.size();
-    cost.bytes += publish->messages.size() * sizeof(NewMessage);
-    for (const NewMessage& message : publish->messages)
-      cost.bytes += message.headers.size() + message.body.size();
-  } else if (const auto* settle = std::get_if<SettleTags>(&command)) {
-    cost.bytes += settle->tags.size() * sizeof(TagRange);
-    for (const TagRange& range : settle->tags)
-      cost.steps += static_cast<size_t>(range.last - range.first + 1);
-  } else if (const auto* tokens = std::get_if<SettleTokens>(&command)) {
-    cost.bytes += tokens->tokens.size() * sizeof(LeaseToken);
-    cost.steps += tokens->tokens.size();
-  }
-  return cost;
-}
 
 template <class Change>
 bool Inbox::AddQuietly(Change&& change) {
@@ -51,42 +26,51 @@ void Inbox::Add(Change&& change) {
   if (AddQuietly(std::forward<Change>(change))) parking_->Wake();
 }
 
+bool Inbox::HasRoomFor(const std::vector<Post>& posts, Growth growth, CommandLines::Load load) const {
+  const CommandLines::Load all = lines_.total(growth);
+  if (all.commands == 0) return true;  // a post that is larger than the bounds would otherwise wait for ever
+  if (all.commands >= options_.commands_max || all.bytes >= options_.bytes_max) return false;
+  const CommandLines::Load own = lines_.OfLine(posts.front().command, growth);
+  return own.commands == 0 || (own.commands + load.commands <= options_.commands_max - all.commands &&
+                               own.bytes + load.bytes <= options_.bytes_max - all.bytes);
+}
+
+bool Inbox::IsHalfFree() const {
+  for (const Growth growth : {Growth::kGrows, Growth::kShrinks}) {
+    const CommandLines::Load all = lines_.total(growth);
+    if (all.commands > options_.commands_max / 2 || all.bytes > options_.bytes_max / 2) return false;
+  }
+  return true;
+}
+
 bool Inbox::TryPost(std::vector<Post>& posts) {
   if (posts.empty()) return true;
-  bool grows = false;
+  Growth growth = Growth::kShrinks;
   bool publishes = false;
-  size_t bytes = 0;
+  CommandLines::Load load{.commands = posts.size(), .bytes = 0};
   for (const Post& post : posts) {
-    grows = grows || Grows(post.command);
+    if (GrowthOf(post.command) == Growth::kGrows) growth = Growth::kGrows;
     publishes = publishes || IsPublishOfSession(post.command);
-    bytes += CostOf(post.command).bytes;
+    load.bytes += CostOf(post.command).bytes;
   }
   bool taken = false;
   Add([&] {
-    // An empty inbox takes any post: one that is larger than the bounds would otherwise wait for ever.
-    const size_t share = grows ? 1 : 2;
-    taken =
-        pending_.posts.empty() || (pending_.posts.size() + posts.size() <= options_.commands_max * share &&
-                                   pending_bytes_ + bytes <= options_.bytes_max * share);
+    taken = HasRoomFor(posts, growth, load);
     if (publishes && held_back_bytes_ > 0) {
-      taken = taken && held_back_bytes_ + pending_bytes_ + bytes <= options_.bytes_max;
+      taken = taken && held_back_bytes_ + lines_.total(growth).bytes + load.bytes <= options_.bytes_max;
     }
     if (!taken) {
       pending_.refused = true;
       return;
     }
-    for (Post& post : posts) pending_.posts.push_back(std::move(post));
-    pending_bytes_ += bytes;
+    for (Post& post : posts) lines_.Add(std::move(post), growth);
   });
   if (taken) posts.clear();
   return taken;
 }
 
 void Inbox::PostAlways(Command command) {
-  Add([&] {
-    pending_bytes_ += CostOf(command).bytes;
-    pending_.posts.push_back({.command = std::move(command)});
-  });
+  Add([&] { lines_.Add({.command = std::move(command)}, Growth::kShrinks); });
 }
 
 bool Inbox::HoldBack(size_t bytes) {
@@ -127,7 +111,7 @@ void Inbox::PostStop() {
 bool Inbox::Park() {
   std::lock_guard lock(mutex_);
   // Whoever posts clears the flag and wakes; until then nobody pays for a wake-up.
-  parked_ = pending_.empty();
+  parked_ = pending_.empty() && lines_.empty();
   return parked_;
 }
 
@@ -139,11 +123,9 @@ void Inbox::Unpark() {
 void Inbox::Take(Batch& batch) {
   std::lock_guard lock(mutex_);
   if (batch.posts.empty()) {
-    std::swap(batch.posts, pending_.posts);
-    batch.refused = std::exchange(pending_.refused, false);
-    batch.stop = batch.stop || pending_.stop;
-    pending_.stop = false;
-    pending_bytes_ = 0;
+    lines_.Take(options_.share, batch.posts);
+    if (pending_.refused && IsHalfFree()) batch.refused = std::exchange(pending_.refused, false);
+    batch.stop = batch.stop || (pending_.stop && lines_.empty());
   }
   if (batch.questions.empty()) std::swap(batch.questions, pending_.questions);
   if (batch.reads.empty()) std::swap(batch.reads, pending_.reads);
@@ -158,7 +140,12 @@ void Inbox::Take(Batch& batch) {
 
 Inbox::Depth Inbox::depth() const {
   std::lock_guard lock(mutex_);
-  return {.commands = pending_.posts.size(), .bytes = pending_bytes_};
+  Depth depth;
+  for (const Growth growth : {Growth::kGrows, Growth::kShrinks}) {
+    depth.commands += lines_.total(growth).commands;
+    depth.bytes += lines_.total(growth).bytes;
+  }
+  return depth;
 }
 
 }  // namespace baton

@@ -1,14 +1,18 @@
 // The engine's inbox: the only way in. Transports post commands, the store posts what it did, anyone may ask
 // a question that is answered on the engine's thread.
 //
-// BOUNDED: commands that make the broker grow (publishes, subscriptions, calls) are refused when it is full;
-// what shrinks it (settlements, credit) has as much room again of its own; what ends something, and the
-// store's events, are always taken: sessions, calls and reads are bounded themselves. Publishes that the
-// engine has taken and holds back, because the store is behind, use up room too (HoldBack). A refused post
-// stays with its carrier, whose bell is rung when there is room. The engine takes everything and never waits
-// for a client, so room always comes. THREADS: posting from any thread, never blocks; Take, Park and Unpark
-// from the engine's thread. Everything is guarded by one leaf mutex, the "parked" flag too, so no wake-up is
-// lost and none is sent to a thread that is awake.
+// BOUNDED: commands that make the broker grow (publishes, subscriptions, calls) have so much room, what
+// shrinks it (settlements, credit) as much again of its own; what ends something, and the store's events, are
+// always taken: sessions, calls and reads are bounded themselves. Publishes that the engine has taken and
+// holds back, because the store is behind, use up room too (HoldBack). A refused post stays with its carrier,
+// whose bell is rung when half of the room is free. The engine never waits for a client, so room always
+// comes.
+//
+// FAIR: a session may hold as much as is free, so one alone takes half of the room, and some is left for
+// others however many take what they can; and the engine takes of each in turns (CommandLines). THREADS:
+// posting from any thread, never blocks; Take, Park and Unpark from the engine's thread. Everything is
+// guarded by one leaf mutex, the "parked" flag too, so no wake-up is lost and none is sent to a thread that
+// is awake.
 #pragma once
 
 #include <cstddef>
@@ -22,31 +26,20 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "server/engine/commands.h"
+#include "server/loop/command_lines.h"
 #include "server/loop/parking.h"
 #include "server/loop/recipients.h"
 #include "storage/store.h"
 
 namespace baton {
 
-// A command and who hears of it: the session with OpenSession, the call with a command that has a call id.
-struct Post {
-  Command command;
-  Recipient recipient = {};
-};
-
-// What a command costs to hold and to handle: bytes it owns, and messages, tags or tokens it names (at least
-// 1).
-struct CommandCost {
-  size_t bytes = 0;
-  size_t steps = 0;
-};
-CommandCost CostOf(const Command& command);
-
 class Inbox {
  public:
   struct Options {
     size_t commands_max = kInboxCommandsMax;
     size_t bytes_max = 32u << 20;
+    // What is taken at once: messages, tags, tokens; their bodies.
+    CommandCost share = {.bytes = 8u << 20, .steps = 4'096};
   };
   using Question = absl::AnyInvocable<void()>;
 
@@ -97,8 +90,8 @@ class Inbox {
   // The engine's thread finishes what is posted and ends.
   void PostStop();
 
-  // Moves what was posted into `batch`: events and questions always, the posts (with `refused` and `stop`)
-  // only when `batch.posts` is empty, as a swap, so that its memory is used again.
+  // Moves what was posted into `batch`: events and questions always; a share of the posts (with `refused`)
+  // only when `batch.posts` is empty; `stop` when no posts are left.
   void Take(Batch& batch);
 
   // The engine's thread goes to sleep: from now on, until Unpark, whoever posts wakes its parking.
@@ -120,13 +113,17 @@ class Inbox {
   template <class Change>
   void Add(Change&& change);
 
+  // With the lock held.
+  bool HasRoomFor(const std::vector<Post>& posts, Growth growth, CommandLines::Load load) const;
+  bool IsHalfFree() const;
+
   const Options options_;
   Parking* const parking_;
 
   // Guarded by mutex_.
   mutable std::mutex mutex_;
-  Batch pending_;
-  size_t pending_bytes_ = 0;
+  CommandLines lines_;
+  Batch pending_;  // without posts
   size_t held_back_bytes_ = 0;
   bool parked_ = false;
 };

@@ -1,11 +1,15 @@
-// Memory for large frames that are on their way through rings. A session takes the whole of its frame before
-// it reads on, in the order of asking, so that everybody's frame comes through in the end, and frames that
-// were only begun cannot fill the memory. THREADS: the engine's.
+// Memory for large frames that are on their way through rings. A session takes room as its frame's bytes
+// come, so that what was only announced, or trickles in, keeps nobody out.
+//
+// Most of it is a pool, from which those who lack fewest bytes are served first. When it is used up by frames
+// that are not whole, none of them could be finished: so one session at a time, the first that found no room,
+// has right of way, and takes the rest of its frame from what is kept for that. THREADS: the engine's.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <deque>
+#include <utility>
 
 #include "base/ids.h"
 
@@ -13,29 +17,50 @@ namespace baton {
 
 class LargeFrameRoom {
  public:
-  explicit LargeFrameRoom(size_t bytes_max) : bytes_max_(bytes_max), left_(bytes_max) {}
+  LargeFrameRoom(size_t bytes_max, size_t frame_bytes_max)
+      : left_(bytes_max - std::min(frame_bytes_max, bytes_max / 2)) {}
 
-  // False: the session waits in line until it is Next.
-  bool Take(SessionId session, size_t bytes) {
-    bytes = std::min(bytes, bytes_max_);
-    if (!waiting_.empty() || bytes > left_) {
-      waiting_.push_back({.session = session, .bytes = bytes});
-      return false;
+  // `bytes` more, of `missing` that the frame needs until it is whole. False: the session waits in line until
+  // it is TakeNext.
+  bool Take(SessionId session, size_t bytes, size_t missing) {
+    if (session == right_of_way_) {
+      kept_taken_ += bytes;
+      return true;
     }
-    left_ -= bytes;
-    return true;
+    const bool comes_first = std::all_of(waiting_.begin(), waiting_.end(), [missing](const Waiting& waiting) {
+      return missing < waiting.missing;
+    });
+    if (comes_first && bytes <= left_) {
+      left_ -= bytes;
+      return true;
+    }
+    waiting_.push_back({.session = session, .bytes = bytes, .missing = missing});
+    return false;
   }
-  // Gives the first in line its room; none when there is none, or not enough.
+  // Gives the next in line its room; none when nobody can have any.
   SessionId TakeNext() {
-    if (waiting_.empty() || waiting_.front().bytes > left_) return {};
-    const SessionId session = waiting_.front().session;
-    left_ -= waiting_.front().bytes;
-    waiting_.pop_front();
+    const auto next = Next();
+    if (next == waiting_.end()) return {};
+    const SessionId session = next->session;
+    if (next->bytes <= left_) {
+      left_ -= next->bytes;
+    } else {
+      right_of_way_ = session;
+      kept_taken_ = next->bytes;
+    }
+    waiting_.erase(next);
     return session;
   }
   // Somebody in line could have its room.
-  bool HasNext() const { return !waiting_.empty() && waiting_.front().bytes <= left_; }
-  void GiveBack(size_t bytes) { left_ += std::min(bytes, bytes_max_); }
+  bool HasNext() { return Next() != waiting_.end(); }
+  // All that the session took: its frame is done with.
+  void GiveBack(SessionId session, size_t bytes) {
+    if (bytes > 0 && session == right_of_way_) {
+      bytes -= std::exchange(kept_taken_, 0);
+      right_of_way_ = {};
+    }
+    left_ += bytes;
+  }
   bool SomeoneWaits() const { return !waiting_.empty(); }
   // The session waits no more.
   void Forget(SessionId session) {
@@ -46,10 +71,20 @@ class LargeFrameRoom {
   struct Waiting {
     SessionId session;
     size_t bytes = 0;
+    size_t missing = 0;
   };
-  const size_t bytes_max_;
-  size_t left_;
+  std::deque<Waiting>::iterator Next() {
+    auto best = waiting_.end();
+    for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
+      if (at->bytes <= left_ && (best == waiting_.end() || at->missing < best->missing)) best = at;
+    }
+    return best == waiting_.end() && !right_of_way_ ? waiting_.begin() : best;
+  }
+
+  size_t left_;  // of the pool
   std::deque<Waiting> waiting_;
+  SessionId right_of_way_;  // none: nobody has it
+  size_t kept_taken_ = 0;   // by it, of what is kept
 };
 
 }  // namespace baton

@@ -56,13 +56,13 @@ TEST(Inbox, GivesPostsInTheirOrder) {
 
 TEST(Inbox, RefusesWhatGrowsWhenFullAndStillTakesWhatShrinks) {
   Parking parking;
-  Inbox inbox({.commands_max = 2, .bytes_max = 1u << 20}, &parking);
+  Inbox inbox({.commands_max = 4, .bytes_max = 1u << 20}, &parking);
   for (int i = 0; i < 2; ++i) {
     auto posts = Growing();
     ASSERT_TRUE(inbox.TryPost(posts));
   }
   auto refused = Growing();
-  EXPECT_FALSE(inbox.TryPost(refused));
+  EXPECT_FALSE(inbox.TryPost(refused)) << "half of the room is a session's own";
   EXPECT_THAT(refused, SizeIs(1)) << "a refused post stays with its carrier";
   for (int i = 0; i < 2; ++i) {
     auto settling = Settling();
@@ -77,6 +77,38 @@ TEST(Inbox, RefusesWhatGrowsWhenFullAndStillTakesWhatShrinks) {
   EXPECT_TRUE(batch.refused);
   EXPECT_THAT(batch.posts, SizeIs(5));
   EXPECT_TRUE(inbox.TryPost(refused));
+}
+
+TEST(Inbox, KeepsRoomForASessionThatComesLateHoweverManyTakeWhatTheyCan) {
+  Parking parking;
+  Inbox inbox({.commands_max = 1'000, .bytes_max = 100u << 20}, &parking);
+  for (uint64_t session = 1; session <= 10; ++session) {
+    auto posts = Growing(session);
+    while (inbox.TryPost(posts)) posts = Growing(session);
+  }
+  EXPECT_LT(inbox.depth().commands, 1'000u);
+  auto posts = Growing(11);
+  EXPECT_TRUE(inbox.TryPost(posts));
+}
+
+TEST(Inbox, RingsForThoseItRefusedWhenHalfOfItIsFree) {
+  Parking parking;
+  Inbox inbox({.commands_max = 100, .bytes_max = 100u << 20, .share = {.bytes = 1u << 20, .steps = 40}},
+              &parking);
+  for (uint64_t session = 1; session <= 3; ++session) {
+    auto posts = Growing(session);
+    while (inbox.TryPost(posts)) posts = Growing(session);
+  }
+  ASSERT_GT(inbox.depth().commands, 80u);
+  Inbox::Batch batch;
+  inbox.Take(batch);
+  EXPECT_FALSE(batch.refused) << "it has just been full";
+  batch.posts.clear();
+  while (inbox.depth().commands > 50) {
+    inbox.Take(batch);
+    batch.posts.clear();
+  }
+  EXPECT_TRUE(batch.refused);
 }
 
 TEST(Inbox, CountsBytesAndTakesOneLargePostWhenEmpty) {

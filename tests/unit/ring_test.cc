@@ -185,13 +185,30 @@ TEST_F(Frames, ComeInPartsThroughASmallerRing) {
   EXPECT_EQ(receiver.frame().size(), frame.ByteSizeLong());
 }
 
-TEST_F(Frames, LargeOnesWaitUntilTheyAreAllowed) {
-  frame.set_value(std::string(20'000, 'x'));
+TEST_F(Frames, LargeOnesWaitForEachStepUntilItIsAllowed) {
+  frame.set_value(std::string(90'000, 'x'));
   sender.Begin(frame);
   std::ignore = sender.Push();
+  EXPECT_EQ(Pull(), State::kNothing) << "nothing has come that needs more";
+  while (!receiver.frame().empty() && receiver.missing_bytes() > 0) {
+    const State state = Pull();
+    if (state == State::kLarge) break;
+    std::ignore = receiver.Release();
+    std::ignore = sender.Push();
+  }
   EXPECT_EQ(Pull(), State::kLarge);
   EXPECT_EQ(receiver.expected_bytes(), frame.ByteSizeLong());
+  EXPECT_EQ(receiver.missing_bytes(), frame.ByteSizeLong() - 10'000);
+  EXPECT_EQ(receiver.wanted_bytes(), 64u << 10);
   EXPECT_EQ(Pull(), State::kLarge);
+  receiver.Allow();
+  EXPECT_EQ(receiver.missing_bytes(), frame.ByteSizeLong() - 10'000 - (64u << 10));
+  while (Pull() == State::kNothing) {
+    std::ignore = receiver.Release();
+    std::ignore = sender.Push();
+  }
+  EXPECT_EQ(Pull(), State::kLarge);
+  EXPECT_EQ(receiver.wanted_bytes(), receiver.missing_bytes()) << "no more than it announced";
   receiver.Allow();
   EXPECT_EQ(Pull(), State::kNothing);
   while (!sender.idle()) {
