@@ -51,8 +51,8 @@ inline constexpr uint32_t kProducerWindow =
     1'024;  // accepted sequences the broker remembers behind the highest
 inline constexpr std::chrono::hours kProducerIdle{24 * 7};
 inline constexpr size_t kProducersMax = 100'000;
-// At the limit the longest idle one is forgotten, but none that was used so lately.
-inline constexpr std::chrono::minutes kProducerIdleMin{10};
+// At the limit one is forgotten, first of those that were used for less than this.
+inline constexpr std::chrono::seconds kProducerKnownAfter{10};
 
 // The broker.
 inline constexpr size_t kQueuesMax = 100'000;

@@ -185,6 +185,7 @@ absl::Status Broker::Parts::OpenStore() {
   facts.outbox_bytes.bytes_max = budget.outboxes;
   facts.answer_bytes.bytes_max = budget.answers;
   facts.grpc_bytes_max = budget.grpc;
+  facts.ring_bytes_max = budget.rings;
   facts.data_dir = config.data_dir;
   facts.memory_budget = config.memory_budget;
   facts.time = &time;
@@ -197,6 +198,8 @@ absl::Status Broker::Parts::OpenStore() {
   engine_options.window_bytes = budget.windows;
   engine_options.leased_bytes_max = budget.leased;
   engine_options.uncommitted_bytes_max = budget.uncommitted;
+  engine_options.unsettled_bytes_max = budget.unsettled;
+  engine_options.producers_bytes_max = budget.producers;
   engine_options.make_memory_room = [this](size_t bytes, size_t message_bytes, MemoryRoom& room) {
     absl::Status made = store->MakeMemoryRoom(bytes, message_bytes);
     room = store->memory_room();

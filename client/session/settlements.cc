@@ -132,23 +132,28 @@ absl::Status Settlements::OnReply(const v1::SettleReply& reply, std::vector<Answ
                        fmt::format("the broker refused a tag of settlement {}; {} were sent",
                                    error.settlement(), last_number_));
     }
-    refused_[{error.settlement(), error.tag()}] = FromProto(error.error());
+    refused_[{error.settlement(), error.tag()}] = {.further = error.further(),
+                                                   .why = FromProto(error.error())};
   }
   while (!sent_.empty() && sent_.front().number <= reply.through()) {
     SettleGroup group = std::move(sent_.front());
     sent_.pop_front();
     for (SettleEntry& entry : group.entries) {
-      absl::Status status;
-      if (!refused_.empty()) {
-        const auto refused = refused_.find({group.number, entry.tag()});
-        if (refused != refused_.end()) status = refused->second;
-      }
+      absl::Status status = RefusalOf(group.number, entry.tag());
       answers.push_back(
           Answer{.kind = group.how.kind, .entry = std::move(entry), .status = std::move(status)});
     }
   }
   refused_.erase(refused_.begin(), refused_.upper_bound({reply.through(), UINT64_MAX}));
   return absl::OkStatus();
+}
+
+absl::Status Settlements::RefusalOf(uint64_t settlement, uint64_t tag) const {
+  auto after = refused_.upper_bound({settlement, tag});
+  if (after == refused_.begin()) return absl::OkStatus();
+  const auto& [first, refused] = *--after;
+  const bool is_of_it = first.first == settlement && tag - first.second <= refused.further;
+  return is_of_it ? refused.why : absl::OkStatus();
 }
 
 }  // namespace baton::client

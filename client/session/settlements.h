@@ -55,8 +55,13 @@ class Settlements {
   Mutex sent_mutex_;
   std::deque<SettleGroup> sent_ ABSL_GUARDED_BY(sent_mutex_);  // by number
   uint64_t last_number_ ABSL_GUARDED_BY(sent_mutex_) = 0;
-  // By settlement and tag: exceptions whose settlement is not answered yet. Few, if any.
-  std::map<std::pair<uint64_t, uint64_t>, absl::Status> refused_ ABSL_GUARDED_BY(sent_mutex_);
+  // By settlement and first tag: exceptions whose settlement is not answered yet. Few, if any.
+  struct Refused {
+    uint64_t further = 0;
+    absl::Status why;
+  };
+  absl::Status RefusalOf(uint64_t settlement, uint64_t tag) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(sent_mutex_);
+  std::map<std::pair<uint64_t, uint64_t>, Refused> refused_ ABSL_GUARDED_BY(sent_mutex_);
   std::vector<uint64_t> tags_ ABSL_GUARDED_BY(sent_mutex_);  // kept for its memory
 };
 

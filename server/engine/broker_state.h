@@ -36,7 +36,10 @@ inline constexpr Duration kLeaseProlonged = std::chrono::milliseconds(500);
 struct BrokerState {
   BrokerState(const EngineOptions& engine_options, Outputs* engine_outputs,
               LifeCycleObserver* engine_observer)
-      : options(engine_options), outputs(engine_outputs), observer(engine_observer) {}
+      : options(engine_options),
+        outputs(engine_outputs),
+        observer(engine_observer),
+        producers(engine_options.producers_bytes_max) {}
 
   const EngineOptions options;
   Outputs* const outputs;
@@ -68,6 +71,8 @@ struct BrokerState {
   absl::flat_hash_map<ProducerId, SessionId> producer_sessions;
   absl::flat_hash_map<CallId, std::unique_ptr<Subscription>> receives;  // Receive calls that wait
   Producers producers;
+  size_t unsettled = 0;                    // deliveries, of all sessions
+  absl::btree_set<SessionId> passed_over;  // those that took no deliveries when it was their turn
 
   Turn turn;
   Confirmations confirmations;

@@ -57,6 +57,9 @@ struct SetCredit {
   uint64_t bytes = 0;  // 0 = unchanged
 };
 
+// There is room again for deliveries (Outputs::TakesDeliveries): those that were passed over are looked at.
+struct ResumeDeliveries {};
+
 // From a session (answered by Outputs::Confirm) or from a call (answered by PublishReply).
 struct Publish {
   SessionId session;
@@ -83,11 +86,13 @@ struct TagRange {
   uint64_t last = 0;  // inclusive
 };
 
-// Settlements of a session are numbered 1, 2, 3 … as they come; answered by Outputs::Settled.
+// Settlements of a session are numbered 1, 2, 3 … as they come; answered by Outputs::Settled. A tag that was
+// never delivered ends the session.
 struct SettleTags {
   SessionId session;
   Settlement settlement;
   std::vector<TagRange> tags;
+  bool goes_on = false;  // the session's next SettleTags is the rest of this settlement
 };
 
 // ---- Calls: each is answered exactly once by Outputs::Answer(call, …), unless its call id is none.
@@ -168,8 +173,8 @@ struct GetEngineStatus {
 };
 
 using Command =
-    std::variant<OpenSession, CloseSession, Subscribe, Unsubscribe, SetCredit, Publish, SettleTags,
-                 SettleTokens, Receive, CancelCall, CreateQueue, UpdateQueue, DeleteQueue, PurgeQueue,
-                 GetQueue, ListQueues, ListMessages, GetMessage, DeleteMessage, GetEngineStatus>;
+    std::variant<OpenSession, CloseSession, Subscribe, Unsubscribe, SetCredit, ResumeDeliveries, Publish,
+                 SettleTags, SettleTokens, Receive, CancelCall, CreateQueue, UpdateQueue, DeleteQueue,
+                 PurgeQueue, GetQueue, ListQueues, ListMessages, GetMessage, DeleteMessage, GetEngineStatus>;
 
 }  // namespace baton

@@ -47,6 +47,7 @@ void Dispatcher::Handle(const Subscribe& command) {
   subscription->queue = queue;
   subscription->session = session.id;
   subscription->id = command.subscription;
+  subscription->birth = ++session.last_birth;
   subscription->lease = command.lease > Duration(0) ? command.lease : queue->config.lease;
   subscription->credit_messages = command.credit_messages;
   subscription->credit_bytes = command.credit_bytes;
@@ -64,7 +65,6 @@ void Dispatcher::Handle(const Unsubscribe& command) {
   const auto found = subscriptions.find(command.subscription);
   if (found != subscriptions.end()) {
     Detach(*found->second);
-    session->second->Orphan(command.subscription);
     subscriptions.erase(found);
   }
   state_.outputs->SubscriptionEnded(command.session, command.subscription, absl::OkStatus());
@@ -132,7 +132,6 @@ void Dispatcher::EndAll(Queue& queue, const absl::Status& why) {
     Session& session = *state_.sessions.at(subscription->session);
     const SubscriptionId id = subscription->id;
     Detach(*subscription);
-    session.Orphan(id);
     session.subscriptions.erase(SubscriptionId(id));
     state_.outputs->SubscriptionEnded(session.id, id, why);
   }
@@ -204,16 +203,17 @@ bool Dispatcher::WaitsForRoom(Queue& queue, Cost cost) {
 Subscription* Dispatcher::NextTaker(Queue& queue, uint64_t bytes) {
   for (auto at = queue.able.begin(); at != queue.able.end();) {
     Subscription* taker = *at;
-    const bool takes = taker->HasCredit() && (taker->call || state_.outputs->TakesDeliveries(taker->session));
-    const bool has_room = !takes || HasRoom(*taker);
+    const bool has_credit = taker->HasCredit();
+    const bool has_room = !has_credit || HasRoom(*taker);
     if (!has_room && !queue.awaits_room) {
       queue.awaits_room = true;
       state_.awaiting_room.push_back(&queue);
     }
-    if (takes && !(has_room && taker->HasCreditFor(bytes))) {
+    if (has_credit && !(has_room && taker->HasCreditFor(bytes))) {
       ++at;
       continue;
     }
+    const bool takes = has_credit && (taker->call || Takes(*taker, bytes));
     at = queue.able.erase(at);
     taker->in_able = false;
     if (takes) return taker;
@@ -221,13 +221,29 @@ Subscription* Dispatcher::NextTaker(Queue& queue, uint64_t bytes) {
   return nullptr;
 }
 
+bool Dispatcher::Takes(const Subscription& taker, uint64_t bytes) {
+  if (state_.outputs->TakesDeliveries(taker.session, bytes)) return true;
+  state_.passed_over.insert(taker.session);
+  return false;
+}
+
+void Dispatcher::Resume() {
+  for (const SessionId id : std::exchange(state_.passed_over, {})) {
+    const Session& session = *state_.sessions.at(id);
+    for (const auto& [number, subscription] : session.subscriptions) state_.MakeAble(*subscription);
+  }
+}
+
 // What is leased stays in memory, so leases have their share of it. Beyond that a session without any gets
-// one message, so that nobody stands still because others hold much.
+// one message, so that nobody stands still because others hold much. Deliveries that are not settled take
+// memory when their leases have ended, too: a session may have as many of them as there is room for besides.
 bool Dispatcher::HasRoom(const Subscription& taker) const {
   const bool scarce = state_.leased_bytes >= state_.options.leased_bytes_max;
   if (taker.call) return !scarce;
   const size_t held = state_.sessions.at(taker.session)->unsettled.size();
-  return held < (scarce ? 1 : kUnsettledPerSessionMax);
+  const size_t unsettled_max = state_.options.unsettled_bytes_max / kUnsettledBytes;
+  const size_t left = unsettled_max - std::min(state_.unsettled, unsettled_max);
+  return held == 0 || (!scarce && held < kUnsettledPerSessionMax && held < left);
 }
 
 void Dispatcher::Deliver(Message& message, Subscription& taker, Instant now) {
@@ -267,11 +283,13 @@ void Dispatcher::Deliver(Message& message, Subscription& taker, Instant now) {
   } else {
     Session& session = *state_.sessions.at(taker.session);
     view.tag = ++session.last_tag;
+    ++state_.unsettled;
     session.unsettled.emplace_hint(session.unsettled.end(), view.tag,
                                    Unsettled{.number = view.number,
                                              .attempt = view.attempt,
                                              .id = view.id,
                                              .subscription = taker.id,
+                                             .birth = taker.birth,
                                              .bytes = message.bytes()});
     state_.outputs->Deliver(session.id, view);
   }

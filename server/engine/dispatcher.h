@@ -21,6 +21,8 @@ class Dispatcher {
 
   // Delivers whatever can be delivered from the queues where something changed.
   void DispatchWanted(Instant now);
+  // Looks again at those that were passed over because they took no deliveries.
+  void Resume();
   // Answers Receive calls that have waited long enough; one whose queue has messages that are only on disk
   // waits for the read too, so that "empty" is true.
   void EndWaits(Instant now);
@@ -40,6 +42,7 @@ class Dispatcher {
   Subscription* NextTaker(Queue& queue, uint64_t bytes);
   // May it hold another message?
   bool HasRoom(const Subscription& taker) const;
+  bool Takes(const Subscription& taker, uint64_t bytes);
   void Deliver(Message& message, Subscription& taker, Instant now);
   void AnswerReceive(Subscription& receive, absl::Status status);
 

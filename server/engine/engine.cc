@@ -49,6 +49,7 @@ struct Engine::Parts {
   void Route(Subscribe& command, Instant) { dispatcher.Handle(command); }
   void Route(Unsubscribe& command, Instant) { dispatcher.Handle(command); }
   void Route(SetCredit& command, Instant) { dispatcher.Handle(command); }
+  void Route(ResumeDeliveries&, Instant) { dispatcher.Resume(); }
   void Route(Receive& command, Instant now) { dispatcher.Handle(command, now); }
   void Route(CancelCall& command, Instant) { dispatcher.Handle(command); }
   void Route(Publish& command, Instant now) { publisher.Handle(std::move(command), now); }
@@ -101,6 +102,7 @@ absl::Status Engine::LoadProducer(std::string_view key, std::string_view value) 
 
 void Engine::Start(Instant now) {
   parts_->state.expiry.StartAt({});
+  parts_->state.producers.Start();
   for (auto& [name, queue] : parts_->state.queues) parts_->residency.Schedule(*queue, now);
   parts_->next_idle_check = now;
 }

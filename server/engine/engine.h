@@ -33,6 +33,8 @@ struct EngineOptions {
   size_t chunk_bytes = 1u << 20;
   size_t uncommitted_bytes_max = kUncommittedBytesMax;  // handed over, not yet written; then publishes wait
   size_t turn_commit_bytes = 16u << 20;                 // then what rewrites bodies waits for the next turn
+  size_t unsettled_bytes_max = 32u << 20;               // deliveries of sessions that are not settled
+  size_t producers_bytes_max = 32u << 20;               // then somebody's producer is forgotten for a new one
   // Asks the store for more room, for a turn's commit with so many bytes in memory and a message of so many
   // (Store::MakeMemoryRoom), and says what there is then. Absent: there is no shared memory.
   std::function<absl::Status(size_t bytes, size_t message_bytes, MemoryRoom& room)> make_memory_room = {};

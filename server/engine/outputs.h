@@ -53,10 +53,20 @@ struct ConfirmRun {
   std::string ids;  // when wanted: MessageId::kBytes per sequence, zeros for an exception
 };
 
+// Why tags tag .. tag + further of a settlement changed nothing.
 struct SettleFailure {
   uint64_t settlement = 0;
   uint64_t tag = 0;
+  uint64_t further = 0;
   absl::Status status;
+
+  // True: `next` is of the same settlement, goes on where this ends, has the same reason, and is part of this
+  // now.
+  bool Joins(const SettleFailure& next) {
+    if (next.settlement != settlement || next.tag != tag + further + 1 || next.status != status) return false;
+    further += next.further + 1;
+    return true;
+  }
 };
 
 // ---- Answers to calls.
@@ -164,7 +174,10 @@ struct EngineStatus {
   uint64_t leased_bytes = 0;    // of these
   uint64_t uncommitted_bytes = 0;
   MemoryUse memory_queues;
+  uint64_t unsettled_bytes = 0;  // deliveries of sessions that are not settled
   uint64_t producers = 0;
+  uint64_t producer_bytes = 0;
+  uint64_t producers_pushed_out = 0;  // for new ones, since the start
   bool disk_low = false;
   LatencyHistogram publish_to_deliver;           // first deliveries
   std::vector<SessionDescription> session_list;  // at most 1,000
@@ -185,9 +198,10 @@ class Outputs {
   virtual void Subscribed(SessionId session, SubscriptionId subscription, absl::StatusOr<Duration> lease) = 0;
   virtual void SubscriptionEnded(SessionId session, SubscriptionId subscription, absl::Status why) = 0;
   virtual void Deliver(SessionId session, const DeliveryView& delivery) = 0;
-  // False: the client does not take what it was given before. It is passed over until its next SetCredit,
-  // which the transport posts, with the same credit, when there is room again.
-  virtual bool TakesDeliveries(SessionId /*session*/) { return true; }
+  // May it be given so many bytes? False: it does not take what it was given before, or others take up the
+  // room. It is passed over until its next SetCredit, which the transport posts, with the same credit, when
+  // it has taken something, or until the next ResumeDeliveries.
+  virtual bool TakesDeliveries(SessionId /*session*/, size_t /*bytes*/) { return true; }
   virtual void Confirm(SessionId session, ConfirmRun run) = 0;
   // Every settlement up to `through` is answered; cumulative.
   virtual void Settled(SessionId session, uint64_t through, std::vector<SettleFailure> failures) = 0;

@@ -35,11 +35,15 @@ class Publisher {
 
   Session* FindSession(SessionId id);
   void HoldBack(Waiting command);
+  struct Publishing {  // whose messages they are
+    ProducerId producer;
+    OwnerId owner;
+  };
   void Run(Publish command, Instant now);
   // Refuses the whole batch; ok when it may go on.
   absl::Status CheckBroker(const Publish& command, const Queue* queue) const;
   Producers::Verdict CheckProducer(ProducerId producer, uint64_t sequence, Instant now);
-  PublishResult PublishOne(Queue& queue, NewMessage message, ProducerId producer, uint64_t sequence,
+  PublishResult PublishOne(Queue& queue, NewMessage message, const Publishing& by, uint64_t sequence,
                            Instant now);
   void Answer(const Publish& command, const Queue* queue, std::vector<PublishResult> results);
   void Confirm(SessionId session, const Publish& command, Durability durability, CommitNumber commit,

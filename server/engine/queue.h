@@ -83,6 +83,7 @@ struct Subscription {
   Queue* queue = nullptr;
   SessionId session;  // none for a call
   SubscriptionId id;
+  uint64_t birth = 0;  // counts the session's subscriptions: another one may have its id later
   CallId call;
   Duration lease{0};
   uint32_t credit_messages = 0;

@@ -26,7 +26,9 @@ void Returner::ReturnAll(Session& session, Instant now) {
   for (const auto& [tag, delivery] : session.unsettled) {
     if (const QueueId queue = ReturnOne(delivery, now)) waiting[queue].push_back(delivery);
   }
+  state_.unsettled -= session.unsettled.size();
   session.unsettled.clear();
+  state_.RoomFreed();
   for (auto& [queue, deliveries] : waiting) ReturnLater(queue, std::move(deliveries));
 }
 

@@ -13,6 +13,7 @@
 #include "base/message_id.h"
 #include "base/time.h"
 #include "server/engine/outputs.h"
+#include "server/engine/producers.h"
 #include "server/engine/queue.h"
 
 namespace baton {
@@ -23,10 +24,14 @@ struct Unsettled {
   DeliveryNumber number;
   uint32_t attempt = 1;
   MessageId id;
-  SubscriptionId subscription;  // none: it has ended
+  SubscriptionId subscription;
+  uint64_t birth = 0;  // of that subscription, which may have ended; another may have its id now
   uint64_t bytes = 0;
   bool settling = false;  // a settlement of it waits for room; any further one comes too late
 };
+
+// What one takes in its session's tree, and a little for the tree.
+inline constexpr size_t kUnsettledBytes = (sizeof(uint64_t) + sizeof(Unsettled)) * 4 / 3;
 
 // One Settle of the client on its way to its answer. Answered in order.
 struct PendingSettlement {
@@ -34,8 +39,8 @@ struct PendingSettlement {
   bool decided_all = false;
   bool wrote = false;  // its answer waits for the commit, with the strongest promise of the queues it touched
   Promise promise = Promise::kApplied;
-  bool ready = false;  // decided, and its promise holds
-  std::vector<SettleFailure> failures;
+  bool ready = false;                   // decided, and its promise holds
+  std::vector<SettleFailure> failures;  // runs of tags, as they were decided
 };
 
 struct Session {
@@ -43,6 +48,7 @@ struct Session {
   std::string client_name;
   std::string peer;
   ProducerId producer;
+  OwnerId owner;  // of its producer
   Instant opened;
 
   // In order: what their end brings about is the same each time a history is played.
@@ -52,16 +58,18 @@ struct Session {
   uint64_t unconfirmed = 0;    // messages it published that have no answer yet
   absl::btree_map<uint64_t, Unsettled> unsettled;  // by tag
   uint64_t last_tag = 0;
+  uint64_t last_birth = 0;  // of its subscriptions
 
-  // The subscription has ended: what it delivered belongs to none, for another may have its number next.
-  void Orphan(SubscriptionId subscription) {
-    for (auto& [tag, delivery] : unsettled) {
-      if (delivery.subscription == subscription) delivery.subscription = SubscriptionId();
-    }
+  // The subscription that delivered it; null: that one has ended.
+  Subscription* SubscriptionOf(const Unsettled& delivery) {
+    const auto found = subscriptions.find(delivery.subscription);
+    return found != subscriptions.end() && found->second->birth == delivery.birth ? found->second.get()
+                                                                                  : nullptr;
   }
 
   std::deque<PendingSettlement> settlements;
   uint64_t first_settlement = 1;  // number of settlements.front()
+  bool broke_rules = false;       // it is being ended: what it settles is not looked at any more
 };
 
 }  // namespace baton

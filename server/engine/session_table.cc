@@ -16,6 +16,7 @@ void SessionTable::Handle(const OpenSession& command, Instant now) {
   session->client_name = command.client_name;
   session->peer = command.peer;
   session->producer = command.producer;
+  session->owner = OwnerOf(command.peer);
   session->opened = now;
   uint64_t accepted = 0;
   if (command.producer) {
@@ -43,6 +44,7 @@ void SessionTable::Handle(const CloseSession& command, Instant now) {
     state_.WantDispatch(*subscription->queue);
   }
   returner_.ReturnAll(session, now);
+  state_.passed_over.erase(session.id);
   const auto producer = state_.producer_sessions.find(session.producer);
   if (producer != state_.producer_sessions.end() && producer->second == session.id)
     state_.producer_sessions.erase(producer);
@@ -63,7 +65,10 @@ void SessionTable::Handle(const GetEngineStatus& command) {
   status.leased_bytes = state_.leased_bytes;
   status.uncommitted_bytes = state_.budget.uncommitted_bytes();
   if (state_.options.memory_use) status.memory_queues = state_.options.memory_use();
+  status.unsettled_bytes = state_.unsettled * kUnsettledBytes;
   status.producers = state_.producers.size();
+  status.producer_bytes = state_.producers.bytes();
+  status.producers_pushed_out = state_.producers.pushed_out();
   status.disk_low = state_.disk_low;
   status.publish_to_deliver = state_.publish_to_deliver;
   for (const auto& [id, session] : state_.sessions) {

@@ -1,6 +1,7 @@
 #include "server/engine/settler.h"
 
 #include <algorithm>
+#include <iterator>
 #include <map>
 #include <utility>
 
@@ -37,12 +38,6 @@ const absl::Status& MessageGone() {
   return status;
 }
 
-const absl::Status& NeverDelivered() {
-  static const absl::Status status = MakeError(absl::StatusCode::kFailedPrecondition, reason::kAlreadySettled,
-                                               "this tag was never delivered in this session");
-  return status;
-}
-
 const absl::Status& SettledBefore() {
   static const absl::Status status = MakeError(absl::StatusCode::kFailedPrecondition, reason::kAlreadySettled,
                                                "this tag was settled before");
@@ -59,34 +54,12 @@ struct Settler::TokenBatch {
   Promise promise = Promise::kApplied;
 };
 
-Settler::Standing Settler::Judge(const Message& message, const LeaseToken& token) const {
-  const Epoch epoch = state_.options.epoch;
-  if (message.state == Message::State::kLeased) {
-    return token.epoch == epoch && message.lease.number == token.delivery ? Standing::kHolding
-                                                                          : Standing::kLost;
-  }
-  // Delivered again and given back counts an attempt, unless released unstarted. So the attempts tell, and
-  // where they do not, the last delivery does; it is forgotten when the message leaves memory, and then the
-  // token of a delivery that was released passes for that of the next one, if that one's lease has ended.
-  const bool moved = message.seq != message.id.seq || message.home == Message::Home::kParkedRow;
-  if (moved) return Standing::kLost;
-  if (token.epoch == epoch) {
-    const bool is_last = !message.last_delivery || message.last_delivery == token.delivery;
-    return is_last && token.attempt == message.attempts ? Standing::kLapsed : Standing::kLost;
-  }
-  // Only the last life's: what an earlier one delivered, that one may have delivered again.
-  const bool last_life = token.epoch.value() + 1 == epoch.value();
-  const bool since = static_cast<bool>(message.last_delivery);  // delivered in this life, and released
-  return last_life && !since && token.attempt == message.attempts + 1 ? Standing::kEarlierLife
-                                                                      : Standing::kLost;
-}
-
 Settler::Outcome Settler::Decide(Message* found, const LeaseToken& token, const Settlement& settlement,
                                  Duration lease, Instant now) {
   if (found == nullptr) return {.status = MessageGone()};
   Message& message = *found;
   const Promise promise = message.queue->promise();
-  const Standing standing = Judge(message, token);
+  const Standing standing = Judge(message, token, state_.options.epoch);
   if (standing == Standing::kLost) return {.status = LeaseLost()};
   if (standing != Standing::kHolding && message.deadline <= now) {
     // An ack may come when there is room only to remove; expired, the message may be moved. It expires
@@ -129,28 +102,56 @@ void Settler::Handle(const SettleTags& command, Instant now) {
   const auto found = state_.sessions.find(command.session);
   if (found == state_.sessions.end()) return;
   Session& session = *found->second;
-  session.settlements.emplace_back();
-  const uint64_t number = session.first_settlement + session.settlements.size() - 1;
-  std::map<QueueId, std::vector<uint64_t>> waiting;
-  for (const TagRange& range : command.tags) {
-    const uint64_t further =
-        range.last - range.first;  // counted, for `last` may be the largest number there is
-    for (uint64_t i = 0; i <= further; ++i) {
-      const uint64_t tag = range.first + i;
-      const auto delivery = session.unsettled.find(tag);
-      const bool may_settle = delivery != session.unsettled.end() && !delivery->second.settling;
-      const Message* message = may_settle ? state_.FindResident(delivery->second.id.seq) : nullptr;
-      if (message != nullptr && MustWait(command.settlement, *message)) {
-        delivery->second.settling = true;
-        waiting[message->queue->number].push_back(tag);
-      } else {
-        SettleTag(session, number, tag, command.settlement, now);
-      }
-    }
+  if (session.broke_rules) return;
+  if (absl::Status status = CheckTags(session, command); !status.ok()) {
+    session.broke_rules = true;
+    return state_.outputs->EndSession(session.id, std::move(status));
   }
+  if (session.settlements.empty() || session.settlements.back().decided_all)
+    session.settlements.emplace_back();
+  const uint64_t number = session.first_settlement + session.settlements.size() - 1;
+  TagsByQueue waiting;
+  for (const TagRange& range : command.tags)
+    SettleRange(session, number, range, command.settlement, waiting, now);
   for (auto& [queue, tags] : waiting) PutOff(session, number, queue, std::move(tags), command.settlement);
+  if (command.goes_on) return;
   session.settlements.back().decided_all = true;
   Conclude(session, number);
+}
+
+// A client knows the tags that it was given; whoever names others ends.
+absl::Status Settler::CheckTags(const Session& session, const SettleTags& command) {
+  for (const TagRange& range : command.tags) {
+    if (range.last <= session.last_tag) continue;
+    return MakeError(absl::StatusCode::kInvalidArgument, reason::kProtocolViolation,
+                     fmt::format("Settle.tags names {}; the last one delivered in this session is {}",
+                                 range.last, session.last_tag));
+  }
+  return absl::OkStatus();
+}
+
+// Costs what there is to settle, not what is named: the tags between are answered as runs.
+void Settler::SettleRange(Session& session, uint64_t number, const TagRange& range,
+                          const Settlement& settlement, TagsByQueue& waiting, Instant now) {
+  for (uint64_t next = range.first; next <= range.last; ++next) {
+    const auto delivery = session.unsettled.lower_bound(next);
+    const bool any = delivery != session.unsettled.end() && delivery->first <= range.last;
+    const uint64_t end = any ? delivery->first : range.last + 1;
+    if (end > next) {
+      Refuse(session,
+             {.settlement = number, .tag = next, .further = end - next - 1, .status = SettledBefore()});
+    }
+    if (!any) return;
+    next = delivery->first;
+    const Unsettled& found = delivery->second;
+    const Message* message = found.settling ? nullptr : state_.FindResident(found.id.seq);
+    if (message != nullptr && MustWait(settlement, *message)) {
+      delivery->second.settling = true;
+      waiting[message->queue->number].push_back(next);
+    } else {
+      SettleTag(session, number, next, settlement, now);
+    }
+  }
 }
 
 // What it costs. Given back, a message may expire at once.
@@ -203,24 +204,24 @@ void Settler::SettleTag(Session& session, uint64_t number, uint64_t tag, const S
                         Instant now) {
   const auto found = session.unsettled.find(tag);
   if (found == session.unsettled.end() || found->second.settling) {
-    const bool never = tag == 0 || tag > session.last_tag;
-    Record(session.id, number, tag, {.status = never ? NeverDelivered() : SettledBefore()});
+    Refuse(session, {.settlement = number, .tag = tag, .status = SettledBefore()});
     return;
   }
   const Unsettled delivery = found->second;
-  const auto subscription = session.subscriptions.find(delivery.subscription);
+  Subscription* subscription = session.SubscriptionOf(delivery);
   Duration lease = settlement.lease;
-  if (subscription != session.subscriptions.end()) {
-    if (lease == Duration(0)) lease = subscription->second->lease;
+  if (subscription != nullptr) {
+    if (lease == Duration(0)) lease = subscription->lease;
     if (settlement.kind != SettleKind::kExtend) {
-      --subscription->second->unsettled;
-      subscription->second->unsettled_bytes -= delivery.bytes;
-      state_.MakeAble(*subscription->second);
+      --subscription->unsettled;
+      subscription->unsettled_bytes -= delivery.bytes;
+      state_.MakeAble(*subscription);
     }
   }
   if (lease == Duration(0)) lease = kLeaseDefault;
   if (settlement.kind != SettleKind::kExtend) {
     session.unsettled.erase(found);
+    --state_.unsettled;
     state_.RoomFreed();
   }
 
@@ -262,13 +263,18 @@ void Settler::SearchTag(const TagPlace& place, const LeaseToken& token, const Se
 
 void Settler::Record(SessionId session_id, uint64_t number, uint64_t tag, Outcome outcome) {
   Session& session = *state_.sessions.at(session_id);
-  PendingSettlement& pending = session.settlements[number - session.first_settlement];
   if (!outcome.status.ok()) {
-    pending.failures.push_back({.settlement = number, .tag = tag, .status = std::move(outcome.status)});
+    Refuse(session, {.settlement = number, .tag = tag, .status = std::move(outcome.status)});
   }
   if (!outcome.wrote) return;
+  PendingSettlement& pending = session.settlements[number - session.first_settlement];
   pending.wrote = true;
   pending.promise = std::max(pending.promise, outcome.promise);
+}
+
+void Settler::Refuse(Session& session, SettleFailure failure) {
+  auto& failures = session.settlements[failure.settlement - session.first_settlement].failures;
+  if (failures.empty() || !failures.back().Joins(failure)) failures.push_back(std::move(failure));
 }
 
 void Settler::Conclude(Session& session, uint64_t number) {
@@ -297,8 +303,8 @@ void Settler::Flush() {
     std::vector<SettleFailure> failures;
     bool any = false;
     while (!session.settlements.empty() && session.settlements.front().ready) {
-      for (SettleFailure& failure : session.settlements.front().failures)
-        failures.push_back(std::move(failure));
+      auto& refused = session.settlements.front().failures;
+      std::move(refused.begin(), refused.end(), std::back_inserter(failures));
       session.settlements.pop_front();
       ++session.first_settlement;
       any = true;
@@ -343,7 +349,8 @@ void Settler::SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index
                           const Settlement& settlement, Instant now) {
   // Looked up first: what is not there, or can be refused, is answered at once.
   locator_.Find(token.id, now, [=, this](Message* message, Instant at) {
-    if (message != nullptr && Judge(*message, token) != Standing::kLost && MustWait(settlement, *message)) {
+    if (message != nullptr && Judge(*message, token, state_.options.epoch) != Standing::kLost &&
+        MustWait(settlement, *message)) {
       const QueueId queue = message->queue->number;
       const Asker asker = batch->call ? Asker::Of(batch->call) : Asker::Of(queue);
       state_.budget.Defer(asker, queue, CostOf(settlement), [=, this](Instant later) {

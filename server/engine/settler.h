@@ -2,12 +2,14 @@
 // whether a token is good.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
 #include "server/engine/life_cycle.h"
 #include "server/engine/locator.h"
+#include "server/engine/standing.h"
 
 namespace baton {
 
@@ -29,9 +31,6 @@ class Settler {
     Promise promise = Promise::kApplied;
   };
 
-  // A token is good until the message is delivered again, moved, expired or gone.
-  enum class Standing { kHolding, kLapsed, kEarlierLife, kLost };
-  Standing Judge(const Message& message, const LeaseToken& token) const;
   Outcome Decide(Message* message, const LeaseToken& token, const Settlement& settlement, Duration lease,
                  Instant now);
 
@@ -44,6 +43,11 @@ class Settler {
     uint64_t number = 0;
     uint64_t tag = 0;
   };
+  static absl::Status CheckTags(const Session& session, const SettleTags& command);
+  using TagsByQueue = std::map<QueueId, std::vector<uint64_t>>;  // those that wait for room
+  void SettleRange(Session& session, uint64_t number, const TagRange& range, const Settlement& settlement,
+                   TagsByQueue& waiting, Instant now);
+  void Refuse(Session& session, SettleFailure failure);
   void SettleTag(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement, Instant now);
   // The same for a message that is not in memory.
   void SearchTag(const TagPlace& place, const LeaseToken& token, const Settlement& settlement, Duration lease,

@@ -223,7 +223,13 @@ absl::Status EncodeStatus(Reply& reply, const BrokerFacts& facts, v1::BrokerStat
   response->set_bytes(engine.bytes);
   response->set_memory_budget_bytes(facts.memory_budget);
   response->set_memory_used_bytes(engine.resident_bytes + engine.uncommitted_bytes + store.memory_bytes +
-                                  engine.memory_queues.index_bytes);
+                                  engine.memory_queues.index_bytes + facts.outbox_bytes.bytes +
+                                  engine.unsettled_bytes + engine.producer_bytes);
+  response->set_outbox_bytes(facts.outbox_bytes.bytes);
+  response->set_unsettled_bytes(engine.unsettled_bytes);
+  response->set_producer_bytes(engine.producer_bytes);
+  response->set_ring_bytes(facts.ring_bytes);
+  response->set_producers_pushed_out(engine.producers_pushed_out);
   FillMemoryQueues(engine.memory_queues, response->mutable_memory_queues());
   response->set_disk_bytes(store.disk_bytes);
   response->set_disk_free_bytes(store.disk_free_bytes);

@@ -151,7 +151,7 @@ void GrpcSession::End(const absl::Status& why) {
 void GrpcSession::OnSecond(std::chrono::steady_clock::time_point now) {
   const bool silent = !session_->said_hello() && now - since_ > kHelloWaitMax;
   // Who takes a frame slowly may, unless others wait for the room.
-  const bool wanted = sessions_->facts()->outbox_bytes.IsFull();
+  const bool wanted = sessions_->facts()->outbox_bytes.awaited.load();
   const bool stalled = writing_ && now - since_ > (wanted ? kOutboxStallMax : taking_time_max_);
   session_->ResumeDeliveries();
   if (stalled) {
@@ -162,8 +162,6 @@ void GrpcSession::OnSecond(std::chrono::steady_clock::time_point now) {
     return;
   }
   if (silent) {
-    sessions_->facts()->NoteIncident(
-        {.event = "a session does not say hello", .peer = PeerOf(context_), .done = "ended the session"});
     End(ProtocolViolation(fmt::format("no Hello came within {} seconds", kHelloWaitMax.count())));
     return;
   }

@@ -132,6 +132,8 @@ void AddBroker(const BrokerReport& report, Families& families) {
   families.Gauge("baton_bytes", "Bodies and headers of all queues", static_cast<double>(engine.bytes));
   families.Gauge("baton_sessions", "Sessions", static_cast<double>(engine.sessions));
   families.Gauge("baton_producers", "Producers remembered", static_cast<double>(engine.producers));
+  families.Counter("baton_producers_pushed_out_total", "Producers forgotten for new ones",
+                   engine.producers_pushed_out);
   families.Gauge("baton_disk_low", "1 while publishers are refused for want of disk",
                  engine.disk_low ? 1 : 0);
   families.Histogram("baton_publish_to_deliver_seconds", "From the publish to the first delivery",
@@ -176,7 +178,10 @@ void AddMemory(const BrokerReport& report, uint64_t budget, uint64_t resident, F
       {"store", report.store.memory_bytes},
       {"memory_queue_index", report.engine.memory_queues.index_bytes},
       {"inbox", report.inbox.bytes},
-      {"outboxes", report.outbox_bytes}};
+      {"outboxes", report.outbox_bytes},
+      {"unsettled", report.engine.unsettled_bytes},
+      {"producers", report.engine.producer_bytes},
+      {"rings", report.ring_bytes}};
   for (const auto& [part, bytes] : parts) {
     ClientMetric metric;
     metric.label = {{"part", part}};

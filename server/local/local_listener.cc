@@ -141,6 +141,15 @@ bool LocalListener::IsBeyond(const Descriptor& socket) const {
   return static_cast<size_t>(socket.get()) >= options_.descriptors_max;
 }
 
+// A sixteenth of what is left for both rings of a client: however many come, there is always some left.
+size_t LocalListener::RingBytes() const {
+  const size_t used = facts_->ring_bytes.load(std::memory_order_relaxed);
+  const size_t left = facts_->ring_bytes_max - std::min(used, facts_->ring_bytes_max);
+  size_t bytes = options_.ring_bytes;
+  while (bytes > kRingBytesMin && bytes > left / 32) bytes /= 2;
+  return bytes;
+}
+
 bool LocalListener::Hear(Guest& guest) {
   auto* into = reinterpret_cast<char*>(&guest.hello);
   const auto received = ReceiveHello(guest.socket.get(), into + guest.have, sizeof(LocalHello) - guest.have);
@@ -174,7 +183,7 @@ absl::Status LocalListener::Admit(Guest& guest) {
                      "the broker has as many descriptors open as clients may take: raise its limit "
                      "(ulimit -n, LimitNOFILE)");
   }
-  auto segment = Segment::Create(options_.ring_bytes);
+  auto segment = Segment::Create(RingBytes());
   if (!segment.ok()) return segment.status();
   // Of another namespace it has no number here; then the socket alone tells of its end.
   Descriptor process(peer.pid > 0 ? static_cast<int>(syscall(SYS_pidfd_open, peer.pid, 0)) : -1);

@@ -57,6 +57,7 @@ class LocalListener {
   int Timeout() const;
   void Accept();
   bool IsBeyond(const Descriptor& socket) const;
+  size_t RingBytes() const;
   // True: nothing more is expected of it.
   bool Hear(Guest& guest);
   void Welcome(Guest& guest);

@@ -14,6 +14,8 @@ namespace {
 
 // What one session may bring in one turn, and what frames and their entries cost of it beyond their bytes.
 constexpr int64_t kTurnAllowance = 64 << 10;
+constexpr int64_t kDearAllowance = 4 * kTurnAllowance;  // below it: many entries in few bytes
+constexpr uint32_t kDearSecondsTold = 3;
 constexpr int64_t kFrameCost = 64;
 constexpr int64_t kEntryTurnCost = 64;
 constexpr size_t kPlainFrameBytesMax = 64u << 10;
@@ -68,6 +70,7 @@ bool LocalSession::Read(size_t& cost) {
   while (allowance_ > 0 && WantsFrames() && ReadFrame()) {
   }
   cost += static_cast<size_t>(allowance_before - allowance_);
+  is_dear_ = is_dear_ || allowance_ < -kDearAllowance;
   if (receiver_.Release()) RingBell(socket());
   Pump();
   const bool any = bytes_read_ + sender_.bytes_moved() != moved_before;
@@ -231,6 +234,12 @@ void LocalSession::OnSecond() {
   }
   JudgePace();
   if (over_) return;
+  dear_seconds_ = std::exchange(is_dear_, false) ? dear_seconds_ + 1 : 0;
+  if (dear_seconds_ == kDearSecondsTold) {
+    facts_->NoteIncident({.event = "a session keeps sending frames of thousands of small entries",
+                          .peer = client_.peer,
+                          .done = "it is read in its turn only, and waits for what it costs"});
+  }
   if (std::exchange(was_active_, false) || !sender_.idle()) return;
   session_->FreeSpareMemory();
   receiver_.FreeSpareMemory();

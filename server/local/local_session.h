@@ -126,11 +126,13 @@ class LocalSession {
   // What it may bring in this turn, in bytes and what they cost besides; below 0: it brought more, and has to
   // wait.
   int64_t allowance_ = 0;
-  size_t large_bytes_ = 0;    // taken of large_frames_
-  uint64_t bells_due_ = 0;    // that the client may still ring
-  uint32_t false_bells_ = 0;  // that had nothing behind them, less those that had
-  bool rung_ = false;         // and not yet looked
-  bool was_active_ = false;   // since the last OnSecond
+  bool is_dear_ = false;       // since the last OnSecond: it brought much more than a turn's worth at once
+  uint32_t dear_seconds_ = 0;  // one after another
+  size_t large_bytes_ = 0;     // taken of large_frames_
+  uint64_t bells_due_ = 0;     // that the client may still ring
+  uint32_t false_bells_ = 0;   // that had nothing behind them, less those that had
+  bool rung_ = false;          // and not yet looked
+  bool was_active_ = false;    // since the last OnSecond
   uint32_t seconds_without_hello_ = 0;
   uint64_t bytes_read_ = 0;
   uint64_t bytes_read_before_ = 0;          // a second ago

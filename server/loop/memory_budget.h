@@ -15,8 +15,12 @@ struct MemoryBudget {
   size_t inbox = 0;         // posted and not yet handled
   size_t large_frames = 0;  // on their way through rings
   size_t outboxes = 0;      // deliveries and results that sessions have not taken yet
-  size_t answers = 0;       // of unary calls that have not been taken yet
-  size_t grpc = 0;          // what gRPC reads and has not given us, and its calls
+  size_t unsettled = 0;     // what is known of deliveries that sessions have not settled
+  size_t producers = 0;     // what is known of them
+  // Beyond the budget, as what is not counted.
+  size_t answers = 0;  // of unary calls that have not been taken yet
+  size_t grpc = 0;     // what gRPC reads and has not given us, and its calls
+  size_t rings = 0;    // shared memory of local clients; above it new ones get the smallest rings
 
   static constexpr MemoryBudget Divide(uint64_t budget) {
     const auto eighth = static_cast<size_t>(budget / 8);
@@ -25,11 +29,13 @@ struct MemoryBudget {
             .store = 3 * eighth,
             .uncommitted = eighth,
             .inbox = eighth / 2,
-            .large_frames = eighth / 2,
-            .outboxes = eighth,
-            // beyond the budget, as what is not counted
+            .large_frames = eighth / 4,
+            .outboxes = eighth * 3 / 4,
+            .unsettled = eighth / 4,
+            .producers = eighth / 4,
             .answers = eighth / 2,
-            .grpc = 8 * eighth};
+            .grpc = 8 * eighth,
+            .rings = eighth};
   }
 };
 

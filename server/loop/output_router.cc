@@ -64,9 +64,9 @@ void OutputRouter::Deliver(SessionId session, const DeliveryView& delivery) {
   if (auto* recipient = Touch(session)) recipient->Deliver(delivery);
 }
 
-bool OutputRouter::TakesDeliveries(SessionId session) {
+bool OutputRouter::TakesDeliveries(SessionId session, size_t bytes) {
   const auto found = sessions_.find(session);
-  return found != sessions_.end() && found->second->recipient->TakesDeliveries();
+  return found != sessions_.end() && found->second->recipient->TakesDeliveries(bytes);
 }
 
 void OutputRouter::Confirm(SessionId session, ConfirmRun run) {

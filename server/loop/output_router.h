@@ -34,7 +34,7 @@ class OutputRouter final : public Outputs {
   void Subscribed(SessionId session, SubscriptionId subscription, absl::StatusOr<Duration> lease) override;
   void SubscriptionEnded(SessionId session, SubscriptionId subscription, absl::Status why) override;
   void Deliver(SessionId session, const DeliveryView& delivery) override;
-  bool TakesDeliveries(SessionId session) override;
+  bool TakesDeliveries(SessionId session, size_t bytes) override;
   void Confirm(SessionId session, ConfirmRun run) override;
   void Settled(SessionId session, uint64_t through, std::vector<SettleFailure> failures) override;
   void EndSession(SessionId session, absl::Status why) override;

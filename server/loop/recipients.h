@@ -23,7 +23,7 @@ class SessionRecipient {
   virtual void Subscribed(SubscriptionId subscription, absl::StatusOr<Duration> lease) = 0;
   virtual void SubscriptionEnded(SubscriptionId subscription, const absl::Status& why) = 0;
   virtual void Deliver(const DeliveryView& delivery) = 0;
-  virtual bool TakesDeliveries() = 0;
+  virtual bool TakesDeliveries(size_t bytes) = 0;
   virtual void Confirm(ConfirmRun run) = 0;
   virtual void Settled(uint64_t through, std::vector<SettleFailure> failures) = 0;
   virtual void EndSession(const absl::Status& why) = 0;

@@ -32,6 +32,7 @@ struct BrokerFacts {
   std::string data_dir;
   uint64_t memory_budget = 0;
   size_t grpc_bytes_max = 64u << 20;   // what gRPC may hold for all its connections
+  size_t ring_bytes_max = SIZE_MAX;    // then rings are the smallest
   std::vector<std::string> listening;  // addresses
   const BrokerTime* time = nullptr;
   const Store* store = nullptr;
@@ -50,6 +51,7 @@ struct BrokerFacts {
   std::atomic<size_t> sessions{0};  // streams under way
   SessionOutbox::Total outbox_bytes;
   SessionOutbox::Total answer_bytes;  // the same of unary calls
+  std::atomic<size_t> ring_bytes{0};  // shared memory of local clients
 };
 
 }  // namespace baton

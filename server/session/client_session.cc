@@ -14,6 +14,12 @@ namespace {
 // What a session keeps room for; a frame of thousands of commands comes now and then.
 constexpr size_t kKeptPostsMax = 64;
 
+// Something that no good client does, as opposed to a broker that stops or a producer that is taken over.
+bool IsMisbehaviour(const absl::Status& why) {
+  const std::string word = ReasonOf(why);
+  return absl::IsInvalidArgument(why) || word == reason::kCreditExceeded || word == reason::kBrokerBusy;
+}
+
 absl::Status CheckEntries(const v1::ClientFrame& frame) {
   const auto entries =
       static_cast<size_t>(frame.subscribe_size() + frame.credit_size() + frame.unsubscribe_size());
@@ -33,14 +39,17 @@ ClientSession::ClientSession(BrokerFacts* facts, std::string peer, Wake wake)
       outbox_(&facts->outbox_bytes),
       credit_(facts->publish_credit) {}
 
+ClientSession::~ClientSession() {
+  outbox_.Abandon();
+  TellOfRoom();
+}
+
 // ---- What the client says.
 
 ClientSession::Reading ClientSession::OnFrame(v1::ClientFrame& frame) {
   BATON_CHECK(pending_.empty()) << "a frame was read while the one before it waits";
   if (state_ != State::kOpening && state_ != State::kOpen) return Reading::kStop;
   if (absl::Status status = Decode(frame); !status.ok()) {
-    facts_->NoteIncident(
-        {.event = "a session breaks the protocol", .peer = peer_, .done = "ended the session"});
     End(status);
     return Reading::kStop;
   }
@@ -142,7 +151,8 @@ absl::Status ClientSession::DecodeCredits(const v1::ClientFrame& frame) {
     auto decoded = DecodeCredit(credit, id_);
     if (!decoded.ok()) return decoded.status();
     const auto asked = subscriptions_.find(decoded->subscription);
-    if (asked != subscriptions_.end()) asked->second.credit_messages = decoded->messages;
+    if (asked == subscriptions_.end()) continue;  // it has ended
+    asked->second.credit_messages = decoded->messages;
     pending_.push_back({.command = *std::move(decoded)});
   }
   for (const v1::Unsubscribe& unsubscribe : frame.unsubscribe()) {
@@ -165,8 +175,9 @@ void ClientSession::BeginLeaving() {
 
 bool ClientSession::TakeFrame(v1::ServerFrame& frame) {
   if (state_ == State::kOver) return false;
-  if (!outbox_.Take(frame)) {
-    ResumeDeliveries();  // what the client had been given before is taken
+  const bool any = outbox_.Take(frame);
+  TellOfRoom();  // of the frame before
+  if (!any) {
     CloseIfLeft();
     return false;
   }
@@ -196,6 +207,7 @@ void ClientSession::NoteTaken(const v1::ServerFrame& frame) {
   if (frame.has_go_away()) {
     const v1::Error& error = frame.go_away().error();
     end_status_ = MakeError(static_cast<absl::StatusCode>(error.code()), error.reason(), error.message());
+    if (ReasonOf(end_status_) == reason::kBrokerBusy) NoteEnd(end_status_);
     Close();
     state_ = State::kOver;
   }
@@ -209,6 +221,11 @@ void ClientSession::ResumeDeliveries() {
     facts_->inbox->PostAlways(SetCredit{
         .session = id_, .subscription = subscription, .messages = asked.credit_messages, .bytes = 0});
   }
+}
+
+// Room that another session waits for.
+void ClientSession::TellOfRoom() {
+  if (facts_->outbox_bytes.TakeAwaited()) facts_->inbox->PostAlways(baton::ResumeDeliveries{});
 }
 
 void ClientSession::ForgetSubscription(SubscriptionId subscription) {
@@ -230,9 +247,17 @@ void ClientSession::CloseIfLeft() {
 
 void ClientSession::End(const absl::Status& why, Duration retry_after) {
   if (state_ == State::kOver || state_ == State::kEnding) return;
+  NoteEnd(why);
   outbox_.GoAway(why, retry_after);
   Close();
   state_ = State::kEnding;
+}
+
+void ClientSession::NoteEnd(const absl::Status& why) {
+  if (!IsMisbehaviour(why)) return;
+  facts_->NoteIncident({.event = "a session breaks the protocol",
+                        .peer = peer_,
+                        .done = fmt::format("ended the session: {}", std::string(why.message()))});
 }
 
 void ClientSession::Lost() {
@@ -274,7 +299,7 @@ void ClientSession::SubscriptionEnded(SubscriptionId subscription, const absl::S
 
 void ClientSession::Deliver(const DeliveryView& delivery) { outbox_.Deliver(delivery); }
 
-bool ClientSession::TakesDeliveries() { return outbox_.TakesDeliveries(); }
+bool ClientSession::TakesDeliveries(size_t bytes) { return outbox_.TakesDeliveries(bytes); }
 
 void ClientSession::Confirm(ConfirmRun run) { outbox_.Confirm(run); }
 
@@ -282,7 +307,10 @@ void ClientSession::Settled(uint64_t through, std::vector<SettleFailure> failure
   outbox_.Settled(through, failures);
 }
 
-void ClientSession::EndSession(const absl::Status& why) { outbox_.GoAway(why, Duration(0)); }
+void ClientSession::EndSession(const absl::Status& why) {
+  if (absl::IsInvalidArgument(why)) NoteEnd(why);
+  outbox_.GoAway(why, Duration(0));
+}
 
 void ClientSession::Flush() { wake_(id_); }
 

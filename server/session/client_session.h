@@ -45,7 +45,7 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
   ClientSession(BrokerFacts* facts, std::string peer, Wake wake);
   ClientSession(const ClientSession&) = delete;
   ClientSession& operator=(const ClientSession&) = delete;
-  ~ClientSession() override = default;
+  ~ClientSession() override;
 
   // Moves the bodies out of `frame`. `self` owns this session: the engine holds on to it until the session is
   // closed.
@@ -78,7 +78,7 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
   void Subscribed(SubscriptionId subscription, absl::StatusOr<Duration> lease) override;
   void SubscriptionEnded(SubscriptionId subscription, const absl::Status& why) override;
   void Deliver(const DeliveryView& delivery) override;
-  bool TakesDeliveries() override;
+  bool TakesDeliveries(size_t bytes) override;
   void Confirm(ConfirmRun run) override;
   void Settled(uint64_t through, std::vector<SettleFailure> failures) override;
   void EndSession(const absl::Status& why) override;
@@ -97,7 +97,9 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
   void BeginLeaving();
   void NoteTaken(const v1::ServerFrame& frame);
   void ForgetSubscription(SubscriptionId subscription);
+  void TellOfRoom();
   void CloseIfLeft();
+  void NoteEnd(const absl::Status& why);
   void Close();
 
   // Constant.

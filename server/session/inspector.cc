@@ -62,6 +62,7 @@ absl::StatusOr<BrokerReport> BrokerInspector::Report() {
   report.store = facts_->store->stats();
   report.inbox = facts_->inbox->depth();
   report.outbox_bytes = facts_->outbox_bytes.bytes;
+  report.ring_bytes = facts_->ring_bytes;
   return report;
 }
 

@@ -20,6 +20,7 @@ struct BrokerReport {
   Store::Stats store;
   Inbox::Depth inbox;
   size_t outbox_bytes = 0;
+  size_t ring_bytes = 0;
 };
 
 class BrokerInspector {

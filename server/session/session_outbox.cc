@@ -36,7 +36,14 @@ void AppendHeaders(google::protobuf::RepeatedPtrField<std::string>* column, int 
 
 }  // namespace
 
-SessionOutbox::~SessionOutbox() { total_->bytes.fetch_sub(bytes_ + lent_, std::memory_order_relaxed); }
+SessionOutbox::~SessionOutbox() { Abandon(); }
+
+void SessionOutbox::Abandon() {
+  const MutexLock lock(mutex_);
+  ended_ = true;
+  LetGo();
+  total_->bytes.fetch_sub(std::exchange(on_its_way_, 0));
+}
 
 v1::ServerFrame* SessionOutbox::Open() {
   if (ended_) return nullptr;
@@ -138,10 +145,21 @@ void SessionOutbox::Deliver(const DeliveryView& delivery) {
   Grow(delivery.body.size() + delivery.headers.size() + MessageId::kBytes + kSmallEntryBytes);
 }
 
-bool SessionOutbox::TakesDeliveries() {
+bool SessionOutbox::TakesDeliveries(size_t bytes) {
   const MutexLock lock(mutex_);
-  const bool takes = AllFull() ? bytes_ + lent_ < kFrameBytes && !AllOver() : bytes_ < kDeliveriesBytesMax;
-  if (takes) return true;
+  const size_t own = bytes_ + on_its_way_;
+  const auto has_room = [&] {
+    // One that can never have room beside others has it when there is little of theirs.
+    const bool alone =
+        own == 0 && bytes > total_->bytes_max / 2 && total_->bytes.load() <= total_->bytes_max / 4;
+    return alone || total_->Grants(own, bytes);
+  };
+  const bool has_its_fill = bytes_ >= kDeliveriesBytesMax;
+  if (!has_its_fill) {
+    if (has_room()) return true;
+    total_->awaited.store(true);
+    if (has_room()) return true;
+  }
   deliveries_stopped_ = true;
   return false;
 }
@@ -149,7 +167,6 @@ bool SessionOutbox::TakesDeliveries() {
 bool SessionOutbox::TakeResumed() {
   const MutexLock lock(mutex_);
   if (!deliveries_stopped_ || bytes_ >= kFrameBytes) return false;
-  if (AllFull() && (bytes_ + lent_ >= kFrameBytes || AllOver())) return false;
   deliveries_stopped_ = false;
   return true;
 }
@@ -191,7 +208,7 @@ void SessionOutbox::Settled(uint64_t through, const std::vector<SettleFailure>& 
   const bool has_reply = !frames_.empty() && frames_.back().frame->settled_size() > 0;
   (has_reply ? frames_.back().frame->mutable_settled(0) : OpenReply())->set_through(through);
   settled_through_ = through;
-  if (refusals_ * sizeof(Refusal) <= kFrameBytes || !AllFull()) return;
+  if (refusals_ * sizeof(SettleFailure) <= kFrameBytes || !AllFull()) return;
   LetGo();
   SendAway(MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
                      fmt::format("the broker holds as much for its sessions as it may, and this one has not "
@@ -214,34 +231,22 @@ v1::SettleReply* SessionOutbox::OpenReply() {
 void SessionOutbox::Refuse(const SettleFailure& failure) {
   OpenReply();
   Building& building = frames_.back();
+  if (!building.refusals.empty() && building.refusals.back().Joins(failure)) return;
+  building.refusals.push_back(failure);
   building.frame_bytes += kRefusalInFrameBytes;
-  if (!building.refusals.empty()) {
-    Refusal& last = building.refusals.back();
-    if (last.settlement == failure.settlement && last.last_tag + 1 == failure.tag &&
-        last.why == failure.status) {
-      last.last_tag = failure.tag;
-      return;
-    }
-  }
-  building.refusals.push_back({.settlement = failure.settlement,
-                               .first_tag = failure.tag,
-                               .last_tag = failure.tag,
-                               .why = failure.status});
   ++refusals_;
-  building.bytes += sizeof(Refusal);
-  bytes_ += sizeof(Refusal);
-  total_->bytes.fetch_add(sizeof(Refusal), std::memory_order_relaxed);
+  building.bytes += sizeof(SettleFailure);
+  bytes_ += sizeof(SettleFailure);
+  total_->bytes.fetch_add(sizeof(SettleFailure), std::memory_order_relaxed);
 }
 
-void SessionOutbox::WriteOut(const std::vector<Refusal>& refusals, v1::SettleReply* reply) {
-  for (const Refusal& refusal : refusals) {
-    const uint64_t further = refusal.last_tag - refusal.first_tag;
-    for (uint64_t i = 0; i <= further; ++i) {
-      v1::SettleError* error = reply->add_errors();
-      error->set_settlement(refusal.settlement);
-      error->set_tag(refusal.first_tag + i);
-      FillWireError(refusal.why, error->mutable_error());
-    }
+void SessionOutbox::WriteOut(const std::vector<SettleFailure>& refusals, v1::SettleReply* reply) {
+  for (const SettleFailure& refusal : refusals) {
+    v1::SettleError* error = reply->add_errors();
+    error->set_settlement(refusal.settlement);
+    error->set_tag(refusal.tag);
+    error->set_further(refusal.further);
+    FillWireError(refusal.status, error->mutable_error());
   }
 }
 
@@ -265,31 +270,27 @@ void SessionOutbox::LetGo() {
   total_->bytes.fetch_sub(std::exchange(bytes_, 0), std::memory_order_relaxed);
 }
 
-void SessionOutbox::Lend(size_t bytes) {
-  total_->bytes.fetch_add(bytes, std::memory_order_relaxed);
-  total_->bytes.fetch_sub(std::exchange(lent_, bytes), std::memory_order_relaxed);
-}
-
 bool SessionOutbox::Take(v1::ServerFrame& frame) {
   const MutexLock lock(mutex_);
-  Lend(0);
+  total_->bytes.fetch_sub(std::exchange(on_its_way_, 0));
   if (frames_.empty() || !(greeted_ || ended_)) return false;
   Building oldest = std::move(frames_.front());
   frames_.pop_front();
   bytes_ -= oldest.bytes;
-  total_->bytes.fetch_sub(oldest.bytes, std::memory_order_relaxed);
-  Lend(oldest.frame_bytes);
+  on_its_way_ = oldest.frame_bytes;
+  total_->bytes.fetch_add(oldest.frame_bytes - oldest.bytes);
   oldest.frame->Swap(&frame);
   refusals_ -= oldest.refusals.size();
   if (!oldest.refusals.empty()) WriteOut(oldest.refusals, frame.mutable_settled(0));
   const bool keep = !std::exchange(lent_is_fat_, !oldest.refusals.empty());
-  if (keep && spare_.size() < kSpareFramesMax) spare_.push_back(std::move(oldest.frame));
+  if (keep && spare_.size() < kSpareFramesMax && total_->Grants(bytes_, total_->bytes_max / 2))
+    spare_.push_back(std::move(oldest.frame));
   return true;
 }
 
 bool SessionOutbox::IsFull() const {
   const MutexLock lock(mutex_);
-  return bytes_ > kOutboxBytesMax || (bytes_ >= kFrameBytes && AllFull());
+  return bytes_ > kOutboxBytesMax || (bytes_ >= kFrameBytes && !total_->Grants(bytes_ + on_its_way_, 0));
 }
 
 size_t SessionOutbox::bytes() const {

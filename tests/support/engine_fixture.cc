@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "server/engine/session_state.h"
 
 namespace baton {
 namespace {
@@ -53,6 +54,7 @@ void EngineFixture::StartEngine() {
                                .chunk_rows = options_.chunk_rows,
                                .uncommitted_bytes_max = options_.uncommitted_bytes_max,
                                .turn_commit_bytes = options_.turn_commit_bytes};
+  if (options_.unsettled > 0) engine_options.unsettled_bytes_max = options_.unsettled * kUnsettledBytes;
   if (options_.window_messages != 0)
     engine_options.window_bytes = options_.window_messages * (sizeof(Message) + 180);
   engine_options.leased_bytes_max =

@@ -78,6 +78,7 @@ struct EngineFixtureOptions {
   size_t chunk_rows = 4'096;
   size_t uncommitted_bytes_max = kUncommittedBytesMax;
   size_t turn_commit_bytes = 16u << 20;
+  size_t unsettled = 0;  // deliveries of sessions that may be unsettled; 0 = more than any test has
 };
 
 class EngineFixture : private Outputs {

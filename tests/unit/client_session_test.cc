@@ -245,7 +245,7 @@ TEST_F(SessionFixture, AsksForDeliveriesAgainWhenItsFullOutboxWasTaken) {
   DeliveryView delivery;
   const std::string body(1u << 20, 'x');
   delivery.body = body;
-  while (session->TakesDeliveries()) session->Deliver(delivery);
+  while (session->TakesDeliveries(body.size())) session->Deliver(delivery);
   while (HasFrame()) {
   }
   Inbox::Batch batch;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/error.h"
+#include "server/engine/session_state.h"
 #include "tests/support/engine_fixture.h"
 
 namespace baton {
@@ -225,19 +226,131 @@ TEST(Lease, ByTagIsSettledOnceAndEachTagIsAnsweredForItself) {
   broker.Subscribe(session, "orders");
   broker.SettleTags(session, {{2, 2}});
 
-  const uint64_t second = broker.SettleTags(session, {{1, 4}});  // 2 was settled, 4 never delivered
+  const uint64_t second = broker.SettleTags(session, {{1, 3}});
 
   const SessionLog& log = broker.Log(session);
   EXPECT_EQ(log.settled_through, second);
-  ASSERT_EQ(log.settle_failures.size(), 2u);
-  for (const SettleFailure& failure : log.settle_failures) {
-    EXPECT_EQ(failure.settlement, second);
-    EXPECT_EQ(failure.status.code(), absl::StatusCode::kFailedPrecondition);
-    EXPECT_EQ(ReasonOf(failure.status), reason::kAlreadySettled);
-  }
-  EXPECT_EQ(log.settle_failures[0].tag, 2u);
-  EXPECT_EQ(log.settle_failures[1].tag, 4u);
+  ASSERT_EQ(log.settle_failures.size(), 1u);
+  const SettleFailure& failure = log.settle_failures[0];
+  EXPECT_EQ(failure.settlement, second);
+  EXPECT_EQ(failure.tag, 2u);
+  EXPECT_EQ(failure.further, 0u);
+  EXPECT_EQ(failure.status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(ReasonOf(failure.status), reason::kAlreadySettled);
   EXPECT_EQ(broker.Queue("orders").bytes, 0u);  // 1 and 3 are gone
+}
+
+TEST(Lease, ByTagThatWasSettledBeforeIsAnsweredInRuns) {
+  EngineFixture broker;
+  broker.PublishMany("orders", 1'000);
+  const SessionId session = broker.Connect();
+  broker.Subscribe(session, "orders", {.credit_messages = 1'000});
+  broker.SettleTags(session, {{1, 499}, {501, 1'000}});
+
+  broker.SettleTags(session, {{1, 1'000}});
+
+  const auto& failures = broker.Log(session).settle_failures;
+  ASSERT_EQ(failures.size(), 2u);
+  EXPECT_EQ(failures[0].tag, 1u);
+  EXPECT_EQ(failures[0].further, 498u);
+  EXPECT_EQ(failures[1].tag, 501u);
+  EXPECT_EQ(failures[1].further, 499u);
+  EXPECT_EQ(broker.Queue("orders").bytes, 0u);
+}
+
+TEST(Lease, ByATagThatWasNeverDeliveredEndsItsSessionOnly) {
+  EngineFixture broker;
+  broker.PublishMany("orders", 3);
+  const SessionId other = broker.Connect();
+  const SessionId session = broker.Connect();
+  broker.Subscribe(session, "orders", {.credit_messages = 2});
+
+  broker.SettleTags(session, {{1, 1}, {2, 60'000}});
+  broker.SettleTags(session, {{2, 2}});  // what it says then is not heard
+
+  ASSERT_TRUE(broker.Log(session).end.has_value());
+  EXPECT_EQ(ReasonOf(*broker.Log(session).end), reason::kProtocolViolation);
+  EXPECT_EQ(broker.Log(session).settled_through, 0u);
+  EXPECT_EQ(broker.Queue("orders").leased, 2u);
+  EXPECT_FALSE(broker.Log(other).end.has_value());
+  broker.Disconnect(session);
+  EXPECT_THAT(broker.Drain("orders"), ElementsAre("0", "1", "2"));
+}
+
+TEST(Lease, ByTagMayBeSettledInSeveralParts) {
+  EngineFixture broker;
+  broker.PublishMany("orders", 6);
+  const SessionId session = broker.Connect();
+  broker.Subscribe(session, "orders");
+
+  broker.Send(SettleTags{.session = session, .settlement = {}, .tags = {{1, 2}}, .goes_on = true});
+  broker.Send(SettleTags{.session = session, .settlement = {}, .tags = {{2, 3}}, .goes_on = true});
+  EXPECT_EQ(broker.Log(session).settled_through, 0u);
+  broker.Send(SettleTags{.session = session, .settlement = {}, .tags = {{4, 4}}});
+
+  EXPECT_EQ(broker.Log(session).settled_through, 1u);
+  EXPECT_EQ(broker.Log(session).settle_failures.size(), 1u);
+  EXPECT_EQ(broker.Queue("orders").leased, 2u);
+}
+
+// A session that held much is gone: what it held goes back in several commits.
+TEST(Lease, OfASessionThatIsGoneGoBackInSharesOfATurn) {
+  constexpr uint32_t kHeld = 5'000;
+  EngineFixture broker;
+  broker.PublishMany("orders", kHeld);
+  const SessionId session = broker.Connect();
+  broker.Subscribe(session, "orders", {.credit_messages = kHeld});
+  ASSERT_EQ(broker.Queue("orders").leased, kHeld);
+
+  broker.Disconnect(session);
+
+  EXPECT_EQ(broker.Queue("orders").leased, 0u);
+  EXPECT_EQ(broker.Queue("orders").ready, kHeld);
+  EXPECT_EQ(broker.Status().unsettled_bytes, 0u);
+  EXPECT_LT(broker.largest_commit(), kHeld * 40u);  // a row of 40 bytes and more for each that went back
+}
+
+// Leases that end and are given out again to who settles nothing: what is known of each takes memory.
+TEST(Lease, ThatEndedAndIsNotSettledCountsForItsSessionWithinWhatIsFree) {
+  EngineFixture broker({.attempts_max = 0}, {.unsettled = 100});
+  broker.PublishMany("orders", 10);
+  const SessionId idle = broker.Connect();
+  broker.Subscribe(idle, "orders", {.lease = 100ms, .credit_messages = 10'000});
+  for (int i = 0; i < 50; ++i) broker.Advance(100ms);
+  const size_t first = broker.Take(idle).size();
+  EXPECT_LE(first, 51u) << "one alone takes half";
+  EXPECT_LE(broker.Status().unsettled_bytes, 100 * kUnsettledBytes);
+
+  const SessionId late = broker.Connect();
+  broker.Subscribe(late, "orders", {.credit_messages = 5});
+  for (int i = 0; i < 3; ++i) broker.Advance(100ms);
+  EXPECT_EQ(broker.Take(late).size(), 5u) << "whoever comes late finds room";
+
+  broker.SettleTags(idle, {{1, first}}, {.kind = SettleKind::kRelease});
+  EXPECT_FALSE(broker.Take(idle).empty()) << "what is settled makes room";
+  broker.Disconnect(idle);
+  broker.Disconnect(late);
+  EXPECT_EQ(broker.Status().unsettled_bytes, 0u);
+}
+
+TEST(Lease, OfASubscriptionThatEndedIsNotCountedForTheNextOneOfItsName) {
+  EngineFixture broker;
+  broker.PublishMany("orders", 4);
+  const SessionId session = broker.Connect();
+  const SubscriptionId subscription = broker.Subscribe(session, "orders", {.credit_messages = 2});
+  broker.Send(Unsubscribe{.session = session, .subscription = subscription});
+  broker.Send(Subscribe{.session = session,
+                        .subscription = subscription,
+                        .queue = "orders",
+                        .lease = {},
+                        .credit_messages = 2});
+  ASSERT_EQ(broker.Take(session).size(), 4u);
+
+  broker.Publish("orders", "more");
+  broker.SettleTags(session, {{1, 2}});  // of the first one
+  EXPECT_TRUE(broker.Take(session).empty());
+  broker.SettleTags(session, {{3, 3}});
+  EXPECT_EQ(BodiesOf(broker.Take(session)), std::vector<std::string>{"more"});
 }
 
 }  // namespace

@@ -82,12 +82,12 @@ TEST(Inbox, RefusesWhatGrowsWhenFullAndStillTakesWhatShrinks) {
 TEST(Inbox, KeepsRoomForASessionThatComesLateHoweverManyTakeWhatTheyCan) {
   Parking parking;
   Inbox inbox({.commands_max = 1'000, .bytes_max = 100u << 20}, &parking);
-  for (uint64_t session = 1; session <= 10; ++session) {
+  for (uint64_t session = 1; session <= 5; ++session) {
     auto posts = Growing(session);
     while (inbox.TryPost(posts)) posts = Growing(session);
   }
   EXPECT_LT(inbox.depth().commands, 1'000u);
-  auto posts = Growing(11);
+  auto posts = Growing(6);
   EXPECT_TRUE(inbox.TryPost(posts));
 }
 

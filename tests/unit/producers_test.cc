@@ -15,6 +15,7 @@ namespace {
 using namespace std::chrono_literals;
 using Verdict = Producers::Verdict;
 
+constexpr OwnerId kOwner(1);
 const Instant kStart = InstantFromMicros(1'700'000'000'000'000);
 
 // The rows that a store would hold.
@@ -32,9 +33,9 @@ std::map<std::string, std::string> Apply(const Commit& commit, std::map<std::str
 
 TEST(Producers, TakeSharedMemoryOnlyForWhatMemoryQueuesAccepted) {
   Producers producers;
-  producers.Accept(ProducerId(1), 1, false, kStart);
+  producers.Accept(ProducerId(1), 1, false, kOwner, kStart);
   EXPECT_EQ(producers.dirty_memory_bytes(), 0u);
-  producers.Accept(ProducerId(1), 2, true, kStart);
+  producers.Accept(ProducerId(1), 2, true, kOwner, kStart);
   EXPECT_EQ(producers.dirty_memory_bytes(), kProducerBytesMax);
   Commit commit;
   producers.AppendTo(commit);
@@ -60,14 +61,14 @@ TEST(Producers, AgreeWithASetOfEverything) {
       ASSERT_EQ(verdict, Verdict::kDuplicate) << sequence << " of " << highest;
     } else {
       ASSERT_EQ(verdict, Verdict::kNew) << sequence << " of " << highest;
-      producers.Accept(producer, sequence, false, kStart);
+      producers.Accept(producer, sequence, false, kOwner, kStart);
       accepted.insert(sequence);
       highest = std::max(highest, sequence);
     }
     ASSERT_EQ(producers.Highest(producer), highest);
     if (random() % 1'000 == 0) highest += random() % 3'000;  // skips ahead
     if (highest > producers.Highest(producer)) {
-      producers.Accept(producer, highest, false, kStart);
+      producers.Accept(producer, highest, false, kOwner, kStart);
       accepted.insert(highest);
     }
     if (random() % 500 == 0) {  // another life
@@ -76,6 +77,7 @@ TEST(Producers, AgreeWithASetOfEverything) {
       rows = Apply(commit, rows);
       producers = Producers();
       for (const auto& [key, value] : rows) ASSERT_TRUE(producers.Load(key, value).ok());
+      producers.Start();
     }
   }
 }
@@ -88,13 +90,14 @@ TEST(Producers, ReadAndWriteRowsAsTheFormatSays) {
     for (const size_t behind : {0, 3, 1'000}) record.accepted[behind] = true;
     Producers producers;
     ASSERT_TRUE(producers.Load(key, EncodeProducer(record)).ok());
+    producers.Start();
     for (uint64_t behind = 0; behind < 1'010; ++behind) {
       EXPECT_EQ(producers.Check(ProducerId(7), highest - behind),
                 record.accepted[behind] ? Verdict::kDuplicate : Verdict::kNew)
           << behind << " behind " << highest;
     }
-    producers.Accept(ProducerId(7), highest - 5, false, kStart);
-    producers.Accept(ProducerId(7), highest + 2, false, kStart);
+    producers.Accept(ProducerId(7), highest - 5, false, kOwner, kStart);
+    producers.Accept(ProducerId(7), highest + 2, false, kOwner, kStart);
     Commit commit;
     producers.AppendTo(commit);
     ProducerRecord expected{.highest = highest + 2, .last_use = kStart, .accepted = {}};
@@ -106,9 +109,9 @@ TEST(Producers, ReadAndWriteRowsAsTheFormatSays) {
 TEST(Producers, AreWrittenWhenTheyChangedAndOnce) {
   Producers producers;
   EXPECT_FALSE(producers.dirty());
-  producers.Accept(ProducerId(1), 1, false, kStart);
-  producers.Accept(ProducerId(1), 2, false, kStart);
-  producers.Accept(ProducerId(2), 1, false, kStart);
+  producers.Accept(ProducerId(1), 1, false, kOwner, kStart);
+  producers.Accept(ProducerId(1), 2, false, kOwner, kStart);
+  producers.Accept(ProducerId(2), 1, false, kOwner, kStart);
   EXPECT_TRUE(producers.dirty());
 
   Commit commit;
@@ -120,8 +123,8 @@ TEST(Producers, AreWrittenWhenTheyChangedAndOnce) {
 
 TEST(Producers, AreForgottenAfterTheirIdleTime) {
   Producers producers;
-  producers.Accept(ProducerId(1), 1, false, kStart);
-  producers.Accept(ProducerId(2), 1, false, kStart + 1h);
+  producers.Accept(ProducerId(1), 1, false, kOwner, kStart);
+  producers.Accept(ProducerId(2), 1, false, kOwner, kStart + 1h);
   Commit written;
   producers.AppendTo(written);
   const auto rows = Apply(written);
@@ -141,7 +144,7 @@ TEST(Producers, AreForgottenAfterTheirIdleTime) {
 
 TEST(Producers, WithAChangeNotYetWrittenAreNotForgotten) {
   Producers producers;
-  producers.Accept(ProducerId(1), 1, false, kStart);
+  producers.Accept(ProducerId(1), 1, false, kOwner, kStart);
   Commit commit;
 
   EXPECT_FALSE(producers.ForgetIdle(kStart + 2 * kProducerIdle, commit));
@@ -149,42 +152,101 @@ TEST(Producers, WithAChangeNotYetWrittenAreNotForgotten) {
   EXPECT_EQ(producers.size(), 1u);
 }
 
+// ---- Too many of them.
+
+bool Nobody(ProducerId) { return false; }
+
+// Publishes once with each of first .. last, as clients do: the row is written before the next one comes.
+void Use(Producers& producers, uint64_t first, uint64_t last, OwnerId owner, Instant at,
+         const Producers::InUse& in_use = Nobody) {
+  for (uint64_t id = first; id <= last; ++id) {
+    Commit commit;
+    if (producers.Check(ProducerId(id), 1) == Verdict::kTooMany) {
+      ASSERT_TRUE(producers.MakeRoom(at, in_use, commit)) << id;
+    }
+    const uint64_t sequence = producers.Highest(ProducerId(id)) + 1;
+    ASSERT_EQ(producers.Check(ProducerId(id), sequence), Verdict::kNew) << id;
+    producers.Accept(ProducerId(id), sequence, false, owner, at);
+    producers.AppendTo(commit);
+  }
+}
+
+bool Knows(const Producers& producers, uint64_t id) { return producers.Highest(ProducerId(id)) > 0; }
+
 TEST(Producers, AreLimitedInNumber) {
   Producers producers;
-  for (uint64_t id = 1; id <= kProducersMax; ++id) producers.Accept(ProducerId(id), 1, false, kStart);
+  Use(producers, 1, kProducersMax, kOwner, kStart);
 
   EXPECT_EQ(producers.Check(ProducerId(kProducersMax + 1), 1), Verdict::kTooMany);
   EXPECT_EQ(producers.Check(ProducerId(1), 2), Verdict::kNew);
 }
 
-TEST(Producers, AtTheLimitTheLongestIdleMakeRoomUnlessInUse) {
-  Producers producers;
-  for (uint64_t id = 1; id <= kProducersMax; ++id)
-    producers.Accept(ProducerId(id), 1, false, kStart + std::chrono::microseconds(id));
-  Commit written;
-  producers.AppendTo(written);
-  const auto in_use = [](ProducerId id) { return id == ProducerId(1); };
-
-  Commit nothing;
-  EXPECT_FALSE(producers.MakeRoom(kStart + kProducerIdleMin, in_use, nothing));
-  EXPECT_TRUE(nothing.empty());
+TEST(Producers, AreLimitedInBytes) {
+  Producers producers(1u << 20);
+  uint64_t id = 1;
+  while (producers.Check(ProducerId(id), 1) == Verdict::kNew) Use(producers, id, id, kOwner, kStart), ++id;
+  EXPECT_LE(producers.bytes(), 1u << 20);
+  EXPECT_GT(producers.size(), 2'000u);
+  const size_t bytes = producers.bytes();
   Commit commit;
-  EXPECT_FALSE(producers.MakeRoom(kStart + kProducerIdleMin + 500ms, in_use, commit))
-      << "looks again too soon";
-  EXPECT_TRUE(producers.MakeRoom(kStart + kProducerIdleMin + 1s, in_use, commit));
+  EXPECT_TRUE(producers.MakeRoom(kStart, Nobody, commit));
+  EXPECT_LT(producers.bytes(), bytes);
+}
 
-  const size_t forgotten = kProducersMax - producers.size();
-  EXPECT_GT(forgotten, 0u);
-  EXPECT_EQ(commit.count(), forgotten);
-  EXPECT_EQ(producers.Check(ProducerId(1), 1), Verdict::kDuplicate);
-  EXPECT_EQ(producers.Check(ProducerId(2), 1), Verdict::kNew);
-  EXPECT_EQ(producers.Check(ProducerId(kProducersMax), 1), Verdict::kDuplicate);
-  EXPECT_EQ(producers.Check(ProducerId(kProducersMax + 1), 1), Verdict::kNew);
+TEST(Producers, AtTheLimitTheLongestIdleGoesUnlessInUse) {
+  Producers producers(1u << 20);
+  Use(producers, 1, 10'000, kOwner, kStart, [](ProducerId id) { return id == ProducerId(1); });
+
+  EXPECT_TRUE(Knows(producers, 1));
+  EXPECT_FALSE(Knows(producers, 2));
+  EXPECT_TRUE(Knows(producers, 10'000));
+  EXPECT_EQ(producers.pushed_out(), 10'000 - producers.size());
+}
+
+TEST(Producers, WithoutEndPushOutTheirOwn) {
+  Producers producers(1u << 20);
+  const OwnerId honest = OwnerOf("ipv4:10.0.0.7:4711");
+  const OwnerId stranger = OwnerOf("ipv4:10.0.0.8:4711");
+  Use(producers, 1, 100, honest, kStart);
+  Use(producers, 1'000, 50'000, stranger, kStart + 1s);
+  for (uint64_t id = 1; id <= 100; ++id) EXPECT_TRUE(Knows(producers, id));
+
+  Use(producers, 101, 200, honest, kStart + 2s);  // new ones are let in
+
+  Use(producers, 50'001, 100'000, stranger, kStart + 3s);
+  for (uint64_t id = 1; id <= 200; ++id) EXPECT_TRUE(Knows(producers, id));
+}
+
+TEST(Producers, ThatWereUsedForAMomentGoBeforeThoseThatAreKnown) {
+  Producers producers(1u << 20);
+  Use(producers, 1, 100, kOwner, kStart);
+  Use(producers, 1, 100, kOwner, kStart + kProducerKnownAfter);
+  Use(producers, 1'000, 50'000, kOwner, kStart + kProducerKnownAfter + 1s);
+  for (uint64_t id = 1; id <= 100; ++id) EXPECT_TRUE(Knows(producers, id));
+}
+
+TEST(Producers, AreNotLookedThroughAgainAndAgainWhenAllAreInUse) {
+  Producers producers(1u << 20);
+  Use(producers, 1, 100, kOwner, kStart);
+  int looks = 0;
+  const auto in_use = [&looks](ProducerId) { return ++looks > 0; };
+  Commit commit;
+  for (int i = 0; i < 1'000; ++i) EXPECT_FALSE(producers.MakeRoom(kStart, in_use, commit));
+  EXPECT_EQ(looks, 100);
+  EXPECT_TRUE(producers.MakeRoom(kStart + 1s, Nobody, commit));
+}
+
+TEST(Producers, BelongToTheHostOrUserThatUsesThem) {
+  EXPECT_EQ(OwnerOf("ipv4:10.0.0.7:4711"), OwnerOf("ipv4:10.0.0.7:4712"));
+  EXPECT_NE(OwnerOf("ipv4:10.0.0.7:4711"), OwnerOf("ipv4:10.0.0.8:4711"));
+  EXPECT_EQ(OwnerOf("ipv6:[::1]:1"), OwnerOf("ipv6:[::1]:2"));
+  EXPECT_EQ(OwnerOf("unix:pid=7,uid=1000"), OwnerOf("unix:pid=8,uid=1000"));
+  EXPECT_NE(OwnerOf("unix:pid=7,uid=1000"), OwnerOf("unix:pid=7,uid=1001"));
 }
 
 TEST(Producers, RowsThatMakeNoSenseAreRefused) {
   Producers producers;
-  producers.Accept(ProducerId(1), 1, false, kStart);
+  producers.Accept(ProducerId(1), 1, false, kOwner, kStart);
   Commit commit;
   producers.AppendTo(commit);
   const auto [key, value] = *Apply(commit).begin();

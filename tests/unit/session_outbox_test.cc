@@ -176,7 +176,7 @@ TEST_F(OutboxFixture, WhenAllTogetherAreFullOneThatIsOwedManyRefusalsIsSentAway)
 }
 
 TEST_F(OutboxFixture, IsFullWithAFrameWhenAllTogetherAre) {
-  total.bytes_max = SessionOutbox::kFrameBytes;
+  total.bytes_max = SessionOutbox::kFrameBytes * 3 / 2;
   outbox.Deliver(Delivery(1, 1, std::string(SessionOutbox::kFrameBytes / 2, 'x')));
   EXPECT_FALSE(outbox.IsFull());
   outbox.Deliver(Delivery(2, 1, std::string(SessionOutbox::kFrameBytes / 2, 'x')));
@@ -184,30 +184,6 @@ TEST_F(OutboxFixture, IsFullWithAFrameWhenAllTogetherAre) {
   EXPECT_FALSE(SessionOutbox(&total).IsFull());
   Take();
   EXPECT_FALSE(outbox.IsFull());
-}
-
-TEST_F(OutboxFixture, CountsAFrameUntilItsClientHasTakenIt) {
-  total.bytes_max = SessionOutbox::kFrameBytes / 2;
-  outbox.Deliver(Delivery(1, 1, std::string(SessionOutbox::kFrameBytes, 'x')));
-  Take();
-  EXPECT_GE(total.bytes, SessionOutbox::kFrameBytes);
-  EXPECT_FALSE(outbox.TakesDeliveries()) << "it has its frame, all together are full";
-  EXPECT_FALSE(outbox.TakeResumed());
-  ExpectAllTaken();
-  EXPECT_EQ(total.bytes, 0u);
-  EXPECT_TRUE(outbox.TakeResumed());
-}
-
-TEST_F(OutboxFixture, WaitsForOthersWhenAllTogetherHoldTwiceTheirBound) {
-  total.bytes_max = SessionOutbox::kFrameBytes / 2;
-  SessionOutbox other(&total);
-  other.Deliver(Delivery(1, 1, std::string(SessionOutbox::kFrameBytes, 'x')));
-  EXPECT_FALSE(outbox.TakesDeliveries()) << "although it has nothing";
-  EXPECT_FALSE(outbox.TakeResumed());
-  other.Hello({});
-  for (v1::ServerFrame frame; other.Take(frame); frame.Clear()) {
-  }
-  EXPECT_TRUE(outbox.TakeResumed());
 }
 
 TEST_F(OutboxFixture, ASubscriptionThatIsEndedAndAskedForAgainIsInTwoFrames) {
@@ -245,24 +221,71 @@ TEST_F(OutboxFixture, GoAwayIsTheLastWord) {
 TEST_F(OutboxFixture, StopsDeliveriesWhenFullAndSaysOnceThatThereIsRoomAgain) {
   const std::string body(SessionOutbox::kFrameBytes, 'x');
   uint64_t tag = 0;
-  while (outbox.TakesDeliveries()) outbox.Deliver(Delivery(++tag, 1, body));
+  while (outbox.TakesDeliveries(body.size())) outbox.Deliver(Delivery(++tag, 1, body));
   EXPECT_GE(outbox.bytes(), SessionOutbox::kDeliveriesBytesMax);
   EXPECT_FALSE(outbox.TakeResumed());
   for (v1::ServerFrame frame; outbox.Take(frame); frame.Clear()) {
   }
   EXPECT_TRUE(outbox.TakeResumed());
   EXPECT_FALSE(outbox.TakeResumed());
-  EXPECT_TRUE(outbox.TakesDeliveries());
+  EXPECT_TRUE(outbox.TakesDeliveries(body.size()));
 }
 
-TEST_F(OutboxFixture, WhenAllTogetherAreFullAFrameIsEnough) {
-  total.bytes_max = SessionOutbox::kFrameBytes * 3 / 4;
+// One that does not read has what is free besides, however much it asks for; and so has each that comes after
+// it.
+TEST_F(OutboxFixture, HoldsAsMuchAsIsFreeBesides) {
+  constexpr size_t kBytes = 1'000;
+  total.bytes_max = 100 * kBytes;
+  const std::string body(kBytes, 'x');
+  std::vector<std::unique_ptr<SessionOutbox>> idle;
+  for (int i = 0; i < 300; ++i) {
+    idle.push_back(std::make_unique<SessionOutbox>(&total));
+    for (uint64_t tag = 1; idle.back()->TakesDeliveries(kBytes); ++tag)
+      idle.back()->Deliver(Delivery(tag, 1, body));
+    if (i == 0) {
+      EXPECT_LE(total.bytes, total.bytes_max / 2 + 2 * kBytes);
+    }
+  }
+  EXPECT_LE(total.bytes, total.bytes_max + kBytes);
+  EXPECT_FALSE(outbox.TakesDeliveries(20 * kBytes)) << "counted before it is made";
+}
+
+TEST_F(OutboxFixture, CountsAFrameUntilTheNextIsAskedFor) {
+  outbox.Deliver(Delivery(1, 1, std::string(1'000, 'x')));
+  v1::ServerFrame frame;
+  ASSERT_TRUE(outbox.Take(frame));
+  EXPECT_EQ(outbox.bytes(), 0u);
+  EXPECT_GE(total.bytes, 1'000u) << "it is being written";
+  v1::ServerFrame nothing;
+  EXPECT_FALSE(outbox.Take(nothing));
+  EXPECT_EQ(total.bytes, 0u);
+}
+
+TEST_F(OutboxFixture, TellsOnceThatThereIsRoomThatWasWaitedFor) {
+  total.bytes_max = 10'000;
+  const std::string body(4'000, 'x');
   SessionOutbox other(&total);
-  other.Deliver(Delivery(1, 1, std::string(SessionOutbox::kFrameBytes / 2, 'x')));
-  EXPECT_TRUE(other.TakesDeliveries());
-  other.Deliver(Delivery(2, 1, std::string(SessionOutbox::kFrameBytes / 2, 'x')));
-  EXPECT_FALSE(other.TakesDeliveries());
-  EXPECT_TRUE(outbox.TakesDeliveries());  // has nothing yet: it may have its frame
+  ASSERT_TRUE(other.TakesDeliveries(body.size()));
+  other.Deliver(Delivery(1, 1, body));
+  EXPECT_FALSE(total.awaited);
+  EXPECT_FALSE(outbox.TakesDeliveries(7'000));
+  EXPECT_TRUE(total.awaited);
+  other.Abandon();
+  EXPECT_TRUE(total.TakeAwaited());
+  EXPECT_FALSE(total.TakeAwaited());
+  EXPECT_TRUE(outbox.TakesDeliveries(7'000));
+  EXPECT_EQ(total.bytes, 0u + 32);  // its HelloReply
+}
+
+TEST_F(OutboxFixture, TakesAMessageThatIsLargerThanAllRoomWhenOthersHoldLittle) {
+  total.bytes_max = 10'000;
+  Take();
+  v1::ServerFrame nothing;
+  EXPECT_FALSE(outbox.Take(nothing));
+  EXPECT_TRUE(outbox.TakesDeliveries(50'000));
+  SessionOutbox other(&total);
+  other.Deliver(Delivery(1, 1, std::string(5'000, 'x')));
+  EXPECT_FALSE(outbox.TakesDeliveries(50'000));
 }
 
 }  // namespace

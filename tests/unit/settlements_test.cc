@@ -115,6 +115,23 @@ TEST_F(SettlementsTest, AreAnsweredCumulativelyWithTheirExceptions) {
   EXPECT_EQ(ReasonOf(answers[2].status), "LEASE_LOST");
 }
 
+TEST_F(SettlementsTest, MayBeRefusedInRuns) {
+  const auto chunk = Chunk(1, 1, 5);
+  for (uint32_t index = 0; index < 5; ++index) EXPECT_TRUE(Add({}, chunk, index));
+  Frame();
+  v1::SettleReply reply;
+  reply.set_through(1);
+  v1::SettleError& error = *reply.add_errors();
+  error.set_settlement(1);
+  error.set_tag(2);
+  error.set_further(2);
+  error.mutable_error()->set_code(9);
+  std::vector<Settlements::Answer> answers;
+  ASSERT_TRUE(settlements_.OnReply(reply, answers).ok());
+  ASSERT_THAT(answers, SizeIs(5));
+  for (size_t i = 0; i < answers.size(); ++i) EXPECT_EQ(answers[i].status.ok(), i == 0 || i == 4) << i;
+}
+
 TEST_F(SettlementsTest, MayHaveTheirExceptionsInSeveralReplies) {
   const auto chunk = Chunk(1, 1, 3);
   for (uint32_t index = 0; index < 3; ++index) EXPECT_TRUE(Add({}, chunk, index));

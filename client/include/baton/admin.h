@@ -154,7 +154,12 @@ struct BrokerStatus {
   uint64_t messages = 0;
   uint64_t bytes = 0;
   uint64_t memory_budget_bytes = 0;
-  uint64_t memory_used_bytes = 0;                   // of the budget; shared memory is none of it
+  uint64_t memory_used_bytes = 0;     // of the budget; shared memory is none of it
+  uint64_t outbox_bytes = 0;          // of these: results that clients have not taken
+  uint64_t unsettled_bytes = 0;       // of these: what is known of deliveries that are not settled
+  uint64_t producer_bytes = 0;        // of these: what is known of producers
+  uint64_t ring_bytes = 0;            // shared memory of local clients, beside the budget
+  uint64_t producers_pushed_out = 0;  // forgotten for new ones since the broker's start
   std::optional<MemoryQueuesStatus> memory_queues;  // absent: an older broker, which does not tell
   uint64_t disk_bytes = 0;
   uint64_t disk_free_bytes = 0;
