@@ -222,7 +222,7 @@ void LocalSession::Lose() {
 
 void LocalSession::GiveBackMemory() {
   large_frames_->GiveBack(id(), std::exchange(large_bytes_, 0));
-  seconds_in_large_frame_ = 0;
+  seconds_in_frame_ = 0;
   slow_seconds_ = 0;
 }
 
@@ -268,11 +268,11 @@ void LocalSession::JudgePace() {
         fmt::format("it takes {} bytes a second of what it is told, and others wait for the memory", went));
   }
   const uint64_t came = bytes_read_ - std::exchange(bytes_read_before_, bytes_read_);
-  if (large_bytes_ == 0 || refused_) return;
-  seconds_in_large_frame_ += WantsFrames() ? 1 : 0;
-  if (seconds_in_large_frame_ > kStallSecondsMax) {
-    return Violate(fmt::format("a large frame has not come within {} seconds", kStallSecondsMax));
+  seconds_in_frame_ += receiver_.InFrame() && WantsFrames() && allowance_ > 0 ? 1 : 0;
+  if (seconds_in_frame_ > kStallSecondsMax) {
+    return Violate(fmt::format("a frame has not come within {} seconds", kStallSecondsMax));
   }
+  if (large_bytes_ == 0 || refused_) return;
   const bool is_slow = WantsFrames() && !receiver_.HasData() && came < kLargePaceMin;
   slow_seconds_ = is_slow && large_frames_->SomeoneWaits() ? slow_seconds_ + 1 : 0;
   if (slow_seconds_ > kLargeSlowSecondsMax) {

@@ -141,7 +141,7 @@ class LocalSession {
   uint32_t slow_seconds_ = 0;               // in a large frame that others wait for
   Standstill reading_;                      // it does not finish what it has begun
   Standstill writing_;                      // it takes nothing of what it is told
-  uint32_t seconds_in_large_frame_ = 0;     // this one
+  uint32_t seconds_in_frame_ = 0;           // that has begun and not ended
   uint32_t seconds_taking_ = 0;             // the frame that is on its way to it
   std::chrono::seconds taking_time_max_{};  // of that frame
 };
