@@ -87,9 +87,16 @@ void Expirer::Refill(Instant now) {
 
 void Expirer::OnHints(uint64_t flight, const ReadResult& result) {
   if (!state_.expiry.InFlight(flight)) return;
+  const auto unreadable = [this] {
+    state_.failure.Update(absl::DataLossError("an expiry hint cannot be read: the store is damaged"));
+  };
   std::vector<ExpiryPosition> keys;
   keys.reserve(result.rows.size());
-  for (const Row& row : result.rows) keys.push_back(ParseExpiryKey(row.key).value());
+  for (const Row& row : result.rows) {
+    const auto position = ParseExpiryKey(row.key);
+    if (!position.has_value()) return unreadable();
+    keys.push_back(*position);
+  }
   const auto taken =
       state_.expiry.FinishRead(keys, result.end_reached, [](const ExpiryPosition&) { return false; });
   for (const size_t index : taken) {
@@ -97,7 +104,7 @@ void Expirer::OnHints(uint64_t flight, const ReadResult& result) {
     if (id.has_value()) {
       state_.expiry.Insert(keys[index], *id);
     } else {
-      state_.failure.Update(absl::DataLossError("an expiry hint cannot be read: the store is damaged"));
+      unreadable();
     }
   }
 }

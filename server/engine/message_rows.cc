@@ -1,5 +1,7 @@
 #include "server/engine/message_rows.h"
 
+#include <fmt/format.h>
+
 #include "base/check.h"
 
 namespace baton {
@@ -99,7 +101,7 @@ void MessageRows::Remove(const Message& message) {
   if (!IsAtBirth(message)) commit.Delete(LocatorKey(message.id.seq));
 
   RowCount& count = CountOf(queue.ledger, message.home);
-  BATON_CHECK(count.rows > 0 && count.bytes >= message.bytes()) << queue.name;
+  if (count.rows == 0 || count.bytes < message.bytes()) return Distrust(queue);
   --count.rows;
   count.bytes -= message.bytes();
   state_.TouchLedger(queue);
@@ -123,7 +125,7 @@ void MessageRows::Arrive(Message& message) {
 void MessageRows::Leave(const Message& message) {
   Queue& queue = *message.queue;
   Remove(message);
-  queue.ledger.births.Remove(message.born);
+  if (!queue.ledger.births.Take(message.born)) Distrust(queue);
   if (message.deadline != kNever) {
     const ExpiryPosition position = ExpiryOf(message);
     state_.turn.commit().SingleDelete(ExpiryKey(position));
@@ -133,8 +135,13 @@ void MessageRows::Leave(const Message& message) {
   }
   if (message.attempts > 0) {
     state_.turn.commit().Delete(AttemptsKey(queue.number, message.seq));
-    --queue.ledger.attempt_rows;
+    if (queue.ledger.attempt_rows-- == 0) Distrust(queue);
   }
+}
+
+void MessageRows::Distrust(const Queue& queue) {
+  state_.failure.Update(absl::DataLossError(fmt::format(
+      "queue {}: the ledger counts fewer messages than there are rows: the store is damaged", queue.name)));
 }
 
 void MessageRows::PutAttempts(const Message& message) {

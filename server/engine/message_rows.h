@@ -40,6 +40,8 @@ class MessageRows {
   void Forget(const Message& message);
 
  private:
+  // The ledger and the rows disagree: nothing more reaches the store.
+  void Distrust(const Queue& queue);
   // Of the row at message.home; until the next call.
   std::string_view KeyOf(const Message& message);
 

@@ -229,7 +229,8 @@ void QueueAdmin::Handle(const ListQueues& command, Instant now) {
 absl::Status QueueAdmin::Load(std::string_view key, std::string_view value) {
   const std::string name(key.substr(1));
   const auto record = DecodeQueue(value);
-  if (!record.has_value()) return UnreadableQueue(name);
+  const bool is_known = record.has_value() && state_.FindQueue(record->number) != nullptr;
+  if (!record.has_value() || is_known || !CheckQueueName(name).ok()) return UnreadableQueue(name);
   Queue& queue = Add(name, record->number);
   queue.created = record->created;
   queue.paused = record->paused;

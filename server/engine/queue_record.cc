@@ -53,6 +53,13 @@ bool ReadEnum(ByteReader& reader, uint64_t max, Enum& out) {
   return true;
 }
 
+// The engine gives numbers up to 2^31 - 2, beside the bit that tells the store (queue_admin.cc).
+bool IsGiven(QueueId number, Durability durability) {
+  const uint32_t count = number.value() & ~kMemoryQueueBit;
+  return count > 0 && count < kMemoryQueueBit - 1 &&
+         IsMemoryQueue(number) == (durability == Durability::kMemory);
+}
+
 bool ReadProperty(ByteReader& reader, uint64_t tag, QueueConfig& config) {
   switch (tag) {
     case kDurability:
@@ -131,12 +138,16 @@ std::optional<QueueRecord> DecodeQueue(std::string_view value) {
   uint32_t number = 0;
   if (!ReadUint32(reader, number)) return std::nullopt;
   record.number = QueueId(number);
-  record.created = InstantFromMicros(static_cast<int64_t>(reader.Varint()));
+  const uint64_t created = reader.Varint();
+  if (created > INT64_MAX) return std::nullopt;
+  record.created = InstantFromMicros(static_cast<int64_t>(created));
   record.paused = reader.Varint() != 0;
   for (uint64_t tag = reader.Varint(); tag != kEnd; tag = reader.Varint()) {
     if (!reader.ok() || !ReadProperty(reader, tag, record.config)) return std::nullopt;
   }
-  if (!reader.AtEnd() || !record.number || !CheckQueueConfig(record.config).ok()) return std::nullopt;
+  const bool is_sound =
+      IsGiven(record.number, record.config.durability) && CheckQueueConfig(record.config).ok();
+  if (!reader.AtEnd() || !is_sound) return std::nullopt;
   return record;
 }
 

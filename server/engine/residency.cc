@@ -23,6 +23,24 @@ absl::Status LedgerDisagrees(const Queue& queue, std::string_view what, uint64_t
                   queue.name, missing, what));
 }
 
+absl::Status UnreadableRow(const Queue& queue) {
+  return absl::DataLossError(
+      fmt::format("queue {}: a message row cannot be read: the store is damaged", queue.name));
+}
+
+// Of rows in the order of their keys. nullopt: one of them has no such key.
+template <class Parts>
+auto PositionsOf(const std::vector<Row>& rows, std::optional<Parts> (*parse)(std::string_view)) {
+  std::optional<std::vector<decltype(Parts::position)>> positions(std::in_place);
+  positions->reserve(rows.size());
+  for (const Row& row : rows) {
+    const auto parts = parse(row.key);
+    if (!parts.has_value()) return decltype(positions)();
+    positions->push_back(parts->position);
+  }
+  return positions;
+}
+
 }  // namespace
 
 void Residency::RefillReady(Queue& queue) {
@@ -51,11 +69,13 @@ void Residency::RefillReady(Queue& queue) {
 void Residency::OnReadyRows(QueueId number, uint64_t flight, ReadResult result) {
   Queue* queue = state_.FindQueue(number);
   if (queue == nullptr || !queue->ready.InFlight(flight)) return;  // deleted, purged or evicted meanwhile
-  std::vector<ReadyPosition> keys;
-  keys.reserve(result.rows.size());
-  for (const Row& row : result.rows) keys.push_back(ParseReadyKey(row.key).value().position);
+  const auto keys = PositionsOf(result.rows, &ParseReadyKey);
+  if (!keys.has_value()) {
+    state_.failure.Update(UnreadableRow(*queue));
+    return;
+  }
   const auto taken = queue->ready.FinishRead(
-      keys, result.end_reached, [queue](const ReadyPosition& key) { return queue->leased.contains(key); });
+      *keys, result.end_reached, [queue](const ReadyPosition& key) { return queue->leased.contains(key); });
   for (const size_t index : taken) {
     if (Message* message = Admit(*queue, result.rows[index])) life_cycle_.EnterReady(*message);
   }
@@ -67,9 +87,9 @@ void Residency::OnReadyRows(QueueId number, uint64_t flight, ReadResult result) 
 
 Message* Residency::Admit(Queue& queue, const Row& row) {
   auto message = MessageFromRow(queue, row.key, *row.value, row.companion);
-  if (message == nullptr) {
-    state_.failure.Update(
-        absl::DataLossError(fmt::format("queue {}: a message row cannot be read", queue.name)));
+  // No two messages have one id.
+  if (message == nullptr || state_.FindResident(message->id.seq) != nullptr) {
+    state_.failure.Update(UnreadableRow(queue));
     return nullptr;
   }
   message->commit = state_.turn.latest(queue.promise());
@@ -103,11 +123,13 @@ void Residency::OnDelayedRows(QueueId number, uint64_t flight, ReadResult result
   Queue* queue = state_.FindQueue(number);
   if (queue == nullptr) return;
   if (queue->delayed.InFlight(flight)) {
-    std::vector<DelayedPosition> keys;
-    keys.reserve(result.rows.size());
-    for (const Row& row : result.rows) keys.push_back(ParseDelayedKey(row.key).value().position);
+    const auto keys = PositionsOf(result.rows, &ParseDelayedKey);
+    if (!keys.has_value()) {
+      state_.failure.Update(UnreadableRow(*queue));
+      return;
+    }
     const auto taken =
-        queue->delayed.FinishRead(keys, result.end_reached, [](const DelayedPosition&) { return false; });
+        queue->delayed.FinishRead(*keys, result.end_reached, [](const DelayedPosition&) { return false; });
     for (const size_t index : taken) {
       if (Message* message = Admit(*queue, result.rows[index])) life_cycle_.EnterDelayed(*message);
     }

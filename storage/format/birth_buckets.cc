@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "base/check.h"
-
 namespace baton {
 namespace {
 // Births closer together than this share a bucket from the start.
@@ -34,8 +32,6 @@ void BirthBuckets::Add(Instant born) {
   buckets_.insert(buckets_.begin() + (index + 1), {.start = born, .last = born, .count = 1});
   if (buckets_.size() > kBucketsMax) MergeCheapest();
 }
-
-void BirthBuckets::Remove(Instant born) { BATON_CHECK(Take(born)) << ToMicros(born); }
 
 bool BirthBuckets::Take(Instant born) {
   const ptrdiff_t index = IndexOf(born);

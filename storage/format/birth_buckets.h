@@ -20,9 +20,7 @@ class BirthBuckets {
   static constexpr size_t kBucketsMax = 64;
 
   void Add(Instant born);
-  // REQUIRES: `born` was added and not removed.
-  void Remove(Instant born);
-  // False, and nothing changed: no birth is counted where this one would be.
+  // Removes one. False, and nothing changed: no birth is counted where this one would be.
   bool Take(Instant born);
   void Clear() { buckets_.clear(); }
 

@@ -32,6 +32,9 @@ bool ReadInstant(ByteReader& reader, Instant& instant) {
   return micros <= INT64_MAX;
 }
 
+// Numbers that messages have: neither none nor the one above all others.
+bool IsGiven(Seq seq) { return seq && seq.value() != UINT64_MAX; }
+
 bool HasKind(ByteReader& reader, RowKind kind) { return reader.Byte() == static_cast<uint8_t>(kind); }
 
 }  // namespace
@@ -102,10 +105,11 @@ std::string MemoryProducerKey(ProducerId producer) {
 std::optional<ReadyKeyParts> ParseReadyKey(std::string_view key) {
   ByteReader reader(key);
   if (!HasKind(reader, RowKind::kReady)) return std::nullopt;
-  ReadyKeyParts parts{.queue = QueueId(reader.Fixed32()), .lane = reader.Fixed32(), .position = {}};
+  ReadyKeyParts parts{.queue = QueueId(reader.Fixed32()), .position = {}};
+  const uint32_t lane = reader.Fixed32();
   parts.position.rank = reader.Fixed64();
   parts.position.seq = Seq(reader.Fixed64());
-  if (!reader.AtEnd()) return std::nullopt;
+  if (!reader.AtEnd() || lane != kMainLane || !IsGiven(parts.position.seq)) return std::nullopt;
   return parts;
 }
 
@@ -115,7 +119,7 @@ std::optional<DelayedKeyParts> ParseDelayedKey(std::string_view key) {
   DelayedKeyParts parts{.queue = QueueId(reader.Fixed32()), .position = {}};
   const bool is_instant = ReadInstant(reader, parts.position.due);
   parts.position.seq = Seq(reader.Fixed64());
-  if (!is_instant || !reader.AtEnd()) return std::nullopt;
+  if (!is_instant || !reader.AtEnd() || !IsGiven(parts.position.seq)) return std::nullopt;
   return parts;
 }
 
@@ -123,7 +127,7 @@ std::optional<ParkedKeyParts> ParseParkedKey(std::string_view key) {
   ByteReader reader(key);
   if (!HasKind(reader, RowKind::kParked)) return std::nullopt;
   ParkedKeyParts parts{.queue = QueueId(reader.Fixed32()), .seq = Seq(reader.Fixed64())};
-  if (!reader.AtEnd()) return std::nullopt;
+  if (!reader.AtEnd() || !IsGiven(parts.seq)) return std::nullopt;
   return parts;
 }
 
@@ -134,12 +138,12 @@ std::optional<ExpiryPosition> ParseExpiryKey(std::string_view key) {
   const bool is_instant = ReadInstant(reader, position.deadline);
   position.queue = QueueId(reader.Fixed32());
   position.seq = Seq(reader.Fixed64());
-  if (!is_instant || !reader.AtEnd()) return std::nullopt;
+  if (!is_instant || !reader.AtEnd() || !IsGiven(position.seq)) return std::nullopt;
   return position;
 }
 
 std::optional<MessageKeyParts> ParseMessageKey(std::string_view key) {
-  if (const auto ready = ParseReadyKey(key); ready.has_value() && ready->lane == kMainLane) {
+  if (const auto ready = ParseReadyKey(key)) {
     return MessageKeyParts{.kind = RowKind::kReady,
                            .queue = ready->queue,
                            .seq = ready->position.seq,

@@ -94,10 +94,9 @@ std::string QueueKey(std::string_view name);
 std::string ProducerKey(ProducerId producer);
 std::string MemoryProducerKey(ProducerId producer);
 
-// The parts of a key of that kind; nullopt when the bytes are not such a key.
+// The parts of a key of that kind; nullopt when the bytes are not the key of a row that a broker writes.
 struct ReadyKeyParts {
   QueueId queue;
-  uint32_t lane;
   ReadyPosition position;
 };
 struct DelayedKeyParts {

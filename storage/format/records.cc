@@ -132,7 +132,9 @@ std::string EncodeLocator(std::string_view row_key) {
 std::optional<std::string_view> DecodeLocator(std::string_view value) {
   ByteReader reader(value);
   if (reader.Byte() != kVersion) return std::nullopt;
-  return reader.Rest();
+  const std::string_view row_key = reader.Rest();
+  if (!ParseMessageKey(row_key).has_value()) return std::nullopt;
+  return row_key;
 }
 
 std::string EncodeExpiryHint(const MessageId& id) {
@@ -179,6 +181,10 @@ std::optional<LedgerRecord> DecodeLedger(std::string_view value) {
   record.floor_seq = Seq(reader.Varint());
   if (!record.births.ReadFrom(reader) || !reader.AtEnd() || !next_due.has_value()) return std::nullopt;
   record.next_due = *next_due;
+  // Where there are rows there is a first one.
+  const bool has_first = (record.ready.rows == 0 || record.head < kReadyEnd) &&
+                         (record.delayed.rows == 0 || record.next_due < kNever);
+  if (!has_first) return std::nullopt;
   return record;
 }
 

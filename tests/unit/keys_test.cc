@@ -96,7 +96,6 @@ TEST(Key, ReadsBackAsItWasWritten) {
     const auto parsed_parked = ParseParkedKey(ParkedKey(queue, ready.seq));
     ASSERT_TRUE(parsed_ready && parsed_delayed && parsed_parked);
     EXPECT_EQ(parsed_ready->queue, queue);
-    EXPECT_EQ(parsed_ready->lane, kMainLane);
     EXPECT_EQ(parsed_ready->position, ready);
     EXPECT_EQ(parsed_delayed->queue, queue);
     EXPECT_EQ(parsed_delayed->position, delayed);
@@ -109,7 +108,7 @@ TEST(Key, ReadsBackAsItWasWritten) {
 TEST(Key, OfAMessageIsMadeOfItsParts) {
   const Seq seq(7);
   for (const std::string& key :
-       {ReadyKey(QueueId(1), {.rank = 1, .seq = seq}), ReadyKey(QueueId(1), kReadyEnd),
+       {ReadyKey(QueueId(1), {.rank = 1, .seq = seq}), ReadyKey(QueueId(1), {.rank = UINT64_MAX, .seq = seq}),
         DelayedKey(QueueId(1), {.due = kSometime, .seq = seq}), ParkedKey(QueueId(1), seq)}) {
     const auto parts = ParseMessageKey(key);
     ASSERT_TRUE(parts.has_value()) << ToHex(key);
@@ -135,6 +134,18 @@ TEST(Key, CutOrExtendedOrOfAnotherKindIsRefused) {
   }
   EXPECT_EQ(Takers(AttemptsKey(QueueId(1), seq)), 0);
   EXPECT_EQ(Takers(LedgerKey(QueueId(1))), 0);
+}
+
+TEST(Key, WithANumberThatNoMessageHasIsRefused) {
+  for (const Seq seq : {Seq(), Seq(UINT64_MAX)}) {
+    EXPECT_EQ(Takers(ReadyKey(QueueId(1), {.rank = 1, .seq = seq})), 0);
+    EXPECT_EQ(Takers(DelayedKey(QueueId(1), {.due = kSometime, .seq = seq})), 0);
+    EXPECT_EQ(Takers(ParkedKey(QueueId(1), seq)), 0);
+    EXPECT_EQ(Takers(ExpiryKey({.deadline = kSometime, .queue = QueueId(1), .seq = seq})), 0);
+  }
+  std::string in_another_lane = ReadyKey(QueueId(1), {.rank = 1, .seq = Seq(7)});
+  in_another_lane[8] = 1;
+  EXPECT_EQ(Takers(in_another_lane), 0);
 }
 
 TEST(Key, WithATimeBefore1970IsRefused) {

@@ -180,7 +180,7 @@ std::vector<Kind> AllKinds() {
        rewrite(&DecodeMessage, [](const MessageRecord& record) { return RowOf(record); }),
        true},
       {{"attempts_v1"}, rewrite(&DecodeAttempts, &EncodeAttempts)},
-      {{"locator_v1"}, rewrite(&DecodeLocator, &EncodeLocator), true},
+      {{"locator_v1"}, rewrite(&DecodeLocator, &EncodeLocator)},
       {{"expiry_hint_v1"}, rewrite(&DecodeExpiryHint, &EncodeExpiryHint)},
       {{"ledger_v1"}, rewrite(&DecodeLedger, &EncodeLedger)},
       {{"producer_v1"}, rewrite(&DecodeProducer, &EncodeProducer)},
