@@ -210,13 +210,15 @@ void Residency::EvictReady(Queue& queue, size_t keep) {
 }
 
 void Residency::EvictDelayed(Queue& queue, size_t keep, Instant now) {
-  if (queue.delayed.size() <= keep) return;
-  DelayedPosition boundary;
+  DelayedPosition boundary = kDelayedEnd;
   while (queue.delayed.size() > keep) {
     auto last = std::prev(queue.delayed.end());
+    // What is due soon would be read again at once, and so on.
+    if (LookAhead(last->first.due) <= now) break;
     boundary = last->first;
     life_cycle_.Spill(*last->second);
   }
+  if (boundary == kDelayedEnd) return;
   queue.delayed.LowerBoundary(boundary);
   Schedule(queue, now);
 }

@@ -139,6 +139,18 @@ TEST(Delay, EndsOnTimeThoughEarlierOnesWerePublishedLater) {
   }
 }
 
+TEST(Delay, ThatEndsSoonIsNotReadAndGivenUpOverAndOver) {
+  EngineFixture broker({}, {.window_messages = 1, .chunk_rows = 3});
+  for (const Duration delay : {Duration(400ms), Duration(700ms), Duration(900ms), Duration(5s)})
+    broker.Publish("orders", std::string(500, 'x'), {.delay = delay});
+
+  broker.Restart();
+
+  EXPECT_LE(broker.reads_started(), 4u);
+  broker.Advance(1s);
+  EXPECT_THAT(broker.Drain("orders"), testing::SizeIs(3));
+}
+
 TEST(Delay, DueWhileAReadOfTheDelayedOnesIsOnItsWayIsNotLost) {
   EngineFixture broker({}, {.window_messages = 2, .chunk_rows = 2});
   for (int i = 1; i <= 6; ++i)
