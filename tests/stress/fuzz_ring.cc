@@ -1,30 +1,17 @@
-// fuzz_ring TARGET SECONDS : input for so long for what reads what a client over rings has written. TARGET:
+// Random input for what reads what a client over rings has written (fuzz_driver.h has the command line).
+// Targets:
 //   reader     the reading end of a ring, with hostile indices; both ends, keeping the rules
 //   writer     the writing end, with a hostile reader
 //   handshake  hello, welcome, and bells on the socket
 //   frames     the shape of a frame that came out of the ring
 // Without a broker, so that there are hundreds of thousands of inputs a minute; with a sanitizer it finds
-// what checks do not. Half of the inputs are random, half are seeds (fuzz_ring_seeds.hex), changed a little.
-// BATON_SEED repeats a run.
-//
-// For libFuzzer (option BATON_LIBFUZZER) the same is LLVMFuzzerTestOneInput: the input's first two bytes
-// choose the target, and the program looks for inputs by itself. `fuzz_ring seeds DIRECTORY` writes the seeds
-// where it finds them. CONTRIBUTING.md has the commands.
+// what checks do not.
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <chrono>
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <deque>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <random>
-#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "base/check.h"
@@ -34,37 +21,14 @@
 #include "local/handshake.h"
 #include "local/segment_layout.h"
 #include "server/session/frame_shape.h"
-#include "tests/support/random_seed.h"
+#include "tests/stress/fuzz_driver.h"
 
 namespace baton {
 namespace {
 
 using State = FrameReceiver::State;
 
-// The input, taken from its front; zeros when it is used up.
-class Input {
- public:
-  explicit Input(std::span<const uint8_t> bytes) : bytes_(bytes) {}
-  bool empty() const { return bytes_.empty(); }
-  template <class T>
-  T Take() {
-    T value{};
-    const size_t count = std::min(sizeof(T), bytes_.size());
-    if (count > 0) std::memcpy(static_cast<void*>(&value), bytes_.data(), count);
-    bytes_ = bytes_.subspan(count);
-    return value;
-  }
-  uint64_t Upto(uint64_t max) { return Take<uint16_t>() % (max + 1); }
-  std::string TakeBytes(size_t count) {
-    count = std::min(count, bytes_.size());
-    std::string taken(reinterpret_cast<const char*>(bytes_.data()), count);
-    bytes_ = bytes_.subspan(count);
-    return taken;
-  }
-
- private:
-  std::span<const uint8_t> bytes_;
-};
+using Input = FuzzInput;
 
 // A ring whose other side is hostile. Its bytes are on the heap, where AddressSanitizer sees who steps out.
 struct Ring {
@@ -284,139 +248,19 @@ void FuzzSocket(Input& input) {
 
 void FuzzShape(Input& input) { (void)CheckFrameShape(input.TakeBytes(SIZE_MAX)); }
 
-// By the first number of an input; appended to, never renumbered, for the seeds' sake.
-constexpr void (*kParts[])(Input&) = {FuzzSender, FuzzBoth,  FuzzHandshake,
-                                      FuzzSocket, FuzzShape, FuzzReceiver};
-
-void FuzzOne(std::span<const uint8_t> bytes) {
-  Input input(bytes);
-  kParts[input.Upto(std::size(kParts) - 1)](input);
+template <size_t kPart>
+std::vector<std::string> Seeds() {
+  return SeedsInFile(BATON_FUZZ_SEEDS, kPart, 6);
 }
-
-#ifndef BATON_LIBFUZZER
-
-using Bytes = std::vector<uint8_t>;
-
-struct Target {
-  std::string_view name;
-  std::vector<uint16_t> parts;
-};
-const Target kTargets[] = {{"reader", {5, 1}}, {"writer", {0}}, {"handshake", {2, 3}}, {"frames", {4}}};
-
-// One in each line of hexadecimal digits; `#` begins a comment.
-std::vector<Bytes> Seeds() {
-  std::ifstream file(BATON_FUZZ_SEEDS);
-  std::vector<Bytes> seeds;
-  for (std::string line; std::getline(file, line);) {
-    if (line.empty() || line[0] == '#') continue;
-    Bytes& seed = seeds.emplace_back();
-    for (size_t i = 0; i + 1 < line.size(); i += 2)
-      seed.push_back(static_cast<uint8_t>(std::stoul(line.substr(i, 2), nullptr, 16)));
-    BATON_CHECK(seed.size() >= 2) << line;
-  }
-  BATON_CHECK(!seeds.empty()) << "no seeds in " << BATON_FUZZ_SEEDS;
-  return seeds;
-}
-
-class Inputs {
- public:
-  explicit Inputs(const Target& target) : target_(target), random_(RandomSeed()) {
-    for (Bytes& seed : Seeds()) {
-      const auto part = static_cast<uint16_t>((seed[0] | seed[1] << 8) % std::size(kParts));
-      if (std::count(target.parts.begin(), target.parts.end(), part) != 0) seeds_.push_back(std::move(seed));
-    }
-    BATON_CHECK(!seeds_.empty()) << "no seeds for " << target.name;
-  }
-
-  Bytes Next() {
-    if (Below(2) == 0) return Random();
-    Bytes bytes = seeds_[Below(seeds_.size())];
-    for (size_t changes = Below(8); changes > 0; --changes) Change(bytes);
-    return bytes;
-  }
-
- private:
-  size_t Below(size_t bound) { return random_() % bound; }
-  uint8_t Byte() { return static_cast<uint8_t>(random_()); }
-
-  Bytes Random() {
-    Bytes bytes(2 + Below(2'000));
-    for (uint8_t& byte : bytes) byte = Byte();
-    const uint16_t part = target_.parts[Below(target_.parts.size())];
-    bytes[0] = static_cast<uint8_t>(part);
-    bytes[1] = 0;
-    return bytes;
-  }
-
-  // Anything but the first two bytes, which say whose input it is.
-  void Change(Bytes& bytes) {
-    const size_t at = 2 + Below(bytes.size() - 1);
-    const auto here = bytes.begin() + static_cast<std::ptrdiff_t>(at);
-    const Bytes& other = seeds_[Below(seeds_.size())];
-    switch (Below(5)) {
-      case 0:
-        bytes.insert(here, Byte());
-        break;
-      case 1:
-        bytes.erase(here, bytes.end());
-        break;
-      case 2:
-        bytes.insert(here, other.begin() + 2, other.end());
-        break;
-      default:
-        if (at < bytes.size())
-          bytes[at] = Below(2) == 0 ? Byte() : bytes[at] ^ static_cast<uint8_t>(1 << Below(8));
-    }
-    bytes.resize(std::min<size_t>(bytes.size(), 4'000));
-  }
-
-  const Target& target_;
-  std::mt19937_64 random_;
-  std::vector<Bytes> seeds_;
-};
-
-int FuzzFor(const Target& target, std::chrono::seconds time) {
-  for (const Bytes& seed : Seeds()) FuzzOne(seed);
-  Inputs inputs(target);
-  std::fflush(stdout);  // the seed, before anything fails
-  const auto end = std::chrono::steady_clock::now() + time;
-  uint64_t count = 0;
-  for (; std::chrono::steady_clock::now() < end; ++count) FuzzOne(inputs.Next());
-  std::printf("%llu inputs\n", static_cast<unsigned long long>(count));
-  return count > 0 ? EXIT_SUCCESS : EXIT_FAILURE;
-}
-
-int WriteSeeds(const std::filesystem::path& directory) {
-  std::filesystem::create_directories(directory);
-  size_t number = 0;
-  for (const Bytes& seed : Seeds()) {
-    std::ofstream file(directory / std::to_string(++number), std::ios::binary);
-    file.write(reinterpret_cast<const char*>(seed.data()), static_cast<std::streamsize>(seed.size()));
-  }
-  return EXIT_SUCCESS;
-}
-
-int Main(const std::vector<std::string>& arguments) {
-  if (arguments.size() == 2 && arguments[0] == "seeds") return WriteSeeds(arguments[1]);
-  for (const Target& target : kTargets) {
-    if (arguments.size() != 2 || arguments[0] != target.name) continue;
-    return FuzzFor(target, std::chrono::seconds(std::strtol(arguments[1].c_str(), nullptr, 10)));
-  }
-  std::fprintf(stderr,
-               "usage: fuzz_ring reader|writer|handshake|frames SECONDS, or fuzz_ring seeds DIRECTORY\n");
-  return 64;
-}
-
-#endif
 
 }  // namespace
-}  // namespace baton
 
-#ifdef BATON_LIBFUZZER
-extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  baton::FuzzOne({data, size});
-  return 0;
+const std::vector<FuzzPart>& FuzzParts() {
+  static const std::vector<FuzzPart> parts = {
+      {"writer", &FuzzSender, &Seeds<0>},       {"reader", &FuzzBoth, &Seeds<1>},
+      {"handshake", &FuzzHandshake, &Seeds<2>}, {"handshake", &FuzzSocket, &Seeds<3>},
+      {"frames", &FuzzShape, &Seeds<4>},        {"reader", &FuzzReceiver, &Seeds<5>}};
+  return parts;
 }
-#else
-int main(int argc, char** argv) { return baton::Main(std::vector<std::string>(argv + 1, argv + argc)); }
-#endif
+
+}  // namespace baton

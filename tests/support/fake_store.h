@@ -47,6 +47,9 @@ class FakeStore {
   size_t unsynced() const { return written_.value() - synced_.value(); }
 
   const Rows& rows() const { return rows_; }
+  // What lies there is not what was written any more; who removes a row that is not there is forgiven.
+  // REQUIRES: everything is written and synced.
+  void Damage(const std::function<void(Rows&)>& damage);
   size_t CountOf(RowKind kind) const;
 
  private:
@@ -58,12 +61,13 @@ class FakeStore {
     ReadRequest request;
     CommitNumber after;
   };
-  static void Apply(const Commit& commit, Rows& rows);
+  void Apply(const Commit& commit, Rows& rows) const;
   ReadResult Look(const ReadRequest& request) const;
   Row Find(const std::string& key, const ReadRequest& request) const;
 
   Rows rows_;         // with everything written
   Rows synced_rows_;  // with everything synced
+  bool damaged_ = false;
   std::deque<Pending> unwritten_;
   std::deque<Pending> unsynced_;
   CommitNumber submitted_;
