@@ -42,6 +42,8 @@ absl::Status Client::Close() {
   return core_->Close();
 }
 
+std::string Client::Describe() const { return core_->DescribeSession(); }
+
 const std::string& Client::url() const { return core_->url(); }
 
 absl::StatusOr<Producer> Client::NewProducer(ProducerOptions options) {

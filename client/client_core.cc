@@ -163,6 +163,16 @@ absl::StatusOr<std::shared_ptr<Session>> ClientCore::OpenSession() {
   return session;
 }
 
+std::string ClientCore::DescribeSession() {
+  if (fork_guard_.InChild()) return "a client of the process before the fork\n";
+  std::shared_ptr<Session> session;
+  {
+    MutexLock lock(mutex_);
+    session = session_;
+  }
+  return session == nullptr ? fmt::format("client of {}: no session yet\n", url()) : session->Describe();
+}
+
 absl::Status ClientCore::Close() {
   const SteadyTime deadline = DeadlineAfter(options_.close_timeout);
   std::shared_ptr<Session> session;

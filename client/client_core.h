@@ -41,6 +41,7 @@ class ClientCore {
   absl::StatusOr<std::shared_ptr<Session>> OpenSession();
 
   absl::Status Close();
+  std::string DescribeSession();
 
   // A unary call with the usual time limit, plus `longer`.
   template <class Method, class Request>

@@ -83,5 +83,10 @@ absl::Status Producer::Flush(std::chrono::milliseconds timeout) {
   return core_->session->window().Flush(core_->state, client::DeadlineAfter(timeout));
 }
 
+ProducerCounters Producer::counters() const {
+  if (core_->session->fork_guard().InChild()) return {};  // a lock of the parent may be held for ever
+  return core_->session->window().CountersOf(*core_->state);
+}
+
 }  // namespace client_api
 }  // namespace baton

@@ -230,6 +230,21 @@ ConsumerCounters ConsumerCore::counters() const {
           .dropped = dropped_.load()};
 }
 
+std::string ConsumerCore::Describe() {
+  constexpr const char* kPhases[] = {"not subscribed yet", "active", "stopping", "ended"};
+  const ConsumerCounters counted = counters();
+  MutexLock lock(mutex_);
+  size_t buffered = 0;
+  for (const Buffered& chunk : buffer_) buffered += chunk.chunk->size() - chunk.next;
+  return fmt::format(
+      "consumer of {}: {}; delivered {}, started {}, settled {}, refused {}, dropped {}; {} buffered, {} "
+      "settlements "
+      "unanswered; {} of {} handlers wait{}",
+      options_.queue, kPhases[static_cast<size_t>(phase_)], counted.delivered, counted.started,
+      counted.settled, counted.refused, counted.dropped, buffered, unanswered_.load(), waiting_, handlers_,
+      status_.ok() ? "" : "; " + status_.ToString());
+}
+
 void ConsumerCore::Settle(const std::shared_ptr<DeliveryChunk>& chunk, uint32_t index, const Settlement& how,
                           SettleCallback done) {
   if (absl::Status forked = CheckForked(); !forked.ok()) {

@@ -48,6 +48,7 @@ class ConsumerCore : public std::enable_shared_from_this<ConsumerCore> {
   void DetachHandlers();
   absl::Status status();
   ConsumerCounters counters() const;
+  std::string Describe();  // for people
 
   void Settle(const std::shared_ptr<DeliveryChunk>& chunk, uint32_t index, const Settlement& how,
               SettleCallback done);

@@ -1,5 +1,7 @@
 #include "client/session/late_settler.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <iterator>
 #include <utility>
@@ -55,6 +57,15 @@ void LateSettler::SetConnected(bool connected) {
 bool LateSettler::idle() {
   MutexLock lock(mutex_);
   return waiting_.empty() && !sending_;
+}
+
+std::string LateSettler::Describe() {
+  MutexLock lock(mutex_);
+  size_t entries = 0;
+  for (const SettleGroup& group : waiting_) entries += group.entries.size();
+  return fmt::format("late settlements: {} tokens wait; {}; {}", entries,
+                     sending_ ? "a call is on its way" : "no call is on its way",
+                     connection_ == 0 ? "not connected" : "connected");
 }
 
 bool LateSettler::MayTry() const {

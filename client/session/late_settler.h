@@ -43,6 +43,8 @@ class LateSettler {
   void SetConnected(bool connected);
   // Nothing waits and nothing is on its way.
   bool idle();
+  // For people.
+  std::string Describe();
   // Answers the rest with `error`, and what is added later. A call on its way is cancelled.
   void Stop(const absl::Status& error);
 

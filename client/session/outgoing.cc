@@ -59,6 +59,17 @@ void Outgoing::SetUp(bool up) {
   up_ = up;
 }
 
+std::string Outgoing::Describe() {
+  std::string sending = "another thread sends";
+  if (mutex_.TryLock()) {
+    sending = up_ ? "may send" : "may not send";
+    sending += transport_->CanWrite() ? ", the transport takes a frame" : ", the transport takes none";
+    mutex_.Unlock();
+  }
+  return "outgoing: " + sending +
+         (wake_for_work_.load() ? "; wants to be woken" : "; awake, or already woken");
+}
+
 void Outgoing::SendOrWake() {
   if (!transport_->WritesFromAnyThread() || !TrySendHere()) transport_->Wake();
 }

@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <functional>
+#include <string>
 
 #include "baton/v1/session.pb.h"
 #include "client/mutex.h"
@@ -31,6 +32,9 @@ class Outgoing {
   void NotifyWork() {
     if (wake_for_work_.load(std::memory_order_relaxed) && wake_for_work_.exchange(false)) SendOrWake();
   }
+
+  // For people. Any thread; does not wait for one that sends.
+  std::string Describe() ABSL_LOCKS_EXCLUDED(mutex_);
 
   // --- session's thread ---
 

@@ -42,6 +42,7 @@ absl::Status PublishWindow::Add(const Envelope& to, const Message& message, Publ
   batch.Append(message, to.headers);
   unanswered_bytes_ += bytes;
   ++to.producer->unanswered;
+  ++to.producer->counters.published;
   ++next_;
   return absl::OkStatus();
 }
@@ -128,6 +129,22 @@ absl::Status PublishWindow::Flush(const std::shared_ptr<ProducerState>& producer
                                  connected_ ? "" : ", and the connection is lost"));
   }
   return std::exchange(producer->first_error, absl::OkStatus());
+}
+
+ProducerCounters PublishWindow::CountersOf(const ProducerState& producer) {
+  MutexLock lock(mutex_);
+  return producer.counters;
+}
+
+std::string PublishWindow::Describe() {
+  MutexLock lock(mutex_);
+  return fmt::format(
+      "publishes: {}; sequences {} to {} unanswered, callbacks have run up to {}; {} batches, {} of them "
+      "sent with {} "
+      "messages of {} bytes (credit {} and {}); {} wait for room, {} for answers{}",
+      connected_ ? "connected" : "not connected", base_, next_ - 1, finished_ - 1, batches_.size(),
+      sent_batches_, sent_messages_, sent_bytes_, limits_.credit_messages, limits_.credit_bytes,
+      waiting_for_room_, waiting_for_answers_, failed_.ok() ? "" : "; failed: " + failed_.ToString());
 }
 
 bool PublishWindow::WaitUntilEmpty(SteadyTime deadline) {
@@ -326,6 +343,7 @@ void PublishWindow::Finish(const std::vector<Answer>& answers) {
   MutexLock lock(mutex_);
   for (const Answer& answer : answers) {
     --answer.producer->unanswered;
+    ++(answer.error.ok() ? answer.producer->counters.confirmed : answer.producer->counters.failed);
     if (answer.producer->first_error.ok()) answer.producer->first_error = answer.error;
   }
   finished_ = base_;

@@ -10,12 +10,14 @@
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "base/limits.h"
 #include "baton/message.h"
+#include "baton/producer.h"
 #include "baton/v1/session.pb.h"
 #include "client/mutex.h"
 #include "client/session/publish_batch.h"
@@ -25,6 +27,7 @@ namespace baton::client {
 // What one producer waits for. Guarded by its window's mutex.
 struct ProducerState {
   uint64_t unanswered = 0;
+  ProducerCounters counters;
   absl::Status first_error;  // since the last flush
 };
 
@@ -61,6 +64,10 @@ class PublishWindow {
 
   // Waits until what `producer` has published so far is answered, and takes its first error. BLOCKS.
   absl::Status Flush(const std::shared_ptr<ProducerState>& producer, SteadyTime deadline);
+
+  ProducerCounters CountersOf(const ProducerState& producer);
+  // For people: what it holds, and what it waits for.
+  std::string Describe();
 
   // Waits until nothing at all is unanswered; false at the deadline. BLOCKS.
   bool WaitUntilEmpty(SteadyTime deadline);

@@ -134,6 +134,24 @@ void Session::TakeLateAnswers(std::vector<Settlements::Answer> answers) {
   RunLateAnswers();  // the thread that should run them is gone
 }
 
+std::string Session::Describe() {
+  constexpr const char* kLinks[] = {"down", "opening", "up", "closing"};
+  std::string text = fmt::format("session with {}: link {}, turn {}", options_.url,
+                                 kLinks[static_cast<size_t>(link_.load())], turns_.load());
+  {
+    MutexLock lock(mutex_);
+    if (!last_error_.ok()) text += "; last error: " + last_error_.ToString();
+    if (!failed_.ok()) text += "; failed: " + failed_.ToString();
+    if (close_requested_) text += "; closing";
+    if (finished_) text += "; its thread has ended";
+  }
+  for (const std::string& part :
+       {outgoing_.Describe(), window_.Describe(), settlements_.Describe(), late_settler_.Describe()})
+    text += "\n  " + part;
+  for (const auto& consumer : subscriptions_.All()) text += "\n  " + consumer->Describe();
+  return text + "\n";
+}
+
 // --- session's thread ---
 
 void Session::Run() {
@@ -156,6 +174,7 @@ void Session::Run() {
 }
 
 bool Session::RunTurn() {
+  turns_.fetch_add(1, std::memory_order_relaxed);
   const SteadyTime now = steady_clock::now();
   bool close_requested = false;
   {
@@ -207,7 +226,7 @@ void Session::Connect() {
 }
 
 bool Session::BeginClosing(SteadyTime now) {
-  switch (link_) {
+  switch (link_.load()) {
     case Link::kDown:
       return false;
     case Link::kClosing:

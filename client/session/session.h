@@ -66,6 +66,10 @@ class Session : public std::enable_shared_from_this<Session> {
   void Forget(uint64_t subscription) { subscriptions_.Remove(subscription); }
   std::vector<std::shared_ptr<ConsumerCore>> consumers() { return subscriptions_.All(); }
 
+  // For people: the link, and what each part waits for, a line each. Two of them, some time apart, show what
+  // stands still.
+  std::string Describe();
+
   // OK: the session is up now. ERRORS: what keeps it from being; at the deadline the last reason. BLOCKS.
   absl::Status WaitUntilUp(SteadyTime deadline);
 
@@ -108,9 +112,10 @@ class Session : public std::enable_shared_from_this<Session> {
   LateSettler late_settler_;
   Outgoing outgoing_;
   std::atomic<std::thread::id> thread_id_{};
+  std::atomic<uint64_t> turns_{0};       // of the session's thread
+  std::atomic<Link> link_{Link::kDown};  // written by that thread
 
   // Session's thread.
-  Link link_ = Link::kDown;
   uint64_t connection_ = 0;  // counts those that came up; names the session for deliveries
   Epoch epoch_;
   Backoff backoff_;

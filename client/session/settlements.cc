@@ -156,4 +156,20 @@ absl::Status Settlements::RefusalOf(uint64_t settlement, uint64_t tag) const {
   return is_of_it ? refused.why : absl::OkStatus();
 }
 
+std::string Settlements::Describe() {
+  size_t waiting = 0;
+  uint64_t session = 0;
+  {
+    MutexLock lock(mutex_);
+    session = session_;
+    for (const auto* groups : {&waiting_extends_, &waiting_}) {
+      for (const SettleGroup& group : *groups) waiting += group.entries.size();
+    }
+  }
+  MutexLock lock(sent_mutex_);
+  return fmt::format(
+      "settlements: of connection {}; {} tags wait to be sent; {} of {} settlements sent are unanswered",
+      session, waiting, sent_.size(), last_number_);
+}
+
 }  // namespace baton::client

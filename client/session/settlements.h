@@ -9,6 +9,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -44,6 +45,9 @@ class Settlements {
   // Appends what `reply` answers; exceptions may come in replies before the one that answers. ERRORS:
   // INVALID_ARGUMENT (PROTOCOL_VIOLATION) about what was never sent.
   absl::Status OnReply(const v1::SettleReply& reply, std::vector<Answer>& answers);
+
+  // For people. Any thread.
+  std::string Describe();
 
  private:
   Mutex mutex_;

@@ -70,6 +70,21 @@ TEST_F(ClientPublish, CarriesEverythingAMessageHas) {
   EXPECT_FALSE(confirmation->duplicate);
 }
 
+TEST_F(ClientPublish, TellsWhatItWaitsFor) {
+  auto answer = producer_->Publish("orders", {.body = "body"});
+  session_->NextPublish();
+  const std::string waiting = client_->Describe();
+  EXPECT_NE(waiting.find("link up"), std::string::npos) << waiting;
+  EXPECT_NE(waiting.find("sequences 1 to 1 unanswered"), std::string::npos) << waiting;
+  EXPECT_EQ(producer_->counters().confirmed, 0u);
+
+  session_->Confirm(1, 1);
+  ASSERT_TRUE(answer.get().ok());
+  EXPECT_EQ(producer_->counters().published, 1u);
+  EXPECT_TRUE(producer_->Flush(seconds(30)).ok());
+  EXPECT_EQ(producer_->counters().confirmed, 1u);
+}
+
 TEST_F(ClientPublish, GivesTheIdsThatWereAskedFor) {
   auto producer = client_->NewProducer({.want_ids = true});
   ASSERT_TRUE(producer.ok());

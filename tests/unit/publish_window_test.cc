@@ -14,6 +14,7 @@ namespace baton::client {
 namespace {
 
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Pair;
 
@@ -86,6 +87,20 @@ TEST(PublishWindow, NumbersMessagesFromOneAndSendsThemInOneBatch) {
   EXPECT_EQ(w.sent.publish(0).queue(), "orders");
   EXPECT_THAT(w.sent.publish(0).priorities(), IsEmpty());
   EXPECT_THAT(w.Send(), IsEmpty());
+}
+
+TEST(PublishWindow, CountsWhatBecomesOfAProducersMessages) {
+  Window w;
+  w.window.OnConnected(kLimits);
+  for (const char* body : {"a", "b", "c", "d"}) ASSERT_TRUE(w.Publish({.body = body}).ok());
+  w.Send();
+  ASSERT_TRUE(w.Confirm(1, 3, /*refused=*/{2}).ok());
+
+  const ProducerCounters counters = w.window.CountersOf(*w.producer);
+  EXPECT_EQ(counters.published, 4u);
+  EXPECT_EQ(counters.confirmed, 2u);
+  EXPECT_EQ(counters.failed, 1u);
+  EXPECT_THAT(w.window.Describe(), HasSubstr("sequences 4 to 4 unanswered"));
 }
 
 TEST(PublishWindow, LeavesColumnsEmptyUntilAValueIsNotTheDefault) {

@@ -113,6 +113,11 @@ class Client {
   // The address in use, for messages to people.
   const std::string& url() const;
 
+  // What the client is doing and waiting for, for people who look for the reason of a standstill: the
+  // connection, unconfirmed publishes, unanswered settlements, consumers. Lines of text that may change with
+  // any version.
+  std::string Describe() const;
+
   // Both open the client's session when it is not open yet. BLOCK up to call_timeout.
   absl::StatusOr<Producer> NewProducer(ProducerOptions options = {});
   // With a handler: starts its threads. Without: use Consumer::Receive. NOT_FOUND: no such queue.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <future>
 #include <memory>
 #include <span>
@@ -29,6 +30,12 @@ struct ProducerOptions {
   std::chrono::milliseconds room_timeout = std::chrono::seconds(60);
   // Confirmations carry the message's id. Costs 24 bytes a message on the wire.
   bool want_ids = false;
+};
+
+struct ProducerCounters {
+  uint64_t published = 0;  // taken by Publish
+  uint64_t confirmed = 0;  // answered: stored
+  uint64_t failed = 0;     // answered with an error
 };
 
 // Made by Client::NewProducer. All producers of one client share its connection and its room.
@@ -62,6 +69,8 @@ class Producer {
   // Waits until everything this producer published so far is answered. OK: all of it is stored. Otherwise the
   // first error answered since the last Flush, or DEADLINE_EXCEEDED (what is unanswered goes on). BLOCKS.
   absl::Status Flush(std::chrono::milliseconds timeout);
+
+  ProducerCounters counters() const;
 
  private:
   friend class Client;
