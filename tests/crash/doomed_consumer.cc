@@ -8,9 +8,11 @@
 //   acking TOKEN KEY                                               will be acked
 //   acked TOKEN KEY OK|REASON                                      the broker's answer
 //
-// On standard output it says "holding" when it keeps its first one.
+// On standard output it says "holding" when it keeps its first one. On SIGUSR1 it says on standard error what
+// its client waits for.
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -85,6 +87,10 @@ class DoomedHandler {
 
 int Run(int argc, char** argv) {
   BATON_CHECK(argc >= 5) << "doomed_consumer URL EVENTS HOLD_EVERY QUEUE...";
+  sigset_t asked;  // blocked in all threads, and taken by this one
+  sigemptyset(&asked);
+  sigaddset(&asked, SIGUSR1);
+  BATON_CHECK_EQ(pthread_sigmask(SIG_BLOCK, &asked, nullptr), 0);
   EventFile events(argv[2]);
   DoomedHandler handler(&events, std::strtoull(argv[3], nullptr, 10));
   auto client = Client::Connect({.url = argv[1],
@@ -98,7 +104,11 @@ int Run(int argc, char** argv) {
     BATON_CHECK(consumer.ok()) << consumer.status();
     consumers.push_back(*std::move(consumer));
   }
-  while (true) pause();
+  while (true) {
+    int signal = 0;
+    sigwait(&asked, &signal);
+    fmt::print(stderr, "{}", client->Describe());
+  }
 }
 
 }  // namespace

@@ -108,6 +108,7 @@ class KilledProcesses : public testing::Test {
   }
 
   bool ClientsGetOn();
+  std::string DescribeStall();
   std::vector<PromiseBook::Listed> ListAll(Client& client);
   std::vector<PromiseBook::Listed> CheckStored(Client& client);
   void DrainAndJudge(Client& client, const std::vector<PromiseBook::Listed>& stored);
@@ -120,6 +121,7 @@ class KilledProcesses : public testing::Test {
   BrokerProcess broker_;
   std::optional<DoomedConsumer> doomed_;
   int doomed_count_ = 0;
+  std::vector<std::function<std::string()>> describe_;  // what the test's clients wait for
 };
 
 // Waits until a moment that is random in what has been done, and then in time. False: they do not get on.
@@ -139,6 +141,17 @@ bool KilledProcesses::ClientsGetOn() {
     const PromiseBook::Totals now = book_.totals();
     return now.published > now.confirmed + unanswered;
   });
+}
+
+std::string KilledProcesses::DescribeStall() {
+  const PromiseBook::Totals totals = book_.totals();
+  std::string text =
+      fmt::format("the book: published {}, confirmed {}, delivered {}, acked {}, refused {}, unanswered {}\n",
+                  totals.published, totals.confirmed, totals.delivered, totals.acked, totals.acks_refused,
+                  totals.acks_unanswered);
+  for (const auto& describe : describe_) text += describe();
+  if (doomed_.has_value()) text += doomed_->Describe();
+  return text + "the broker says:\n" + broker_.errors();
 }
 
 // What is stored, by the broker's own listing.
@@ -240,10 +253,13 @@ TEST_F(KilledProcesses, LoseNothingConfirmedAndDeliverNothingAfterAConfirmedAck)
   BusyConsumer consumer({.url = broker_.url(), .name = "consumer", .queues = Queues(), .seed = random_()},
                         &book_);
   StartDoomedConsumer(3);
+  for (const auto& producer : producers) describe_.push_back([&producer] { return producer->Describe(); });
+  describe_.push_back([&consumer] { return consumer.Describe(); });
 
   for (int kill = 1; kill <= kKills; ++kill) {
     SCOPED_TRACE(fmt::format("kill {}", kill));
-    ASSERT_TRUE(ClientsGetOn()) << "the broker says:\n" << broker_.errors();
+    ASSERT_TRUE(ClientsGetOn()) << DescribeStall();
+    doomed_->Report(&book_);
     if (Random(2) == 0) {
       doomed_->Kill(&book_);
       StartDoomedConsumer(3);
@@ -284,14 +300,38 @@ TEST_F(KilledProcesses, LoseNothingConfirmedAndDeliverNothingAfterAConfirmedAck)
   DrainAndJudge(client, stored);
 }
 
+// The producers wait until the book has heard of acks: of those of a consumer that nobody kills, too.
+TEST_F(KilledProcesses, GoOnHoweverLongAConsumerOfAnotherProcessLives) {
+  BusyProducer producer(
+      {.url = broker_.url(), .name = "producer", .queues = Queues(), .seed = random_(), .waiting_max = 500},
+      &book_);
+  StartDoomedConsumer(3);
+  describe_ = {[&producer] { return producer.Describe(); }};
+  for (int life = 1; life <= 4; ++life) {  // it acks about 300 in each
+    SCOPED_TRACE(fmt::format("life {}", life));
+    const uint64_t before = book_.totals().confirmed;
+    ASSERT_TRUE(Eventually([&] {
+      doomed_->Report(&book_);
+      return book_.totals().confirmed >= before + 200;
+    })) << DescribeStall();
+    KillBroker();
+    ASSERT_EQ(broker_.Start(), "");
+  }
+  EXPECT_TRUE(producer.Stop().ok());
+  doomed_->Kill(&book_);
+  Client client = ConnectPatiently(broker_.url(), "operator");
+  DrainAndJudge(client, CheckStored(client));
+}
+
 TEST_F(KilledProcesses, AreNotNeededToStopABrokerInTimeWhoseClientsWork) {
   BusyProducer producer({.url = broker_.url(), .name = "producer", .queues = Queues(), .seed = random_()},
                         &book_);
   BusyConsumer consumer({.url = broker_.url(), .name = "consumer", .queues = Queues(), .seed = random_()},
                         &book_);
+  describe_ = {[&producer] { return producer.Describe(); }, [&consumer] { return consumer.Describe(); }};
   for (int stop = 1; stop <= 3; ++stop) {
     SCOPED_TRACE(fmt::format("stop {}", stop));
-    ASSERT_TRUE(ClientsGetOn()) << "the broker says:\n" << broker_.errors();
+    ASSERT_TRUE(ClientsGetOn()) << DescribeStall();
     ASSERT_EQ(broker_.Stop(SIGTERM, kStopMax), 0) << broker_.errors();
     book_.BrokerDied();
     ASSERT_EQ(broker_.Start(), "");

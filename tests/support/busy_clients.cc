@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <iterator>
 #include <sstream>
 #include <utility>
 
@@ -22,10 +23,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 using std::chrono::system_clock;
 
-constexpr seconds kPatience{30};         // reached only by a failure
-constexpr uint64_t kWaitingMax = 3'000;  // messages published and not acked
-constexpr uint64_t kBurstMax = 64;       // messages
-constexpr milliseconds kDelayMax{300};   // of a publish
+constexpr seconds kPatience{30};        // reached only by a failure
+constexpr uint64_t kBurstMax = 64;      // messages
+constexpr milliseconds kDelayMax{300};  // of a publish
 constexpr milliseconds kNackDelayMax{200};
 constexpr milliseconds kHandlingMax{40};
 
@@ -77,8 +77,8 @@ BusyProducer::~BusyProducer() {
 void BusyProducer::Run() {
   while (!stopping_) {
     const PromiseBook::Totals totals = book_->totals();
-    // What a killed consumer has acked is not known yet: it is much less than kWaitingMax.
-    if (totals.published < totals.acked + totals.acks_refused + totals.acks_unanswered + kWaitingMax) {
+    const uint64_t acked = totals.acked + totals.acks_refused + totals.acks_unanswered;
+    if (totals.published < acked + options_.waiting_max) {
       const BusyQueue& queue = options_.queues[Random(options_.queues.size() - 1)];
       for (uint64_t left = 1 + Random(kBurstMax - 1); left > 0; --left) PublishOne(queue);
     }
@@ -162,7 +162,19 @@ std::vector<std::string> ArgumentsOf(const DoomedConsumer::Options& options) {
 
 DoomedConsumer::DoomedConsumer(const Options& options)
     : events_path_(options.directory + "/events"),
-      process_(ArgumentsOf(options), options.directory + "/stderr") {}
+      errors_path_(options.directory + "/stderr"),
+      process_(ArgumentsOf(options), errors_path_) {}
+
+std::string DoomedConsumer::Describe() {
+  const auto read = [this] {
+    std::ifstream file(errors_path_);
+    return std::string{std::istreambuf_iterator<char>(file), {}};
+  };
+  const size_t before = read().size();
+  process_.Signal(SIGUSR1);
+  for (int i = 0; i < 100 && read().size() == before; ++i) SleepFor(milliseconds(10));
+  return "a process of its own, pid " + std::to_string(process_.pid()) + ": " + read().substr(before);
+}
 
 bool DoomedConsumer::WaitUntilHolding(milliseconds timeout) {
   return process_.ReadLine(timeout) == "holding";
@@ -171,35 +183,43 @@ bool DoomedConsumer::WaitUntilHolding(milliseconds timeout) {
 std::vector<DoomedConsumer::Held> DoomedConsumer::Kill(PromiseBook* book) {
   process_.Signal(SIGKILL);
   BATON_CHECK_EQ(process_.Wait(kPatience).value_or(0), -SIGKILL) << "it had ended by itself";
-  std::vector<Held> held;
+  Report(book);
+  return std::exchange(held_, {});
+}
+
+void DoomedConsumer::Report(PromiseBook* book) {
   std::ifstream file(events_path_);
+  file.seekg(reported_);
   std::string line;
-  while (std::getline(file, line) && !file.eof()) {
-    std::istringstream words(line);
-    std::string event;
-    std::string token_text;
-    words >> event >> token_text;
-    const LeaseToken token = TokenOf(token_text);
-    PromiseBook::Seen seen{.token = token};
-    if (event == "delivered") {
-      int64_t micros = 0;
-      words >> seen.queue >> seen.priority >> seen.redelivered >> micros >> seen.key;
-      seen.at = system_clock::time_point(microseconds(micros));
-      book->Delivered(seen);
-      continue;
-    }
-    std::string answer;
-    words >> seen.key >> answer;
-    if (event == "holding") held.push_back({.token = token, .key = seen.key});
-    if (event == "acking") book->AckSent(seen.key, token);
-    // Any other answer may be about an ack whose first answer was lost: perhaps done.
-    if (event == "acked" && answer == "OK") book->AckAnswered(seen.key, token, absl::OkStatus());
-    if (event == "acked" && answer == reason::kLeaseLost) {
-      book->AckAnswered(seen.key, token,
-                        MakeError(absl::StatusCode::kFailedPrecondition, reason::kLeaseLost, "lost"));
-    }
+  while (std::getline(file, line) && !file.eof()) {  // a line without its end is not written yet
+    ReportEvent(line, book);
+    reported_ += static_cast<std::streamoff>(line.size()) + 1;
   }
-  return held;
+}
+
+void DoomedConsumer::ReportEvent(const std::string& line, PromiseBook* book) {
+  std::istringstream words(line);
+  std::string event;
+  std::string token_text;
+  words >> event >> token_text;
+  const LeaseToken token = TokenOf(token_text);
+  PromiseBook::Seen seen{.token = token};
+  if (event == "delivered") {
+    int64_t micros = 0;
+    words >> seen.queue >> seen.priority >> seen.redelivered >> micros >> seen.key;
+    seen.at = system_clock::time_point(microseconds(micros));
+    return book->Delivered(seen);
+  }
+  std::string answer;
+  words >> seen.key >> answer;
+  if (event == "holding") held_.push_back({.token = token, .key = seen.key});
+  if (event == "acking") book->AckSent(seen.key, token);
+  // Any other answer may be about an ack whose first answer was lost: perhaps done.
+  if (event == "acked" && answer == "OK") book->AckAnswered(seen.key, token, absl::OkStatus());
+  if (event == "acked" && answer == reason::kLeaseLost) {
+    book->AckAnswered(seen.key, token,
+                      MakeError(absl::StatusCode::kFailedPrecondition, reason::kLeaseLost, "lost"));
+  }
 }
 
 }  // namespace baton

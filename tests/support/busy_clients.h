@@ -39,12 +39,14 @@ class BusyProducer {
     std::string name;
     std::vector<BusyQueue> queues;
     uint64_t seed = 0;
+    uint64_t waiting_max = 3'000;  // messages published and, as far as the book knows, not acked
   };
   BusyProducer(Options options, PromiseBook* book);
   ~BusyProducer();
 
   // Publishes no more, and waits until everything is answered. BLOCKS.
   absl::Status Stop();
+  std::string Describe() const { return client_.Describe(); }
 
  private:
   void Run();
@@ -75,6 +77,7 @@ class BusyConsumer {
 
   // Takes no more, and waits until every settlement is answered. BLOCKS.
   absl::Status Stop();
+  std::string Describe() const { return client_.Describe(); }
 
  private:
   Outcome Handle(Delivery& delivery);
@@ -103,11 +106,22 @@ class DoomedConsumer {
     LeaseToken token;
     std::string key;
   };
-  // kill -9; then writes down what it had been told. What it held in its life. BLOCKS.
+  // Writes down what it has been told since the last time. It acks some hundreds of messages in each life of
+  // the broker: producers that wait for the book to hear of acks would wait for ever for those of one that
+  // lives long.
+  void Report(PromiseBook* book);
+  // What it says of itself. BLOCKS until it has, a second at most.
+  std::string Describe();
+  // kill -9; then reports. What it held in its life. BLOCKS.
   std::vector<Held> Kill(PromiseBook* book);
 
  private:
+  void ReportEvent(const std::string& line, PromiseBook* book);
+
   std::string events_path_;
+  std::string errors_path_;
+  std::streamoff reported_ = 0;  // of that file
+  std::vector<Held> held_;
   ChildProcess process_;
 };
 
