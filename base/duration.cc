@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <limits>
 
-#include "base/check.h"
 #include "base/error.h"
 
 namespace baton {
@@ -72,14 +71,15 @@ absl::StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text) {
 }
 
 std::string FormatDuration(std::chrono::milliseconds duration) {
-  int64_t rest = duration.count();
-  BATON_CHECK_GE(rest, 0);
-  if (rest == 0) return "0s";
-  std::string text;
+  if (duration.count() == 0) return "0s";
+  std::string text = duration.count() < 0 ? "-" : "";
+  uint64_t rest = static_cast<uint64_t>(duration.count());
+  if (duration.count() < 0) rest = 0 - rest;
   for (const TimeUnit& unit : kUnits) {
-    if (rest < unit.millis) continue;
-    text += fmt::format("{}{}", rest / unit.millis, unit.name);
-    rest %= unit.millis;
+    const auto millis = static_cast<uint64_t>(unit.millis);
+    if (rest < millis) continue;
+    text += fmt::format("{}{}", rest / millis, unit.name);
+    rest %= millis;
   }
   return text;
 }

@@ -14,8 +14,8 @@ namespace baton {
 // quotes the text and names the units.
 absl::StatusOr<std::chrono::milliseconds> ParseDuration(std::string_view text);
 
-// Shortest text that ParseDuration reads back as the same value: 90 s is "1m30s", 0 is "0s".
-// REQUIRES: duration >= 0.
+// Shortest text that ParseDuration reads back as the same value: 90 s is "1m30s", 0 is "0s". What another
+// program said may be negative: -90 s is "-1m30s".
 std::string FormatDuration(std::chrono::milliseconds duration);
 
 }  // namespace baton

@@ -49,6 +49,8 @@ TEST(Duration, IsFormattedSoThatItReadsBack) {
   EXPECT_EQ(FormatDuration(milliseconds(0)), "0s");
   EXPECT_EQ(FormatDuration(milliseconds(90'000)), "1m30s");
   EXPECT_EQ(FormatDuration(milliseconds(86'400'000)), "1d");
+  EXPECT_EQ(FormatDuration(milliseconds(-90'000)), "-1m30s");
+  EXPECT_EQ(FormatDuration(milliseconds::min()), "-106751991167d7h12m55s808ms");
   for (const int64_t millis : {int64_t{1}, int64_t{999}, int64_t{61'001}, int64_t{123'456'789}, INT64_MAX}) {
     const std::string text = FormatDuration(milliseconds(millis));
     EXPECT_EQ(ParseDuration(text).value(), milliseconds(millis)) << text;
