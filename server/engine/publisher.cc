@@ -13,6 +13,14 @@ namespace {
 constexpr size_t kHeldBackSettlementsMax = kUnsettledPerSessionMax * sizeof(TagRange);
 constexpr int kGivenUpAtOnceMax = 16;
 
+// Made once and shared: a batch may have thousands of messages.
+const absl::Status& DiskFull() {
+  static const absl::Status status = MakeError(
+      absl::StatusCode::kResourceExhausted, reason::kDiskFull,
+      "the broker's disk is nearly full: publishing is refused until there is room; consuming goes on");
+  return status;
+}
+
 size_t BytesOf(const Publish& command) {
   size_t bytes = sizeof(Publish) + command.messages.size() * sizeof(NewMessage);
   for (const NewMessage& message : command.messages) bytes += message.body.size() + message.headers.size();
@@ -24,16 +32,6 @@ size_t BytesOf(const SettleTags& command) {
 }
 
 }  // namespace
-
-absl::Status Publisher::CheckBroker(const Publish& command, const Queue* queue) const {
-  if (queue == nullptr) return QueueNotFound(command.queue);
-  if (state_.disk_low) {
-    return MakeError(
-        absl::StatusCode::kResourceExhausted, reason::kDiskFull,
-        "the broker's disk is nearly full: publishing is refused until there is room; consuming goes on");
-  }
-  return absl::OkStatus();
-}
 
 Session* Publisher::FindSession(SessionId id) {
   const auto found = state_.sessions.find(id);
@@ -119,18 +117,13 @@ void Publisher::Run(Publish command, Instant now) {
   }
   if (command.first_sequence == 0) by.producer = {};
   Queue* queue = state_.FindQueue(command.queue);
-  const absl::Status broker = CheckBroker(command, queue);
   std::vector<PublishResult> results;
   results.reserve(command.messages.size());
+  if (queue == nullptr)
+    results.resize(command.messages.size(), {.status = QueueNotFound(command.queue), .id = {}});
   uint64_t sequence = command.first_sequence;
-  for (NewMessage& message : command.messages) {
-    if (broker.ok()) {
-      results.push_back(PublishOne(*queue, std::move(message), by, sequence, now));
-    } else {
-      results.push_back({.status = broker, .id = {}});
-    }
-    ++sequence;
-  }
+  for (size_t i = 0; queue != nullptr && i < command.messages.size(); ++i, ++sequence)
+    results.push_back(PublishOne(*queue, std::move(command.messages[i]), by, sequence, now));
   Answer(command, queue, std::move(results));
 }
 
@@ -173,6 +166,10 @@ PublishResult Publisher::PublishOne(Queue& queue, NewMessage message, const Publ
                                               state_.producers.size()));
         return result;
     }
+  }
+  if (state_.disk_low) {  // looked at only now: of what is stored already nobody is told that it is not
+    result.status = DiskFull();
+    return result;
   }
   result.status = overflow_.MakeRoom(queue, message.headers.size() + message.body.size(), now);
   if (!result.status.ok()) return result;

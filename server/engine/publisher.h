@@ -40,8 +40,6 @@ class Publisher {
     OwnerId owner;
   };
   void Run(Publish command, Instant now);
-  // Refuses the whole batch; ok when it may go on.
-  absl::Status CheckBroker(const Publish& command, const Queue* queue) const;
   Producers::Verdict CheckProducer(ProducerId producer, uint64_t sequence, Instant now);
   PublishResult PublishOne(Queue& queue, NewMessage message, const Publishing& by, uint64_t sequence,
                            Instant now);

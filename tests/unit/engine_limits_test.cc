@@ -338,6 +338,20 @@ TEST(LowDisk, RefusesPublishersWhileConsumersGoOn) {
   EXPECT_TRUE(broker.TryPublish("orders", "y").status.ok());
 }
 
+TEST(LowDisk, TellsOfADuplicateThatItIsStored) {
+  EngineFixture broker;
+  const PublishOptions first{.producer = ProducerId(5), .sequence = 1};
+  ASSERT_TRUE(broker.TryPublish("orders", "a", first).status.ok());
+  broker.SetDisk(DiskState::kLow);
+
+  const PublishResult again = broker.TryPublish("orders", "a", first);
+
+  EXPECT_TRUE(again.status.ok()) << again.status;
+  EXPECT_TRUE(again.duplicate);
+  EXPECT_EQ(ReasonOf(broker.TryPublish("orders", "b", {.producer = ProducerId(5), .sequence = 2}).status),
+            reason::kDiskFull);
+}
+
 TEST(Uncommitted, BytesOverTheLimitMakePublishersWaitUntilTheDiskHasCaughtUp) {
   EngineFixture broker({}, {.uncommitted_bytes_max = 1'000});
   broker.Hold(EngineFixture::Work::kWrites);
