@@ -14,7 +14,6 @@
 #include <thread>
 #include <vector>
 
-#include "base/check.h"
 #include "baton/client.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -22,6 +21,7 @@
 #include "tests/support/busy_clients.h"
 #include "tests/support/promise_book.h"
 #include "tests/support/random_seed.h"
+#include "tests/support/stored_messages.h"
 #include "tests/support/temporary_directory.h"
 #include "tests/support/test_body.h"
 
@@ -96,11 +96,6 @@ class KilledProcesses : public testing::Test {
                                 .hold_every = hold_every});
   }
 
-  QueueCounts CountsOf(Client& client, const std::string& queue) {
-    const auto info = client.GetQueue(queue);
-    BATON_CHECK(info.ok()) << info.status();
-    return info->counts;
-  }
   uint64_t Sum(Client& client, uint64_t QueueCounts::*count) {
     uint64_t sum = 0;
     for (const BusyQueue& queue : Queues()) sum += CountsOf(client, queue.name).*count;
@@ -109,10 +104,8 @@ class KilledProcesses : public testing::Test {
 
   bool ClientsGetOn();
   std::string DescribeStall();
-  std::vector<PromiseBook::Listed> ListAll(Client& client);
   std::vector<PromiseBook::Listed> CheckStored(Client& client);
   void DrainAndJudge(Client& client, const std::vector<PromiseBook::Listed>& stored);
-  void Drain(Client& client, const std::string& queue, uint64_t count);
 
   const uint64_t seed_ = RandomSeed();
   std::mt19937_64 random_{seed_};
@@ -154,32 +147,10 @@ std::string KilledProcesses::DescribeStall() {
   return text + "the broker says:\n" + broker_.errors();
 }
 
-// What is stored, by the broker's own listing.
-std::vector<PromiseBook::Listed> KilledProcesses::ListAll(Client& client) {
-  std::vector<PromiseBook::Listed> all;
-  for (const BusyQueue& queue : Queues()) {
-    for (const MessageState state : {MessageState::kReady, MessageState::kDelayed, MessageState::kParked}) {
-      ListMessagesOptions options{.queue = queue.name, .state = state, .page_size = 1'000};
-      do {
-        const auto page = client.ListMessages(options);
-        BATON_CHECK(page.ok()) << page.status();
-        for (const MessageInfo& message : page->messages) {
-          all.push_back({.key = message.body.substr(0, message.body.find('|')),
-                         .queue = queue.name,
-                         .message_id = message.message_id,
-                         .attempts = message.attempts});
-        }
-        options.page_token = page->next_page_token;
-      } while (!options.page_token.empty());
-    }
-  }
-  return all;
-}
-
 // What is stored, once no delay is left: as the broker counts it, as it lists it, and as it has promised.
 std::vector<PromiseBook::Listed> KilledProcesses::CheckStored(Client& client) {
   EXPECT_TRUE(Eventually([&] { return Sum(client, &QueueCounts::delayed) == 0; })) << "delays do not end";
-  const std::vector<PromiseBook::Listed> stored = ListAll(client);
+  const std::vector<PromiseBook::Listed> stored = ListStored(client, QueueNames());
   book_.CheckInventory(stored);
   for (const BusyQueue& queue : Queues()) {
     const auto listed = std::count_if(stored.begin(), stored.end(),
@@ -195,7 +166,7 @@ void KilledProcesses::DrainAndJudge(Client& client, const std::vector<PromiseBoo
   for (const BusyQueue& queue : Queues()) {
     const auto listed = std::count_if(stored.begin(), stored.end(),
                                       [&](const auto& message) { return message.queue == queue.name; });
-    Drain(client, queue.name, static_cast<uint64_t>(listed));
+    Drain(client, queue.name, static_cast<uint64_t>(listed), book_);
   }
   EXPECT_THAT(book_.Judge(), IsEmpty());
   const PromiseBook::Totals totals = book_.totals();
@@ -213,34 +184,6 @@ void ExpectReturned(const DoomedConsumer::Held& held, const std::vector<PromiseB
                                   [&](const PromiseBook::Listed& listed) { return listed.message_id == id; });
   ASSERT_NE(found, inventory.end()) << held.key << ", which a killed consumer held, is gone";
   EXPECT_EQ(found->attempts, held.token.attempt) << held.key;
-}
-
-// Takes and acks `count` messages, which is all there are, and looks at their order.
-void KilledProcesses::Drain(Client& client, const std::string& queue, uint64_t count) {
-  auto consumer = client.Subscribe({.queue = queue, .credit = 64});
-  ASSERT_TRUE(consumer.ok()) << consumer.status();
-  uint32_t priority = UINT32_MAX;
-  std::map<uint64_t, uint64_t> sequences;  // of this priority, by producer
-  for (uint64_t i = 0; i < count; ++i) {
-    auto received = consumer->Receive(kPatience);
-    ASSERT_TRUE(received.ok()) << received.status();
-    ASSERT_TRUE(received->has_value()) << "only " << i << " of " << count << " messages came from " << queue;
-    Delivery& delivery = **received;
-    const PromiseBook::Seen seen = SeenOf(delivery);
-    book_.Delivered(seen);
-    book_.AckSent(seen.key, seen.token);
-    delivery.Ack(
-        [this, seen](const absl::Status& status) { book_.AckAnswered(seen.key, seen.token, status); });
-    EXPECT_LE(seen.priority, priority) << seen.key << " came from " << queue << " after less urgent ones";
-    if (seen.priority < priority) sequences.clear();
-    priority = seen.priority;
-    uint64_t& sequence = sequences[delivery.producer_id()];
-    EXPECT_GT(delivery.sequence(), sequence) << seen.key << " came from " << queue << " out of order";
-    sequence = delivery.sequence();
-  }
-  EXPECT_TRUE(consumer->Stop(kPatience).ok());
-  const QueueCounts left = CountsOf(client, queue);
-  EXPECT_EQ(left.ready + left.leased + left.delayed + left.parked, 0u) << queue;
 }
 
 TEST_F(KilledProcesses, LoseNothingConfirmedAndDeliverNothingAfterAConfirmedAck) {

@@ -77,8 +77,8 @@ BusyProducer::~BusyProducer() {
 void BusyProducer::Run() {
   while (!stopping_) {
     const PromiseBook::Totals totals = book_->totals();
-    const uint64_t acked = totals.acked + totals.acks_refused + totals.acks_unanswered;
-    if (totals.published < acked + options_.waiting_max) {
+    const uint64_t gone = totals.refused + totals.acked + totals.acks_refused + totals.acks_unanswered;
+    if (totals.published < gone + options_.waiting_max) {
       const BusyQueue& queue = options_.queues[Random(options_.queues.size() - 1)];
       for (uint64_t left = 1 + Random(kBurstMax - 1); left > 0; --left) PublishOne(queue);
     }

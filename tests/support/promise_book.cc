@@ -19,6 +19,11 @@ std::string Text(const LeaseToken& token) {
 
 }  // namespace
 
+void PromiseBook::AllowRefusals() {
+  const std::lock_guard lock(mutex_);
+  allows_refusals_ = true;
+}
+
 void PromiseBook::Publishing(const std::string& key, const Published& message) {
   const std::lock_guard lock(mutex_);
   ++totals_.published;
@@ -29,6 +34,12 @@ void PromiseBook::Answered(const std::string& key, const absl::StatusOr<Confirma
   const std::lock_guard lock(mutex_);
   Entry& entry = entries_.at(key);
   if (std::exchange(entry.answered, true)) return Complain(key, "its publish was answered twice");
+  const std::string word = answer.ok() ? "" : ReasonOf(answer.status());
+  if (allows_refusals_ && (word == reason::kDiskFull || word == reason::kQueueFull)) {
+    entry.refused = true;
+    ++totals_.refused;
+    return;
+  }
   if (!answer.ok()) return Complain(key, fmt::format("its publish failed: {}", answer.status().ToString()));
   ++totals_.confirmed;
   if (answer->duplicate) ++totals_.duplicates;
@@ -133,6 +144,7 @@ void PromiseBook::CheckInventory(const std::vector<Listed>& inventory) {
     const Entry& entry = found->second;
     if (!there.insert(listed.key).second) Complain(listed.key, "is stored twice");
     if (listed.queue != entry.message.queue) Complain(listed.key, "is stored in " + listed.queue);
+    if (entry.refused) Complain(listed.key, "is stored, and its publish was refused");
     if (IsAcked(entry)) Complain(listed.key, "is still stored after its ack was confirmed");
     const auto id = MessageId::FromText(listed.message_id);
     if (entry.confirmed_id.has_value() && entry.confirmed_id != id) {
@@ -145,7 +157,8 @@ void PromiseBook::CheckInventory(const std::vector<Listed>& inventory) {
     }
   }
   for (const auto& [key, entry] : entries_) {
-    if (entry.answered && !IsAcked(entry) && !IsPerhapsAcked(entry) && !there.contains(key)) {
+    if (entry.answered && !entry.refused && !IsAcked(entry) && !IsPerhapsAcked(entry) &&
+        !there.contains(key)) {
       Complain(key, "was confirmed, never acked, and is not stored");
     }
   }
@@ -159,6 +172,7 @@ std::vector<std::string> PromiseBook::Judge() {
 
 void PromiseBook::JudgeEntry(const std::string& key, const Entry& entry) {
   if (!entry.answered) return Complain(key, "its publish was never answered");
+  if (entry.refused) return;  // perhaps delivered before, by a broker that lost it
   if (!IsAcked(entry) && !IsPerhapsAcked(entry)) {
     return Complain(key, "is lost: it was confirmed, nobody acked it, and it is not there");
   }

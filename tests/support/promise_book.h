@@ -40,6 +40,8 @@ class PromiseBook {
     bool committed_delivery = false;  // the queue delivers nothing that a kill can take back
     Time not_before = {};
   };
+  // From now on a publish may be refused for want of room; then it must not be stored.
+  void AllowRefusals();
   // `key` is unique, and stands in the body.
   void Publishing(const std::string& key, const Published& message);
   void Answered(const std::string& key, const absl::StatusOr<Confirmation>& answer);
@@ -76,6 +78,7 @@ class PromiseBook {
   struct Totals {
     uint64_t published = 0;
     uint64_t confirmed = 0;
+    uint64_t refused = 0;     // for want of room
     uint64_t duplicates = 0;  // confirmed as stored by an earlier attempt
     uint64_t delivered = 0;
     uint64_t redelivered = 0;
@@ -115,6 +118,7 @@ class PromiseBook {
   struct Entry {
     Published message;
     bool answered = false;
+    bool refused = false;
     std::optional<MessageId> confirmed_id;  // of an answer that tells it
     std::map<MessageId, Copy> copies;
   };
@@ -134,6 +138,7 @@ class PromiseBook {
   // Guarded by mutex_.
   std::map<std::string, Entry> entries_;
   uint64_t deaths_ = 0;
+  bool allows_refusals_ = false;
   Totals totals_;
   std::vector<std::string> complaints_;
 };
