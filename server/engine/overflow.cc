@@ -174,9 +174,14 @@ void Overflow::OnLowestRank(QueueId number, const ReadResult& result) {
   Queue* queue = state_.FindQueue(number);
   if (queue == nullptr) return;
   for (const Row& row : result.rows) {
-    const ReadyPosition position = ParseReadyKey(row.key).value().position;
-    if (queue->leased.contains(position)) continue;
-    ReadVictims(*queue, ReadyKey(number, {.rank = position.rank, .seq = Seq()}));
+    const auto parts = ParseReadyKey(row.key);
+    if (!parts.has_value()) {
+      state_.failure.Update(
+          absl::DataLossError(fmt::format("queue {}: a message row cannot be read", queue->name)));
+      return;
+    }
+    if (queue->leased.contains(parts->position)) continue;
+    ReadVictims(*queue, ReadyKey(number, {.rank = parts->position.rank, .seq = Seq()}));
     return;
   }
   if (result.end_reached) {
@@ -230,6 +235,7 @@ void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) 
   struct Search {
     size_t left;
     bool put_off = false;
+    bool evicted = false;
   };
   const auto search = std::make_shared<Search>(Search{.left = victims.size()});
   for (const MessageId& id : victims) {
@@ -242,6 +248,7 @@ void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) 
       if (takeable && IsOverNow(*still)) {
         if (MayEvict(*still)) {
           Evict(*message, at);
+          search->evicted = true;
         } else {
           search->put_off = true;
         }
@@ -250,7 +257,7 @@ void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) 
       still->seeking_victims = false;
       if (!IsOverNow(*still)) {
         still->admitted_over = 0;
-      } else if (!search->put_off) {  // those named were not enough
+      } else if (!search->put_off && search->evicted) {  // those named were not enough
         SeekVictims(*still);
       }  // else the next publish seeks: to read again at once would only read again
     });
