@@ -33,6 +33,12 @@ constexpr unsigned kUnackedMillisMax = 20'000;  // of TCP: then the peer has gon
 
 constexpr std::string_view kHttp2Preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 constexpr std::string_view kTlsRecord = "\x16\x03";
+// What a server of HTTP/2 answers to something else, so that whoever came to the wrong door learns where it
+// is: an empty SETTINGS, and GOAWAY (PROTOCOL_ERROR).
+constexpr std::string_view kHttp2Refusal(
+    "\0\0\0\4\0\0\0\0\0"
+    "\0\0\x8\7\0\0\0\0\0\0\0\0\0\0\0\0\1",
+    26);
 
 // What epoll gives back: a door's listening socket, a guest, or the wish to look up.
 constexpr uint64_t kWake = ~uint64_t{0};
@@ -45,6 +51,16 @@ void Prepare(int socket) {
   const int on = 1;  // refused for sockets that are not TCP's, which need none of it
   setsockopt(socket, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
   setsockopt(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &kUnackedMillisMax, sizeof(kUnackedMillisMax));
+}
+
+// Closed with something unread, it would be reset, and the answer with it.
+void Answer(int socket, std::string_view refusal) {
+  // allowed to fail: then the client is not told, and hears the end
+  [[maybe_unused]] const ssize_t sent =
+      send(socket, refusal.data(), refusal.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  std::array<char, 4'096> said{};
+  for (int i = 0; i < 16 && recv(socket, said.data(), said.size(), MSG_DONTWAIT) > 0; ++i) {
+  }
 }
 
 std::vector<ConnectionShares> SharesOf(const std::vector<Acceptor::Door>& doors) {
@@ -264,10 +280,10 @@ void Acceptor::Hear(int socket) {
   } else if (heard == Heard::kEnd) {
     shares_[known.door].Remove(known.peer);
   } else {
-    SendAway(
-        known,
-        door.greeting == Greeting::kTls ? "a client does not speak TLS" : "a client does not speak HTTP/2",
-        "closed its connection");
+    const bool tls = door.greeting == Greeting::kTls;
+    Answer(known.socket.get(), tls ? "" : kHttp2Refusal);
+    SendAway(known, tls ? "a client does not speak TLS" : "a client does not speak HTTP/2",
+             "closed its connection");
   }
 }
 

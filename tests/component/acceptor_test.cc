@@ -135,6 +135,7 @@ TEST_F(AcceptorTest, SendsAwayWhoDoesNotSpeakTheProtocol) {
   Open(10);
   const Descriptor client = ConnectOverTcp();
   ASSERT_TRUE(Speak(client, "GET / HTTP/1.1\r\n\r\n"));
+  EXPECT_EQ(Hear(client).substr(0, 9), std::string("\0\0\0\4\0\0\0\0\0", 9)) << "HTTP/2 is spoken here";
   EXPECT_EQ(Hear(client), "");
   EXPECT_THAT(Incidents(),
               Contains(AllOf(StartsWith("ipv4:127.0.0.1:"), HasSubstr("does not speak HTTP/2"))));

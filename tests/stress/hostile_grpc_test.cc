@@ -319,7 +319,7 @@ void PublishMuch(LocalBroker& broker, Random& random) {
 // served.
 TEST_F(Hostile, PublishersThatAreFasterThanTheDiskWaitAndAreServed) {
   std::vector<std::thread> clients;
-  for (int i = 0; i < 12; ++i) {
+  for (int i = 0; i < 32; ++i) {
     clients.emplace_back([this, seed = random()] {
       Random own(seed);
       for (int rounds = 0; rounds < 2 && !HasFailure(); ++rounds) PublishMuch(broker, own);
