@@ -96,7 +96,6 @@ TEST(Keys, GiveBackTheirParts) {
   const auto ready = ParseReadyKey(ReadyKey(QueueId(5), position));
   ASSERT_TRUE(ready.has_value());
   EXPECT_EQ(ready->queue, QueueId(5));
-  EXPECT_EQ(ready->lane, kMainLane);
   EXPECT_EQ(ready->position, position);
   EXPECT_EQ(PriorityOfRank(ready->position.rank), 7u);
   const DelayedPosition due{InstantFromMicros(123), position.seq};
