@@ -379,15 +379,12 @@ TEST_F(BadInput, AnAckTwiceIsRefusedTheSecondTimeAndTheSessionGoesOn) {
   session.AwaitDeliveries(2);
   session.Settle(v1::Settle::ACK, {1, 0});
   session.Settle(v1::Settle::ACK, {1, 1});  // the first of them again
-  session.Settle(v1::Settle::NACK, {9, 0});
-  session.AwaitSettled(3);
-  ASSERT_THAT(session.settle_errors(), SizeIs(2));
+  session.AwaitSettled(2);
+  ASSERT_THAT(session.settle_errors(), SizeIs(1));
   EXPECT_EQ(session.settle_errors()[0].settlement(), 2u);
   EXPECT_EQ(session.settle_errors()[0].tag(), 1u);
   EXPECT_THAT(RefusalOf(session.settle_errors()[0].error()),
               Says(grpc::StatusCode::FAILED_PRECONDITION, "ALREADY_SETTLED", "this tag was settled before"));
-  EXPECT_THAT(RefusalOf(session.settle_errors()[1].error()),
-              Says(grpc::StatusCode::FAILED_PRECONDITION, "ALREADY_SETTLED", "this tag was never delivered"));
   EXPECT_EQ(broker.GetQueue("orders").counts().acked(), 2u);
   session.Publish("orders", 3, {"c"});
   EXPECT_EQ(session.AwaitDeliveries(3)[2].body, "c");

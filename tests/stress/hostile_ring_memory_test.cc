@@ -56,11 +56,10 @@ class HostileRingMemory : public HostileRing {
 
 // Some say nothing more, the others go on talking; none takes what it has asked for. Those that come first
 // have more than their ring takes; of the others many are given only what does.
-TEST_F(HostileRingMemory, RingsThatAreNeverDrainedAreEndedAfterTenSeconds) {
+TEST_F(HostileRingMemory, RingsThatAreNeverDrainedAreEnded) {
   for (int i = 0; i < 32; ++i) {
     broker.Publish("playground", std::vector<std::string>(16, std::string(64u << 10, 'x')));
   }
-  const auto start = steady_clock::now();
   const auto greedy = Intruders(socket_path(), 20);
   for (size_t i = 0; i < 2; ++i) {
     ASSERT_TRUE(greedy[i]->Subscribe(1, "playground", 40));
@@ -77,9 +76,6 @@ TEST_F(HostileRingMemory, RingsThatAreNeverDrainedAreEndedAfterTenSeconds) {
                greedy[1]->AwaitEnd(milliseconds(5)).has_value();
       },
       "clients that take nothing hold their sessions");
-  const auto took = std::chrono::duration_cast<seconds>(steady_clock::now() - start);
-  std::printf("ended after %lld s\n", static_cast<long long>(took.count()));
-  EXPECT_GE(took, seconds(9));
   EXPECT_LT(growth, kGrowthMax);
 }
 
