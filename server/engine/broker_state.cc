@@ -2,15 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "base/check.h"
 #include "base/error.h"
 
 namespace baton {
-
-Seq BrokerState::NextSeq() {
-  BATON_CHECK_LT(last_seq_counter, kSeqCounterMax - 1);
-  return MakeSeq(options.epoch, ++last_seq_counter);
-}
 
 absl::Status QueueNotFound(std::string_view name) {
   return MakeError(

@@ -24,6 +24,7 @@
 #include "server/engine/message.h"
 #include "server/engine/producers.h"
 #include "server/engine/queue.h"
+#include "server/engine/seq_numbers.h"
 #include "server/engine/session_state.h"
 #include "server/engine/turn.h"
 #include "server/engine/turn_budget.h"
@@ -85,11 +86,9 @@ struct BrokerState {
   bool disk_low = false;
   absl::Status failure;  // what was read makes no sense: the process must end
 
-  uint64_t last_seq_counter = 0;
+  SeqNumbers numbers{options.epoch};
   uint64_t last_delivery = 0;
   LatencyHistogram publish_to_deliver;
-
-  Seq NextSeq();
 
   // For resident messages. What leads to the rows of memory queues is of the same share of the budget; half
   // of it stays, for without a window nothing is delivered.

@@ -20,6 +20,7 @@
 #include "server/engine/returner.h"
 #include "server/engine/session_table.h"
 #include "server/engine/settler.h"
+#include "storage/format/epoch_row.h"
 
 namespace baton {
 
@@ -67,6 +68,7 @@ struct Engine::Parts {
 
   void ForgetIdleProducers(Instant now);
   void WriteLedgers(Instant now);
+  void RaiseEpoch();
   Instant NextDue(Instant now) const;
 
   BrokerState state;
@@ -168,6 +170,14 @@ void Engine::Parts::WriteLedgers(Instant now) {
   state.budget.OnTurnEnded();
 }
 
+// Long before it is needed (SeqNumbers).
+void Engine::Parts::RaiseEpoch() {
+  if (!state.numbers.WantsEpoch()) return;
+  state.turn.commit().Put(kEpochKey, EncodeEpoch(state.numbers.TakeWish()));
+  state.turn.Require(Promise::kSynced);
+  state.confirmations.When(state.turn.latest(), Promise::kSynced, [this] { state.numbers.OnRaised(); });
+}
+
 Instant Engine::Parts::NextDue(Instant now) const {
   Instant next = std::min(expirer.NextDue(now), next_idle_check);
   if (!state.lease_ends.empty()) next = std::min(next, state.lease_ends.begin()->first.first);
@@ -193,6 +203,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
   parts.dispatcher.EndWaits(now);
   parts.residency.Evict(now);
   parts.ForgetIdleProducers(now);
+  parts.RaiseEpoch();
   parts.settler.Flush();
 
   Turn turn;

@@ -156,7 +156,7 @@ MessageId LifeCycle::Publish(Queue& queue, NewMessage fresh, ProducerId producer
                              Instant now) {
   auto message = std::make_unique<Message>();
   message->queue = &queue;
-  message->seq = state_.NextSeq();
+  message->seq = state_.numbers.Next();
   message->priority = fresh.priority;
   message->born = now;
   message->deadline = DeadlineOf(fresh.ttl, queue.config, now);
@@ -344,7 +344,7 @@ void LifeCycle::DeadLetter(Message& message, Queue& target, std::string_view rea
   state_.resident_bytes += after - before;
 
   message.queue = &target;
-  message.seq = state_.NextSeq();
+  message.seq = state_.numbers.Next();
   ++message.hops;
   message.deadline = DeadlineOf(Duration(0), target.config, now);
   message.home = Message::Home::kReadyRow;

@@ -176,7 +176,7 @@ void MessageRows::RemoveAll(Queue& queue) {
   ledger.attempt_rows = 0;
   ledger.births.Clear();
   ++ledger.generation;
-  ledger.floor_seq = MakeSeq(state_.options.epoch, state_.last_seq_counter + 1);
+  ledger.floor_seq = state_.numbers.Upcoming();
   state_.TouchLedger(queue);
 }
 

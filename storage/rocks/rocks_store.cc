@@ -9,10 +9,10 @@
 #include <utility>
 
 #include "base/check.h"
-#include "base/coding.h"
 #include "rocksdb/db.h"
 #include "rocksdb/env.h"
 #include "rocksdb/file_system.h"
+#include "storage/format/epoch_row.h"
 #include "storage/posix_file.h"
 #include "storage/rocks/ballast.h"
 #include "storage/rocks/data_directory.h"
@@ -32,7 +32,6 @@
 namespace baton {
 namespace {
 
-constexpr std::string_view kEpochKey = "Mepoch";  // value: the epoch, 4 bytes big-endian
 constexpr size_t kScanReadaheadBytes = 1u << 20;
 
 // The value of one of the store's own rows; "" when it is not there (none of them is empty).
@@ -49,18 +48,16 @@ absl::StatusOr<Epoch> RaiseEpoch(rocksdb::DB* db, RocksWriter* writer) {
   if (!value.ok()) return value.status();
   uint32_t last = 0;
   if (!value->empty()) {
-    ByteReader reader(*value);
-    last = reader.Fixed32();
-    if (!reader.AtEnd()) return absl::DataLossError("the store's epoch does not decode");
+    const auto epoch = DecodeEpoch(*value);
+    if (!epoch.has_value()) return absl::DataLossError("the store's epoch does not decode");
+    last = epoch->value();
   }
   if (last >= kEpochMax) {
     return absl::FailedPreconditionError(fmt::format(
         "the store was started {} times and has no epoch left; move its messages to a new data directory",
         last));
   }
-  std::string raised;
-  AppendFixed32(raised, last + 1);
-  writer->AddMeta(kEpochKey, raised);
+  writer->AddMeta(kEpochKey, EncodeEpoch(Epoch(last + 1)));
   if (absl::Status status = writer->Write(); !status.ok()) return status;
   if (absl::Status status = writer->Sync(); !status.ok()) return status;
   return Epoch(last + 1);
