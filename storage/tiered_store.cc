@@ -43,9 +43,9 @@ absl::StatusOr<std::unique_ptr<TieredStore>> TieredStore::Open(Store* disk,
   store->memory_wanted_ = !queues.empty();
   store->memory_ = std::move(memory->store);
   if (store->memory_ != nullptr) {
-    for (const std::string& key : store->idle_)
+    for (const std::string& key : store->idle_.keys())
       store->adopted_.messages_dropped += ParseMessageKey(key) ? 1 : 0;
-    store->RemoveIdle();
+    store->idle_.Remove(*store->memory_, IdleRows::kAllPieces);
     store->adopted_.rows = store->memory_->rows();
     store->CloseMemoryIfEmpty();
   }
@@ -66,7 +66,9 @@ absl::Status TieredStore::Judge(const MemoryStore& rows, const std::set<QueueId>
     });
   }
   if (judged.ok()) judged = audit.Finish();
-  if (judged.ok()) idle_ = audit.idle();
+  if (judged.ok()) {
+    for (const std::string& key : audit.idle()) idle_.Add(key);
+  }
   return judged;
 }
 
@@ -84,7 +86,7 @@ absl::Status TieredStore::OpenMemory() {
 void TieredStore::CloseMemoryIfEmpty() {
   if (memory_ == nullptr || memory_->HasRowsOutside(static_cast<char>(RowKind::kMemoryProducer))) return;
   memory_.reset();
-  idle_.clear();
+  idle_.Clear();
   MemoryStore::Remove(region_.path);
   memory_wanted_ = false;
 }
@@ -101,7 +103,10 @@ void TieredStore::LookAgain() {
   refused_ = absl::OkStatus();
   if (memory_ != nullptr) {
     memory_->Refill();
-    RemoveIdle();
+    if (!idle_.empty()) {
+      idle_.Remove(*memory_, IdleRows::kPiecesPerLook);
+      CloseMemoryIfEmpty();
+    }
   } else if (memory_wanted_) {
     refused_ = OpenMemory();
   }
@@ -129,6 +134,10 @@ absl::Status TieredStore::MakeMemoryRoom(size_t bytes, size_t message_bytes) {
   const bool is_new = memory_ == nullptr;
   refused_ = is_new ? OpenMemory() : absl::OkStatus();
   if (refused_.ok()) refused_ = memory_->MakeRoom(bytes, message_bytes);
+  if (!refused_.ok() && !idle_.empty()) {  // what means nothing may go first
+    idle_.Remove(*memory_, IdleRows::kAllPieces);
+    refused_ = memory_->MakeRoom(bytes, message_bytes);
+  }
   // One that was there may have been promised to what this turn will commit.
   if (!refused_.ok() && is_new) CloseMemoryIfEmpty();
   return refused_;
@@ -139,9 +148,9 @@ absl::Status TieredStore::ScanNow(
     const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) {
   absl::Status status = disk_->ScanNow(begin, end, visit);
   if (!status.ok() || memory_ == nullptr) return status;
-  const std::set<std::string_view> idle(idle_.begin(), idle_.end());
+  const std::set<std::string_view> idle(idle_.keys().begin(), idle_.keys().end());
   return memory_->Scan(begin, end, [&](std::string_view key, std::string_view value) {
-    return idle.contains(key) ? absl::OkStatus() : visit(key, value);
+    return idle.contains(key) || idle_.IsLedger(key) ? absl::OkStatus() : visit(key, value);
   });
 }
 
@@ -150,7 +159,9 @@ absl::Status TieredStore::ScanNow(
 TieredStore::Part TieredStore::PartOf(const Commit::Op& op) {
   if (IsKind(op.key, RowKind::kMemoryProducer)) return Part::kMemory;
   if (!IsKind(op.key, RowKind::kLocator)) {
-    return IsMemoryQueue(QueueOfRow(op.key)) ? Part::kMemory : Part::kDisk;
+    const bool in_memory = IsMemoryQueue(QueueOfRow(op.key));
+    if (in_memory && !idle_.empty() && op.kind == Commit::Kind::kPut) idle_.Revive(op.key);
+    return in_memory ? Part::kMemory : Part::kDisk;
   }
   if (op.kind == Commit::Kind::kPut) {
     const auto row = DecodeLocator(op.value);
@@ -221,12 +232,13 @@ absl::Status TieredStore::ApplyToMemory(const Commit& commit) {
     // has no rows, which is as good as none.
     if (!opened.ok()) return PutsMessages(commit) ? opened : absl::OkStatus();
   }
-  const std::vector<std::string> leftovers = Leftovers(commit);
+  std::vector<std::string> leftovers = Leftovers(commit);
   if (absl::Status applied = memory_->Apply(commit); !applied.ok()) return applied;
   // One that the commit moved elsewhere before the purge is found there by its locator.
-  std::copy_if(leftovers.begin(), leftovers.end(), std::back_inserter(idle_),
-               [this](const std::string& key) { return !LeadsToARow(key); });
-  RemoveIdle();
+  for (std::string& key : leftovers) {
+    if (!LeadsToARow(key)) idle_.Add(std::move(key));
+  }
+  idle_.Remove(*memory_, IdleRows::kPiecesPerCommit);
   CloseMemoryIfEmpty();
   return absl::OkStatus();
 }
@@ -236,19 +248,6 @@ bool TieredStore::LeadsToARow(std::string_view key) const {
   const auto locator = memory_->Find(key);
   const auto row = locator.has_value() ? DecodeLocator(*locator) : std::nullopt;
   return row.has_value() && memory_->Find(*row).has_value();
-}
-
-// In small pieces, for there may be millions, and each piece makes room for the next. What a kill leaves of
-// them means nothing, and goes at the next opening; what want of memory leaves, when it is looked again.
-void TieredStore::RemoveIdle() {
-  constexpr size_t kAtOnce = 1'000;
-  while (!idle_.empty()) {
-    const size_t left = idle_.size() - std::min(kAtOnce, idle_.size());
-    Commit removal;
-    for (size_t i = left; i < idle_.size(); ++i) removal.Delete(idle_[i]);
-    if (!memory_->Apply(removal).ok()) return;
-    idle_.resize(left);
-  }
 }
 
 // What a purged queue leaves outside its ranges, told by its messages: hints at their deadlines, and

@@ -21,6 +21,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
+#include "storage/idle_rows.h"
 #include "storage/memory/memory_store.h"
 #include "storage/store.h"
 
@@ -67,7 +68,6 @@ class TieredStore final : public Store, private Store::Listener {
   absl::Status ApplyToMemory(const Commit& commit);
   std::vector<std::string> Leftovers(const Commit& commit) const;
   bool LeadsToARow(std::string_view key) const;  // a locator, of a message that is there
-  void RemoveIdle();
   absl::Status OpenMemory();
   void CloseMemoryIfEmpty();
   absl::Status Judge(const MemoryStore& rows, const std::set<QueueId>& queues);
@@ -89,7 +89,7 @@ class TieredStore final : public Store, private Store::Listener {
   // Owner thread.
   std::unique_ptr<MemoryStore> memory_;  // null: there are no rows
   MemoryStore::Adopted adopted_;
-  std::vector<std::string> idle_;         // keys of rows that mean nothing, and are to be removed
+  IdleRows idle_;
   std::set<std::string> fresh_locators_;  // put in memory by the commit at hand
   bool memory_wanted_ = false;            // there are memory queues
   absl::Status refused_;                  // why there was no room when it was asked for last …

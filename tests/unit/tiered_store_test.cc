@@ -84,6 +84,11 @@ class Tiered : public testing::Test {
         .bytes_max = 32u << 20,
     };
   }
+  MemoryRegion::Options OtherRegionOptions() const {
+    MemoryRegion::Options options = RegionOptions();
+    options.path += "_other";
+    return options;
+  }
   void SubmitAll(const MessageRowsOf::Rows& rows) {
     Commit commit;
     for (const auto& [key, value] : rows) commit.Put(key, value);
@@ -317,6 +322,34 @@ TEST_F(Tiered, APurgeTakesTheHintsAndLocatorsOfItsOwnMessages) {
   std::vector<std::string> keys;
   for (const auto& [key, value] : kept.rows()) keys.push_back(key);
   EXPECT_EQ(MemoryKeys(), keys);
+}
+
+TEST_F(Tiered, APurgeOfManyIsDoneInShares) {
+  MessageRowsOf purged(kInMemory);
+  for (uint64_t seq = 1; seq <= 10'000; ++seq) purged.Mortal(seq, "a");
+  SubmitAll(purged.rows());
+  Commit purge;
+  const KeyRange range = AllOf(RowKind::kReady, kInMemory);
+  purge.DeleteRange(range.begin, range.end);
+  purge.Put(LedgerKey(kInMemory), "ledger");
+  Submit(std::move(purge));
+  const size_t with_hints = store->memory_room().index_bytes;
+  store->LookAgain();
+  EXPECT_LT(store->memory_room().index_bytes, with_hints / 1'000) << "which went, but not at once";
+  EXPECT_THAT(MemoryKeys(), ElementsAre(LedgerKey(kInMemory)));
+}
+
+TEST_F(Tiered, ALedgerThatAKillLeftIsNotRemovedOnceItsQueueLives) {
+  auto rows = MemoryStore::Create(OtherRegionOptions());
+  ASSERT_TRUE(rows.ok()) << rows.status();
+  const std::string ledger = LedgerKey(kInMemory);
+  IdleRows idle;
+  idle.Add(ledger);
+  ASSERT_TRUE((*rows)->Apply(Put(ledger)).ok());
+  idle.Revive(ledger);
+  idle.Remove(**rows, IdleRows::kAllPieces);
+  EXPECT_TRUE((*rows)->Find(ledger).has_value());
+  EXPECT_TRUE(idle.empty());
 }
 
 TEST_F(Tiered, APurgeLeavesTheLocatorsOfWhatWasMovedAwayBeforeInTheSameCommit) {
