@@ -11,6 +11,8 @@
 namespace baton {
 namespace {
 
+constexpr size_t kRowsPerTurn = 4'096;  // that were read, and are taken in one turn
+
 CallId CallOf(const Command& command) {
   return std::visit(
       [](const auto& value) {
@@ -102,15 +104,14 @@ void EngineThread::TakeTurn() {
     engine_->OnDiskState(*state);
     if (options_.on_disk_state) options_.on_disk_state(*state);
   }
-  for (ReadResult& read : batch_.reads) engine_->OnRead(std::move(read), now);
-  batch_.reads.clear();
+  HandleReads(now);
   HandleShare(now);
   FinishTurn(now);
 }
 
 // How long the thread may sleep, with everything armed that wakes it; 0: there is something to do.
 Duration EngineThread::Rest() {
-  if (more_ || next_post_ < batch_.posts.size()) return Duration(0);
+  if (more_ || next_post_ < batch_.posts.size() || !batch_.reads.empty()) return Duration(0);
   const Instant now = time_->Now();
   const Duration rest = std::clamp(next_due_ - now, Duration(0), options_.park_max);
   if (rest == Duration(0) || (carrier_ != nullptr && !carrier_->Park()) || !inbox_->Park())
@@ -134,6 +135,19 @@ void EngineThread::TakeEvents() {
 
 void EngineThread::RingBells() {
   for (Bell* bell : bells_) bell->Ring();
+}
+
+// Takes what was read until this turn's share is used up; there may be a million rows.
+void EngineThread::HandleReads(Instant now) {
+  size_t rows = 0;
+  while (next_read_ < batch_.reads.size() && rows < kRowsPerTurn && !engine_->TurnIsFull()) {
+    ReadResult read = std::move(batch_.reads[next_read_++]);
+    rows += 1 + read.rows.size();
+    engine_->OnRead(std::move(read), now);
+  }
+  if (next_read_ < batch_.reads.size()) return;
+  batch_.reads.clear();
+  next_read_ = 0;
 }
 
 // Handles this turn's share of posts, as far as the commit has room.

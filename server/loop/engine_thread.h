@@ -103,6 +103,7 @@ class EngineThread final : public Store::Listener {
   Duration Rest() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void TakeEvents() ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void RingBells();
+  void HandleReads(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void HandleShare(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void Handle(Post post, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void FinishTurn(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
@@ -127,6 +128,7 @@ class EngineThread final : public Store::Listener {
   Mutex turn_mutex_;
   Inbox::Batch batch_ ABSL_GUARDED_BY(turn_mutex_);
   size_t next_post_ ABSL_GUARDED_BY(turn_mutex_) = 0;        // of batch_.posts: those before it are handled
+  size_t next_read_ ABSL_GUARDED_BY(turn_mutex_) = 0;        // of batch_.reads
   size_t held_back_bytes_ ABSL_GUARDED_BY(turn_mutex_) = 0;  // what the inbox was told last
   Instant next_due_ ABSL_GUARDED_BY(turn_mutex_) = kNever;
   Instant sleeps_until_ ABSL_GUARDED_BY(turn_mutex_);  // the thread, when it sleeps

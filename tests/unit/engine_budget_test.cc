@@ -243,6 +243,20 @@ TEST_F(PutOffSettlement, ByTokenEndsWithItsCall) {
   EXPECT_EQ(broker.Queue("fast").leased, 2u);
 }
 
+TEST(FullSharedMemory, KeepsExpiriesThatCannotBeCarriedOutAndLetsOthersGoOn) {
+  EngineFixture broker({.expired = Disposal::kPark}, {.chunk_rows = 16});
+  ASSERT_TRUE(broker.Create("fast", {.durability = Durability::kMemory, .expired = Disposal::kPark}).ok());
+  broker.PublishMany("fast", 100, {.ttl = 10s});
+  broker.Publish("orders", "a", {.ttl = 15s});
+  broker.SetMemoryRoom({.grow = 0, .rewrite = 0, .remove = 100, .largest = 100});
+  broker.Advance(20s);
+  EXPECT_EQ(broker.Queue("fast").parked, 0u);
+  EXPECT_EQ(broker.Queue("orders").parked, 1u);
+  broker.SetMemoryRoom({.grow = 0, .rewrite = 2'000, .remove = 2'000, .largest = 100});
+  broker.Advance(1s);
+  EXPECT_EQ(broker.Queue("fast").parked, 100u);
+}
+
 // ---- Ids that somebody made up: a true number, a false place.
 
 class MadeUpId : public testing::Test {
