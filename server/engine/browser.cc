@@ -35,7 +35,7 @@ MessageInfo Describe(const Message& message, size_t body_bytes_max) {
   info.body_bytes = message.body.size();
   info.published = message.born;
   if (info.state == MessageState::kDelayed) info.due = message.due;
-  info.expires = message.deadline;
+  if (info.state != MessageState::kParked) info.expires = message.deadline;
   if (info.state == MessageState::kLeased) info.lease_end = message.lease.end;
   info.last_reason = message.last_reason;
   info.producer = message.producer;
@@ -149,7 +149,10 @@ bool Browser::MayFind(CallId call, const MessageId& id) {
 void Browser::Handle(const GetMessage& command, Instant now) {
   if (!MayFind(command.call, command.id)) return;
   locator_.Find(command.id, now, [this, call = command.call, id = command.id](Message* message, Instant at) {
-    if (message == nullptr || (message->deadline <= at && message->state != Message::State::kLeased)) {
+    const bool waits_for_expiry = message != nullptr && message->deadline <= at &&
+                                  message->state != Message::State::kLeased &&
+                                  message->home != Message::Home::kParkedRow;
+    if (message == nullptr || waits_for_expiry) {
       state_.outputs->Answer(call, NoSuchMessage(id));
     } else {
       state_.outputs->Answer(call, Reply(Describe(*message, message->body.size())));

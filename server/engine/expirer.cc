@@ -66,7 +66,11 @@ void Expirer::Fire(const ExpiryPosition& position, const MessageId& id, Instant 
                           });
       return;
     }
-    life_cycle_.Expire(*message, at);
+    if (message->home == Message::Home::kParkedRow) {
+      life_cycle_.KeepParked(*message, at);
+    } else {
+      life_cycle_.Expire(*message, at);
+    }
   });
 }
 

@@ -360,21 +360,24 @@ void LifeCycle::Park(Message& message, std::string_view given_up, Instant now) {
   const std::string reason = ParkedReason(given_up, message);
   Changed(message);
   TakeOut(message);
-  if (message.deadline <= now) {
-    // It would expire again at once, for ever: parked for being expired, it waits for a person.
-    rows_.Leave(message);
-    message.attempts = 0;
-    message.deadline = kNever;
-    message.home = Message::Home::kParkedRow;
-    rows_.Put(message, reason);
-    rows_.Arrive(message);
-  } else {
-    rows_.Remove(message);
-    message.home = Message::Home::kParkedRow;
-    rows_.Put(message, reason);
-  }
+  PutAside(message, reason);
   Note(Arrow::kParked, message, now);
   EraseResident(message);
+}
+
+void LifeCycle::KeepParked(Message& message, Instant now) {
+  BATON_CHECK(message.home == Message::Home::kParkedRow);
+  Changed(message);
+  PutAside(message, std::string(message.last_reason));
+  Note(Arrow::kParked, message, now);
+}
+
+// It waits for a person now, however long that takes.
+void LifeCycle::PutAside(Message& message, std::string_view reason) {
+  rows_.Remove(message);
+  rows_.EndTtl(message);
+  message.home = Message::Home::kParkedRow;
+  rows_.Put(message, reason);
 }
 
 uint64_t LifeCycle::Purge(Queue& queue) {

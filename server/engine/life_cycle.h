@@ -56,6 +56,8 @@ class LifeCycle {
   void Expire(Message& message, Instant now);
   // Without a dead-letter queue, or after too many hops, dead letters are parked.
   void Dispose(Message& message, Disposal disposal, std::string_view reason, Instant now);
+  // An earlier version parked it with a deadline: that ends, the message stays.
+  void KeepParked(Message& message, Instant now);
   // Every message of the queue, in any state. Returns how many.
   uint64_t Purge(Queue& queue);
 
@@ -72,6 +74,7 @@ class LifeCycle {
  private:
   void DeadLetter(Message& message, Queue& target, std::string_view reason, Instant now);
   void Park(Message& message, std::string_view reason, Instant now);
+  void PutAside(Message& message, std::string_view reason);
   void Drop(Message& message, Instant now);
   void Remove(Message& message);
 

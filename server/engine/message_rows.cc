@@ -126,13 +126,7 @@ void MessageRows::Leave(const Message& message) {
   Queue& queue = *message.queue;
   Remove(message);
   if (!queue.ledger.births.Take(message.born)) Distrust(queue);
-  if (message.deadline != kNever) {
-    const ExpiryPosition position = ExpiryOf(message);
-    state_.turn.commit().SingleDelete(ExpiryKey(position));
-    state_.expiry.Erase(position);
-    state_.expiry.NoteRemoved(position);
-    state_.expiring.erase(position);
-  }
+  RemoveHint(message);
   if (message.attempts > 0) {
     state_.turn.commit().Delete(AttemptsKey(queue.number, message.seq));
     if (queue.ledger.attempt_rows-- == 0) Distrust(queue);
@@ -142,6 +136,20 @@ void MessageRows::Leave(const Message& message) {
 void MessageRows::Distrust(const Queue& queue) {
   state_.failure.Update(absl::DataLossError(fmt::format(
       "queue {}: the ledger counts fewer messages than there are rows: the store is damaged", queue.name)));
+}
+
+void MessageRows::EndTtl(Message& message) {
+  RemoveHint(message);
+  message.deadline = kNever;
+}
+
+void MessageRows::RemoveHint(const Message& message) {
+  if (message.deadline == kNever) return;
+  const ExpiryPosition position = ExpiryOf(message);
+  state_.turn.commit().SingleDelete(ExpiryKey(position));
+  state_.expiry.Erase(position);
+  state_.expiry.NoteRemoved(position);
+  state_.expiring.erase(position);
 }
 
 void MessageRows::PutAttempts(const Message& message) {

@@ -3,7 +3,7 @@
 //
 //   its row      R, D or P by message.home
 //   locator      I, exactly while the row is not the one of its birth
-//   expiry hint  X, exactly while it has a deadline
+//   expiry hint  X, exactly while it has a deadline (a parked one has none)
 //   attempts     A, exactly while attempts > 0
 #pragma once
 
@@ -29,6 +29,8 @@ class MessageRows {
   // its rows.
   void Arrive(Message& message);
   void Leave(const Message& message);
+  // It never expires from now on. Its row still tells its deadline, until it is put again.
+  void EndTtl(Message& message);
 
   // After message.attempts was raised.
   void PutAttempts(const Message& message);
@@ -42,6 +44,7 @@ class MessageRows {
  private:
   // The ledger and the rows disagree: nothing more reaches the store.
   void Distrust(const Queue& queue);
+  void RemoveHint(const Message& message);
   // Of the row at message.home; until the next call.
   std::string_view KeyOf(const Message& message);
 

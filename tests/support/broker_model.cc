@@ -127,6 +127,7 @@ void BrokerModel::OnArrow(Arrow arrow, const Message& message, Instant now) {
       entry.bytes = message.bytes();
       break;
     case Arrow::kParked:
+      BATON_CHECK(message.deadline == kNever) << "a parked message would expire: " << entry.seq;
       entry.state = State::kParked;
       entry.deadline = message.deadline;
       entry.attempts = message.attempts;

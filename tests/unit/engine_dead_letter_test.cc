@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "baton/v1/session.pb.h"
 #include "server/engine/queue_record.h"
+#include "storage/format/records.h"
 #include "tests/support/engine_fixture.h"
 
 namespace baton {
@@ -261,6 +262,63 @@ TEST(Parked, MessagesStayUntilSomeoneDecides) {
   EXPECT_EQ(broker.Queue("orders").parked, 0u);
   EXPECT_EQ(broker.store().CountOf(RowKind::kAttempts), 0u);
   EXPECT_EQ(broker.store().CountOf(RowKind::kLocator), 0u);
+}
+
+TEST(Parked, MessagesDoNotExpire) {
+  EngineFixture broker({.attempts_max = 1, .exhausted = Disposal::kPark, .ttl = 20s});
+  const MessageId of_its_own = broker.Publish("orders", "its own TTL", {.ttl = 10s});
+  const MessageId of_the_queue = broker.Publish("orders", "the queue's");
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(broker.Nack(broker.Receive("orders").value()).ok());
+  EXPECT_EQ(broker.store().CountOf(RowKind::kExpiry), 0u);
+
+  broker.Advance(1min);
+  broker.Restart();
+  broker.Advance(1min);
+
+  EXPECT_EQ(broker.Queue("orders").parked, 2u);
+  EXPECT_EQ(broker.Queue("orders").counters.expired, 0u);
+  for (const MessageId& id : {of_its_own, of_the_queue}) {
+    ASSERT_TRUE(broker.Get(id).ok());
+    EXPECT_EQ(broker.Get(id)->expires, kNever);
+    EXPECT_EQ(broker.Get(id)->attempts, 1u);
+    EXPECT_TRUE(broker.DeleteMessage(id).ok());
+  }
+  for (const RowKind kind : {RowKind::kParked, RowKind::kExpiry, RowKind::kAttempts, RowKind::kLocator})
+    EXPECT_EQ(broker.store().CountOf(kind), 0u) << static_cast<char>(kind);
+}
+
+// An earlier version left a parked message its deadline, and dropped it then.
+TEST(Parked, MessagesOfAnEarlierVersionDoNotExpireEither) {
+  EngineFixture broker({.attempts_max = 1});
+  const MessageId id = broker.Publish("orders", "a");
+  const MessageId deleted = broker.Publish("orders", "b");
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(broker.Nack(broker.Receive("orders").value()).ok());
+  const QueueId number = broker.Queue("orders").number;
+  const Instant deadline = broker.now() + 10s;
+  broker.RestartWith([&](Commit& commit) {
+    const std::pair<MessageId, const char*> parked[] = {{id, "a"}, {deleted, "b"}};
+    for (const auto& [message, body] : parked) {
+      std::string row;
+      AppendMessageHead(
+          row, {.born = broker.now(), .deadline = deadline, .id = message, .reason = "attempts used up"});
+      commit.SingleDelete(ParkedKey(number, message.seq));
+      commit.Put(ParkedKey(number, message.seq), row + body);
+      commit.Put(ExpiryKey({deadline, number, message.seq}), EncodeExpiryHint(message));
+    }
+  });
+  EXPECT_TRUE(broker.DeleteMessage(deleted).ok());
+
+  broker.Advance(10s);
+
+  EXPECT_THAT(BodiesOf(broker.List("orders", MessageState::kParked)), ElementsAre("a"));
+  EXPECT_EQ(broker.store().CountOf(RowKind::kExpiry), 0u);
+  broker.Advance(1h);
+  broker.Restart();
+  EXPECT_EQ(broker.Get(id)->last_reason, "attempts used up");
+  EXPECT_EQ(broker.Get(id)->attempts, 1u);
+  EXPECT_TRUE(broker.DeleteMessage(id).ok());
+  for (const RowKind kind : {RowKind::kParked, RowKind::kExpiry, RowKind::kAttempts, RowKind::kLocator})
+    EXPECT_EQ(broker.store().CountOf(kind), 0u) << static_cast<char>(kind);
 }
 
 TEST(Parked, MessagesKeepTheReasonOfTheirLastReturnOverARestart) {

@@ -127,19 +127,6 @@ TEST(Expiry, OfAMessageThatWasReturnedInTimeIsExact) {
   EXPECT_EQ(broker.Queue("orders").ready, 0u);
 }
 
-TEST(Expiry, OfAParkedMessageIsExact) {
-  EngineFixture broker({.attempts_max = 1, .exhausted = Disposal::kPark});
-  broker.Publish("orders", "a", {.ttl = 10s});
-  EXPECT_TRUE(broker.Nack(broker.Receive("orders").value()).ok());
-
-  broker.Advance(10s - 1ms);
-  EXPECT_EQ(broker.Queue("orders").parked, 1u);
-  broker.Advance(1ms);
-
-  EXPECT_EQ(broker.Queue("orders").parked, 0u);
-  ExpectNoRows(broker);
-}
-
 TEST(Expiry, IsNeverMissedBecauseOfADelivery) {
   EngineFixture broker;
   const SessionId session = broker.Connect();
