@@ -29,6 +29,7 @@ inline constexpr std::string_view kAlreadySettled = "ALREADY_SETTLED";
 inline constexpr std::string_view kTokenInvalid = "TOKEN_INVALID";
 inline constexpr std::string_view kBodyTooLarge = "BODY_TOO_LARGE";
 inline constexpr std::string_view kHeadersTooLarge = "HEADERS_TOO_LARGE";
+inline constexpr std::string_view kNeverDeliverable = "NEVER_DELIVERABLE";
 inline constexpr std::string_view kOutOfRange = "OUT_OF_RANGE";
 inline constexpr std::string_view kInvalidArgument = "INVALID_ARGUMENT";
 inline constexpr std::string_view kPermissionDenied = "PERMISSION_DENIED";

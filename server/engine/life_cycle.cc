@@ -11,9 +11,9 @@
 namespace baton {
 namespace {
 
-// When a message published now with this TTL expires; the queue's TTL is a default and an upper bound.
-Instant DeadlineOf(Duration ttl, const QueueConfig& config, Instant now) {
-  if (config.ttl > Duration(0)) ttl = ttl > Duration(0) ? std::min(ttl, config.ttl) : config.ttl;
+// When a message published now with this TTL expires.
+Instant DeadlineOf(Duration own_ttl, const QueueConfig& config, Instant now) {
+  const Duration ttl = TtlIn(config, own_ttl);
   return ttl > Duration(0) ? now + ttl : kNever;
 }
 
@@ -27,15 +27,6 @@ std::string ParkedReason(std::string_view given_up, const Message& message) {
 }
 
 }  // namespace
-
-Duration BackoffAfter(uint32_t attempts, const QueueConfig& config) {
-  Duration delay = config.backoff;
-  for (uint32_t i = 1; i < attempts && delay < config.backoff_max; ++i) {
-    if (delay == Duration(0)) return delay;
-    delay *= 2;
-  }
-  return std::min(delay, config.backoff_max);
-}
 
 // ---- Memory.
 
@@ -284,6 +275,24 @@ void LifeCycle::Return(Message& message, ReturnCause cause, std::optional<Durati
   } else {
     PlaceReady(message);
   }
+}
+
+void LifeCycle::ReturnLate(Message& message, std::optional<Duration> delay, std::string_view reason,
+                           Instant now) {
+  Changed(message);
+  if (!reason.empty()) {
+    message.last_reason = reason;
+    rows_.RewriteAttempts(message);
+  }
+  if (!delay.has_value()) return;
+  TakeOut(message);
+  Note(Arrow::kReturnedLate, message, now);
+  if (*delay > Duration(0)) {
+    PlaceDelayed(message, now + *delay, now);
+    return;
+  }
+  if (message.home == Message::Home::kDelayedRow && message.due > now) MoveToReadyRow(message);
+  PlaceReady(message);
 }
 
 void LifeCycle::Reject(Message& message, std::string_view reason, Instant now) {

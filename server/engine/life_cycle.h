@@ -49,6 +49,10 @@ class LifeCycle {
   void Return(Message& message, ReturnCause cause, std::optional<Duration> delay, std::string_view reason,
               Instant now);
 
+  // Its lease ended before, which counted the attempt: what the nack says of it still holds. `delay` absent:
+  // it waits as the end of the lease made it wait. REQUIRES: attempts > 0; not leased, not parked.
+  void ReturnLate(Message& message, std::optional<Duration> delay, std::string_view reason, Instant now);
+
   // An attempt is counted; then to the dead-letter queue, or parked.
   void Reject(Message& message, std::string_view reason, Instant now);
 
@@ -95,8 +99,5 @@ class LifeCycle {
   MessageRows rows_;
   Locator* locator_ = nullptr;
 };
-
-// The delay before the next attempt after `attempts` failed ones.
-Duration BackoffAfter(uint32_t attempts, const QueueConfig& config);
 
 }  // namespace baton

@@ -14,6 +14,7 @@ enum class Arrow : uint8_t {
   kReleased,      // leased -> ready, not an attempt
   kReturned,      // an attempt counted (message.attempts already raised); ready again unless another arrow
                   // follows
+  kReturnedLate,  // returned before, its nack came late: ready, unless another arrow follows
   kDelayed,       // returned, and ready again only when message.due has come
   kExpired,       // its time is over; on its way out
   kDeadLettered,  // now in the dead-letter queue

@@ -156,6 +156,11 @@ void MessageRows::PutAttempts(const Message& message) {
   Queue& queue = *message.queue;
   BATON_CHECK_GT(message.attempts, 0u);
   if (message.attempts == 1) ++queue.ledger.attempt_rows;
+  RewriteAttempts(message);
+}
+
+void MessageRows::RewriteAttempts(const Message& message) {
+  Queue& queue = *message.queue;
   state_.turn.commit().Put(AttemptsKey(queue.number, message.seq),
                            EncodeAttempts({.count = message.attempts, .reason = message.last_reason}));
   state_.TouchLedger(queue);

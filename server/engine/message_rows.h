@@ -34,6 +34,8 @@ class MessageRows {
 
   // After message.attempts was raised.
   void PutAttempts(const Message& message);
+  // After only message.last_reason was changed. REQUIRES: attempts > 0.
+  void RewriteAttempts(const Message& message);
 
   // Everything in the queue's ranges. Expiry hints stay: below the ledger's floor they are void, and go when
   // they are due.

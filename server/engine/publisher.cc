@@ -31,6 +31,19 @@ size_t BytesOf(const SettleTags& command) {
   return sizeof(Publish) + command.tags.size() * sizeof(TagRange) + command.settlement.reason.size();
 }
 
+// It would expire before it is ready.
+absl::Status CheckDelay(const NewMessage& message, const Queue& queue) {
+  const Duration ttl = TtlIn(queue.config, message.ttl);
+  if (message.delay == Duration(0) || ttl == Duration(0) || message.delay < ttl) return absl::OkStatus();
+  return MakeError(
+      absl::StatusCode::kInvalidArgument, reason::kNeverDeliverable,
+      fmt::format(
+          "the message could never be delivered: its delay is {} ms, and it expires after {} ms ({}); "
+          "give it a shorter delay, or a longer TTL",
+          message.delay.count() / 1000, ttl.count() / 1000,
+          ttl == message.ttl ? std::string("its own TTL") : fmt::format("the TTL of queue {}", queue.name)));
+}
+
 }  // namespace
 
 Session* Publisher::FindSession(SessionId id) {
@@ -167,6 +180,8 @@ PublishResult Publisher::PublishOne(Queue& queue, NewMessage message, const Publ
         return result;
     }
   }
+  result.status = CheckDelay(message, queue);
+  if (!result.status.ok()) return result;
   if (state_.disk_low) {  // looked at only now: of what is stored already nobody is told that it is not
     result.status = DiskFull();
     return result;

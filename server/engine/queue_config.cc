@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "base/error.h"
 #include "base/queue_name.h"
 
@@ -45,6 +47,20 @@ QueueConfig QueueConfigPatch::ApplyTo(QueueConfig config) const {
   Apply(in_flight_max, config.in_flight_max);
   Apply(overflow, config.overflow);
   return config;
+}
+
+Duration BackoffAfter(uint32_t attempts, const QueueConfig& config) {
+  Duration delay = config.backoff;
+  for (uint32_t i = 1; i < attempts && delay < config.backoff_max; ++i) {
+    if (delay == Duration(0)) return delay;
+    delay *= 2;
+  }
+  return std::min(delay, config.backoff_max);
+}
+
+Duration TtlIn(const QueueConfig& config, Duration own_ttl) {
+  if (config.ttl == Duration(0) || own_ttl == Duration(0)) return std::max(config.ttl, own_ttl);
+  return std::min(config.ttl, own_ttl);
 }
 
 absl::Status CheckQueueConfig(const QueueConfig& config) {

@@ -74,7 +74,10 @@ Settler::Outcome Settler::Decide(Message* found, const LeaseToken& token, const 
       life_cycle_.Ack(message, now);
       break;
     case SettleKind::kNack:
-      if (counted) return {};
+      if (counted) {
+        life_cycle_.ReturnLate(message, settlement.delay, settlement.reason, now);
+        break;
+      }
       life_cycle_.Return(message, ReturnCause::kNack, settlement.delay, settlement.reason, now);
       break;
     case SettleKind::kRelease:

@@ -93,15 +93,23 @@ void BrokerModel::OnArrow(Arrow arrow, const Message& message, Instant now) {
       break;
     case Arrow::kReturned:
       BATON_CHECK_EQ(entry.attempts + 1, message.attempts);
-      // A token of an earlier life: to this one the message may still look delayed, though it was due then.
+      // A token of an earlier life: to this one the message may still look delayed, though it was due then;
+      // or a late nack of a delivery before that one delayed it.
       BATON_CHECK(entry.state == State::kLeased || entry.state == State::kReady ||
-                  (entry.state == State::kDelayed && entry.due <= now));
+                  entry.state == State::kDelayed);
       ++entry.attempts;
       entry.perhaps_delayed = false;
       entry.state = State::kReady;
       if (message.queue->config.attempts_max != 0 && entry.attempts >= message.queue->config.attempts_max) {
         on_the_way_out_.insert(message.id.seq);
       }
+      break;
+    case Arrow::kReturnedLate:
+      BATON_CHECK(entry.state == State::kReady || entry.state == State::kDelayed);
+      BATON_CHECK(entry.attempts == message.attempts && entry.attempts > 0);
+      BATON_CHECK(entry.deadline > now) << "an expired message came back: " << entry.seq;
+      entry.perhaps_delayed = false;
+      entry.state = State::kReady;
       break;
     case Arrow::kDelayed:
       BATON_CHECK(entry.state == State::kReady && message.due > now);

@@ -243,6 +243,10 @@ void EngineSimulation::SettleByToken() {
                               SettleKind::kExtend};
   SettleTokens settle{
       .call = NextCall(), .settlement = {.kind = kinds[Below(std::size(kinds))]}, .tokens = {}};
+  if (settle.settlement.kind == SettleKind::kNack) {
+    if (Chance(60)) settle.settlement.delay = milliseconds(Below(100));
+    if (Chance(50)) settle.settlement.reason = "busy";
+  }
   const size_t from = held_.size() > 12 ? held_.size() - 12 : 0;
   for (uint64_t count = 1 + Below(2); count > 0; --count)
     settle.tokens.push_back(held_[from + Below(held_.size() - from)].token);

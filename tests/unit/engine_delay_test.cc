@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "base/error.h"
 #include "tests/support/engine_fixture.h"
 
 namespace baton {
@@ -9,6 +10,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::ElementsAre;
+using testing::HasSubstr;
 using testing::IsEmpty;
 
 TEST(Delay, HoldsAMessageBackToTheMillisecond) {
@@ -63,6 +65,61 @@ TEST(Delay, OfManyMessagesEndsInTheOrderTheyAreDue) {
     EXPECT_TRUE(broker.Ack(delivery).ok());
     EXPECT_FALSE(broker.Receive("orders").has_value());
   }
+}
+
+void ExpectNeverDeliverable(const PublishResult& result, const std::string& whose) {
+  EXPECT_EQ(result.status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ReasonOf(result.status), reason::kNeverDeliverable);
+  EXPECT_THAT(std::string(result.status.message()), HasSubstr(whose));
+}
+
+TEST(Delay, ThatReachesTheTtlIsRefused) {
+  EngineFixture broker;
+  ASSERT_TRUE(broker.Create("short", {.ttl = 10s}).ok());
+
+  ExpectNeverDeliverable(broker.TryPublish("orders", "a", {.ttl = 10s, .delay = 10s}), "its own TTL");
+  ExpectNeverDeliverable(broker.TryPublish("short", "a", {.delay = 11s}), "the TTL of queue short");
+  ExpectNeverDeliverable(broker.TryPublish("short", "a", {.ttl = 1h, .delay = 10s}),
+                         "the TTL of queue short");
+  EXPECT_TRUE(broker.TryPublish("orders", "a", {.ttl = 10s, .delay = 10s - 1ms}).status.ok());
+  EXPECT_TRUE(broker.TryPublish("short", "a", {.delay = 9s}).status.ok());
+
+  EXPECT_EQ(broker.Queue("orders").delayed, 1u);
+  EXPECT_EQ(broker.Queue("short").delayed, 1u);
+}
+
+TEST(Delay, ThatReachesTheTtlIsRefusedInABatchForThatMessageAlone) {
+  EngineFixture broker;
+  const SessionId session = broker.Connect(ProducerId(7));
+  std::vector<NewMessage> messages(3);
+  for (NewMessage& message : messages) message.body = "a";
+  messages[1].ttl = messages[1].delay = 1s;
+
+  broker.Send(Publish{.session = session,
+                      .call = {},
+                      .queue = "orders",
+                      .producer = {},
+                      .first_sequence = 1,
+                      .want_ids = false,
+                      .messages = messages});
+
+  const ConfirmRun& run = broker.Log(session).confirms.at(0);
+  ASSERT_EQ(run.failures.size(), 1u);
+  EXPECT_EQ(run.failures.at(0).sequence, 2u);
+  EXPECT_EQ(ReasonOf(run.failures.at(0).status), reason::kNeverDeliverable);
+  EXPECT_EQ(broker.Queue("orders").ready, 2u);
+}
+
+TEST(Delay, OfWhatWasStoredBeforeIsADuplicateAlsoWhenTheTtlIsShorterNow) {
+  EngineFixture broker;
+  const PublishOptions options{.delay = 1min, .producer = ProducerId(7), .sequence = 1};
+  ASSERT_TRUE(broker.TryPublish("orders", "a", options).status.ok());
+  ASSERT_TRUE(broker.Update("orders", {.ttl = 10s}).ok());
+
+  const PublishResult again = broker.TryPublish("orders", "a", options);
+
+  EXPECT_TRUE(again.status.ok());
+  EXPECT_TRUE(again.duplicate);
 }
 
 TEST(Delay, SurvivesARestartAndGoesOnWhileTheBrokerIsDown) {

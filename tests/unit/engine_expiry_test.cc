@@ -49,7 +49,8 @@ TEST(Expiry, AtTheDeadlineItselfIsTooLateForADelivery) {
 
 TEST(Expiry, OfADelayedMessageIsExact) {
   EngineFixture broker;
-  broker.Publish("orders", "never ready", {.ttl = 10s, .delay = 1min});
+  broker.Publish("orders", "never ready again", {.ttl = 10s});
+  EXPECT_TRUE(broker.Nack(broker.Receive("orders").value(), 1min).ok());
   broker.Publish("orders", "a second of life", {.ttl = 61s, .delay = 1min});
 
   broker.Advance(10s - 1ms);
@@ -81,8 +82,10 @@ TEST(Expiry, OfASpilledMessageIsExact) {
 
 TEST(Expiry, OfASpilledDelayedMessageIsExact) {
   EngineFixture broker({}, {.window_messages = 2, .chunk_rows = 2});
-  for (int i = 0; i < 20; ++i)
-    broker.Publish("orders", std::to_string(i), {.ttl = std::chrono::seconds(i + 1), .delay = 1h});
+  for (int i = 0; i < 20; ++i) {
+    broker.Publish("orders", std::to_string(i), {.ttl = std::chrono::seconds(i + 1)});
+    EXPECT_TRUE(broker.Nack(broker.Receive("orders").value(), 1h).ok());
+  }
 
   broker.Advance(7s - 1ms);
   EXPECT_EQ(broker.Queue("orders").delayed, 14u);

@@ -60,17 +60,6 @@ TEST(Token, OfALeaseThatEndedStillAcksWhatIsOnDisk) {
   EXPECT_EQ(broker.Drain("orders").size(), 20u);
 }
 
-TEST(Token, OfALeaseThatEndedMayNackAgainWithoutASecondAttempt) {
-  EngineFixture broker({.lease = 30s});
-  broker.Publish("orders", "a");
-  const Delivery held = broker.Receive("orders").value();
-  broker.Advance(30s);
-
-  EXPECT_TRUE(broker.Nack(held, 1h).ok());
-
-  EXPECT_EQ(broker.Receive("orders")->attempt, 2u);  // at once: the attempt had been counted
-}
-
 TEST(Token, OfALeaseThatEndedMayDeadLetter) {
   EngineFixture broker({.lease = 30s});
   broker.Publish("orders", "a");
@@ -169,6 +158,83 @@ TEST(Token, OfAReleasedMessageIsWorthNothingAlsoWhenTheNextLeaseOfTheSameAttempt
 
   ExpectRefused(broker.Ack(released));
   EXPECT_TRUE(broker.Ack(lapsed).ok());
+}
+
+TEST(Token, OfALeaseThatEndedStillNacksWithItsDelayAndReason) {
+  EngineFixture broker({.lease = 30s});
+  broker.Publish("orders", "a");
+  const Delivery lapsed = broker.Receive("orders").value();
+  broker.Advance(30s);
+
+  EXPECT_TRUE(broker.Nack(lapsed, 60s, "card declined").ok());
+
+  EXPECT_EQ(broker.Queue("orders").delayed, 1u);
+  EXPECT_EQ(broker.Get(lapsed.token.id)->last_reason, "card declined");
+  EXPECT_EQ(broker.Get(lapsed.token.id)->attempts, 1u);
+  EXPECT_EQ(broker.Queue("orders").counters.returned, 1u);
+  broker.Advance(60s - 1ms);
+  EXPECT_FALSE(broker.Receive("orders").has_value());
+  broker.Restart();
+  EXPECT_EQ(broker.Get(lapsed.token.id)->last_reason, "card declined");
+  broker.Advance(1ms);
+  EXPECT_EQ(broker.Receive("orders")->attempt, 2u);
+}
+
+TEST(Token, OfALeaseThatEndedNacksAlsoWhereOnlyTheDiskHoldsTheMessage) {
+  EngineFixture broker({.lease = 30s, .backoff = 1h}, {.window_messages = 2, .chunk_rows = 2});
+  broker.PublishMany("orders", 10, {.delay = 3h});
+  broker.Publish("orders", "a");
+  const Delivery lapsed = broker.Receive("orders").value();
+  broker.Advance(30s);  // it waits for an hour now, and the window is full of others
+  broker.PublishMany("orders", 10);
+
+  EXPECT_TRUE(broker.Nack(lapsed, 10s, "busy").ok());
+  broker.Advance(10s);
+
+  EXPECT_EQ(broker.Get(lapsed.token.id)->state, MessageState::kReady);
+  EXPECT_EQ(broker.Get(lapsed.token.id)->last_reason, "busy");
+  EXPECT_EQ(broker.Drain("orders").size(), 11u);
+  broker.Advance(3h);
+  EXPECT_EQ(broker.Drain("orders").size(), 10u);
+  for (const RowKind kind : {RowKind::kReady, RowKind::kDelayed, RowKind::kAttempts, RowKind::kLocator})
+    EXPECT_EQ(broker.store().CountOf(kind), 0u) << static_cast<char>(kind);
+}
+
+TEST(Token, OfALeaseThatEndedNacksWithoutADelayAndLeavesTheBackoff) {
+  EngineFixture broker({.lease = 30s, .backoff = 1h});
+  broker.Publish("orders", "a");
+  const Delivery lapsed = broker.Receive("orders").value();
+  broker.Advance(30s + 1min);
+
+  EXPECT_TRUE(broker.Nack(lapsed, std::nullopt, "busy").ok());
+
+  EXPECT_EQ(broker.Get(lapsed.token.id)->last_reason, "busy");
+  EXPECT_EQ(broker.Get(lapsed.token.id)->due, broker.now() + 59min);
+}
+
+TEST(Token, OfALeaseThatEndedNacksWithNoDelayAndEndsTheBackoff) {
+  EngineFixture broker({.lease = 30s, .backoff = 1h});
+  broker.Publish("orders", "a");
+  const Delivery lapsed = broker.Receive("orders").value();
+  broker.Advance(30s);
+
+  EXPECT_TRUE(broker.Nack(lapsed, 0s).ok());
+
+  broker.Restart();
+  EXPECT_EQ(broker.Receive("orders")->attempt, 2u);
+}
+
+TEST(Token, OfALeaseThatEndedCannotNackWhatWasDeliveredAgain) {
+  EngineFixture broker({.lease = 30s});
+  broker.Publish("orders", "a");
+  const Delivery lapsed = broker.Receive("orders").value();
+  broker.Advance(30s);
+  const Delivery second = broker.Receive("orders").value();
+
+  ExpectRefused(broker.Nack(lapsed, 60s, "late"));
+
+  EXPECT_EQ(broker.Queue("orders").leased, 1u);
+  EXPECT_TRUE(broker.Ack(second).ok());
 }
 
 TEST(Token, OfAPurgedMessageIsNotFound) {
