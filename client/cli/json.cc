@@ -79,7 +79,12 @@ Json CountsJson(const QueueCounts& counts) {
           {"returned", counts.returned},
           {"expired", counts.expired},
           {"dead_lettered", counts.dead_lettered},
-          {"dropped", counts.dropped}};
+          {"dropped", counts.dropped},
+          {"found", counts.found},
+          {"arrived", counts.arrived},
+          {"purged", counts.purged},
+          {"deleted", counts.deleted},
+          {"parked_since", counts.parked_since}};
 }
 
 Json SessionJson(const SessionInfo& session) {

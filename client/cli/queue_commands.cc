@@ -128,6 +128,18 @@ std::pair<std::string, std::string> MemoryText(const QueueInfo& queue) {
           fmt::format("{} messages ({})", CountText(messages), FormatByteSizeRounded(counts.bytes))};
 }
 
+// What came equals what left and what is there.
+std::string CameText(const QueueCounts& counts) {
+  return fmt::format("{} published, {} dead letters of other queues; {} were there",
+                     CountText(counts.published), CountText(counts.arrived), CountText(counts.found));
+}
+
+std::string LeftText(const QueueCounts& counts) {
+  return fmt::format("{} acked, {} dead-lettered, {} expired, {} dropped, {} purged, {} deleted",
+                     CountText(counts.acked), CountText(counts.dead_lettered), CountText(counts.expired),
+                     CountText(counts.dropped), CountText(counts.purged), CountText(counts.deleted));
+}
+
 std::string Describe(const QueueInfo& queue) {
   const QueueCounts& counts = queue.counts;
   std::vector<std::pair<std::string, std::string>> properties = {
@@ -142,12 +154,11 @@ std::string Describe(const QueueInfo& queue) {
       {"oldest", AgeText(counts.oldest_age)},
       MemoryText(queue),
       {"consumers", CountText(counts.subscriptions)},
-      {"since the broker's start",
-       fmt::format(
-           "{} published, {} delivered, {} acked, {} returned, {} expired, {} dead-lettered, {} dropped",
-           CountText(counts.published), CountText(counts.delivered), CountText(counts.acked),
-           CountText(counts.returned), CountText(counts.expired), CountText(counts.dead_lettered),
-           CountText(counts.dropped))}};
+      {"came since the start", CameText(counts)},
+      {"left since the start", LeftText(counts)},
+      {"happened since the start",
+       fmt::format("{} deliveries, {} returns, {} parked", CountText(counts.delivered),
+                   CountText(counts.returned), CountText(counts.parked_since))}};
   AppendConfig(queue.config, properties);
   return ToText(properties);
 }

@@ -55,7 +55,12 @@ QueueCounts CountsOf(const v1::QueueCounts& counts) {
           .returned = counts.returned(),
           .expired = counts.expired(),
           .dead_lettered = counts.dead_lettered(),
-          .dropped = counts.dropped()};
+          .dropped = counts.dropped(),
+          .found = counts.found(),
+          .arrived = counts.arrived(),
+          .purged = counts.purged(),
+          .deleted = counts.deleted(),
+          .parked_since = counts.parked_since()};
 }
 
 SessionInfo SessionOf(const v1::SessionInfo& session) {

@@ -175,6 +175,7 @@ void Browser::Handle(const DeleteMessage& command, Instant now) {
       return;
     }
     const Promise promise = message->queue->promise();
+    ++message->queue->counters.deleted;
     life_cycle_.Dispose(*message, Disposal::kDrop, "deleted", at);
     state_.confirmations.When(state_.turn.latest(), promise,
                               [this, call] { state_.outputs->Answer(call, Reply(Done())); });

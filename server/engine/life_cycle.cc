@@ -308,7 +308,7 @@ void LifeCycle::Reject(Message& message, std::string_view reason, Instant now) {
 
 void LifeCycle::Expire(Message& message, Instant now) {
   BATON_CHECK(message.state != Message::State::kLeased && message.deadline <= now);
-  ++message.queue->counters.expired;
+  if (message.queue->config.expired == Disposal::kDrop) ++message.queue->counters.expired;
   Note(Arrow::kExpired, message, now);
   Dispose(message, message.queue->config.expired, kReasonExpired, now);
 }
@@ -353,6 +353,7 @@ void LifeCycle::DeadLetter(Message& message, Queue& target, std::string_view rea
   state_.resident_bytes += after - before;
 
   message.queue = &target;
+  ++target.counters.arrived;
   message.seq = state_.numbers.Next();
   ++message.hops;
   message.deadline = DeadlineOf(Duration(0), target.config, now);
@@ -370,6 +371,7 @@ void LifeCycle::Park(Message& message, std::string_view given_up, Instant now) {
   Changed(message);
   TakeOut(message);
   PutAside(message, reason);
+  ++message.queue->counters.parked;
   Note(Arrow::kParked, message, now);
   EraseResident(message);
 }
@@ -405,6 +407,7 @@ uint64_t LifeCycle::Purge(Queue& queue) {
   queue.ready.StartAt(kReadyEnd);
   queue.delayed.StartAt(kDelayedEnd);
   queue.admitted_over = 0;
+  queue.counters.purged += messages;
   return messages;
 }
 

@@ -100,14 +100,27 @@ struct SettleReply {
   std::vector<absl::Status> results;
 };
 
-struct QueueCounters {  // since the broker's start
+// Since the broker's start. A message comes to a queue in one of three ways and leaves it in one of six, so
+// that, for each queue, always: came() == left() + ready + leased + delayed + parked.
+struct QueueCounters {
+  uint64_t found = 0;  // at the broker's start
   uint64_t published = 0;
-  uint64_t delivered = 0;
+  uint64_t arrived = 0;  // dead-lettered by another queue
+
   uint64_t acked = 0;
-  uint64_t returned = 0;
-  uint64_t expired = 0;
-  uint64_t dead_lettered = 0;
-  uint64_t dropped = 0;
+  uint64_t expired = 0;        // dropped because its TTL was over
+  uint64_t dropped = 0;        // by a limit, or its attempts were used up
+  uint64_t dead_lettered = 0;  // to another queue, for whatever reason
+  uint64_t purged = 0;
+  uint64_t deleted = 0;  // one by one
+
+  // What happened to those that are, or were, there.
+  uint64_t delivered = 0;
+  uint64_t returned = 0;  // nacked, lease ended, or consumer gone
+  uint64_t parked = 0;
+
+  uint64_t came() const { return found + published + arrived; }
+  uint64_t left() const { return acked + expired + dropped + dead_lettered + purged + deleted; }
 };
 struct QueueInfo {
   std::string name;

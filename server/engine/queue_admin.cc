@@ -260,6 +260,7 @@ absl::Status QueueAdmin::LoadLedger(std::string_view key, std::string_view value
         number.value()));
   }
   queue->ledger = *record;
+  queue->counters.found = queue->stored_count() + record->parked.rows;
   if (record->ready.rows > 0) queue->ready.StartAt(record->head);
   if (record->delayed.rows > 0) queue->delayed.StartAt({.due = record->next_due, .seq = Seq()});
   return absl::OkStatus();

@@ -82,9 +82,45 @@ void AddPerQueue(const QueueList& list, const char* name, const char* help, Metr
   }
 }
 
+// found + published + arrived = acked + expired + dropped + dead_lettered + purged + deleted + what is there.
+void AddQueueCounters(const QueueList& list, Families& families) {
+  struct Counter {
+    const char* name;
+    const char* help;
+    uint64_t QueueCounters::*value;
+  };
+  static constexpr Counter kCounters[] = {
+      {"baton_queue_found_total", "Messages that were in the store at the broker's start",
+       &QueueCounters::found},
+      {"baton_queue_published_total", "Messages published and stored; no duplicates, nothing refused",
+       &QueueCounters::published},
+      {"baton_queue_arrived_total", "Messages that other queues dead-lettered to this one",
+       &QueueCounters::arrived},
+      {"baton_queue_acked_total", "Messages that left by an ack", &QueueCounters::acked},
+      {"baton_queue_expired_total", "Messages dropped because their TTL was over", &QueueCounters::expired},
+      {"baton_queue_dropped_total", "Messages dropped by a limit, or because their attempts were used up",
+       &QueueCounters::dropped},
+      {"baton_queue_dead_lettered_total",
+       "Messages moved to the dead-letter queue for whatever reason, expiry included",
+       &QueueCounters::dead_lettered},
+      {"baton_queue_purged_total", "Messages that left by a purge", &QueueCounters::purged},
+      {"baton_queue_deleted_total", "Messages deleted one by one", &QueueCounters::deleted},
+      {"baton_queue_delivered_total", "Deliveries: a message counts at each", &QueueCounters::delivered},
+      {"baton_queue_returned_total",
+       "Deliveries that were nacked, whose lease ended, or whose consumer was gone",
+       &QueueCounters::returned},
+      {"baton_queue_parked_total",
+       "Messages set aside in their queue; they are still there, or deleted or purged",
+       &QueueCounters::parked}};
+  for (const Counter& counter : kCounters) {
+    AddPerQueue(
+        list, counter.name, counter.help, MetricType::Counter,
+        [&counter](const QueueInfo& queue) { return queue.counters.*counter.value; }, families);
+  }
+}
+
 void AddQueues(const QueueList& list, Families& families) {
   constexpr MetricType kGauge = MetricType::Gauge;
-  constexpr MetricType kCounter = MetricType::Counter;
   AddQueueMessages(list, families);
   AddPerQueue(
       list, "baton_queue_bytes", "Bodies and headers stored", kGauge,
@@ -98,27 +134,7 @@ void AddQueues(const QueueList& list, Families& families) {
   AddPerQueue(
       list, "baton_queue_subscriptions", "Consumers", kGauge,
       [](const QueueInfo& queue) { return queue.subscriptions; }, families);
-  AddPerQueue(
-      list, "baton_queue_published_total", "Messages stored", kCounter,
-      [](const QueueInfo& queue) { return queue.counters.published; }, families);
-  AddPerQueue(
-      list, "baton_queue_delivered_total", "Deliveries", kCounter,
-      [](const QueueInfo& queue) { return queue.counters.delivered; }, families);
-  AddPerQueue(
-      list, "baton_queue_acked_total", "Messages acknowledged", kCounter,
-      [](const QueueInfo& queue) { return queue.counters.acked; }, families);
-  AddPerQueue(
-      list, "baton_queue_returned_total", "Nacked, lease ended, or consumer gone", kCounter,
-      [](const QueueInfo& queue) { return queue.counters.returned; }, families);
-  AddPerQueue(
-      list, "baton_queue_expired_total", "Messages whose TTL ended", kCounter,
-      [](const QueueInfo& queue) { return queue.counters.expired; }, families);
-  AddPerQueue(
-      list, "baton_queue_dead_lettered_total", "Messages dead-lettered or parked", kCounter,
-      [](const QueueInfo& queue) { return queue.counters.dead_lettered; }, families);
-  AddPerQueue(
-      list, "baton_queue_dropped_total", "Messages dropped by a limit or a policy", kCounter,
-      [](const QueueInfo& queue) { return queue.counters.dropped; }, families);
+  AddQueueCounters(list, families);
 }
 
 void AddBroker(const BrokerReport& report, Families& families) {

@@ -98,6 +98,11 @@ void FillQueue(const QueueInfo& info, v1::Queue* wire) {
   counts->set_expired(info.counters.expired);
   counts->set_dead_lettered(info.counters.dead_lettered);
   counts->set_dropped(info.counters.dropped);
+  counts->set_found(info.counters.found);
+  counts->set_arrived(info.counters.arrived);
+  counts->set_purged(info.counters.purged);
+  counts->set_deleted(info.counters.deleted);
+  counts->set_parked_since(info.counters.parked);
 }
 
 void FillMessage(MessageInfo& info, v1::Message* wire) {

@@ -422,6 +422,8 @@ void EngineSimulation::CheckCounts() {
     BATON_CHECK_EQ(info.parked, counts.parked) << queue;
     BATON_CHECK_EQ(info.bytes, counts.bytes) << queue;
     BATON_CHECK_EQ(info.ready + info.delayed, counts.ready + counts.delayed) << queue;
+    const uint64_t there = info.ready + info.leased + info.delayed + info.parked;
+    BATON_CHECK_EQ(info.counters.came(), info.counters.left() + there) << queue;
     if (counts.perhaps_delayed == 0) BATON_CHECK_EQ(info.ready, counts.ready) << queue;
   }
 }

@@ -61,14 +61,20 @@ struct QueueCounts {
   uint64_t resident = 0;                    // messages held in the broker's own memory
   std::chrono::milliseconds oldest_age{0};  // within a few percent
   uint64_t subscriptions = 0;
-  // Since the broker's start.
+  // Since the broker's start. Always: found + published + arrived = acked + expired + dropped + dead_lettered
+  // + purged + deleted + ready + leased + delayed + parked.
   uint64_t published = 0;
-  uint64_t delivered = 0;
+  uint64_t delivered = 0;  // a message counts at each delivery
   uint64_t acked = 0;
-  uint64_t returned = 0;  // nacked, lease ended, consumer gone
-  uint64_t expired = 0;
-  uint64_t dead_lettered = 0;
-  uint64_t dropped = 0;
+  uint64_t returned = 0;       // nacked, lease ended, consumer gone
+  uint64_t expired = 0;        // dropped because their TTL was over
+  uint64_t dead_lettered = 0;  // moved to the dead-letter queue
+  uint64_t dropped = 0;        // by a limit, or because their attempts were used up
+  uint64_t found = 0;          // in the store, at the broker's start
+  uint64_t arrived = 0;        // dead-lettered by another queue
+  uint64_t purged = 0;
+  uint64_t deleted = 0;       // one by one
+  uint64_t parked_since = 0;  // set aside; `parked` is how many still are
 };
 
 struct QueueInfo {
