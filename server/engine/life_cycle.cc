@@ -9,24 +9,6 @@
 #include "server/engine/reason_headers.h"
 
 namespace baton {
-namespace {
-
-// When a message published now with this TTL expires.
-Instant DeadlineOf(Duration own_ttl, const QueueConfig& config, Instant now) {
-  const Duration ttl = TtlIn(config, own_ttl);
-  return ttl > Duration(0) ? now + ttl : kNever;
-}
-
-// A parked message has no headers that tell its story: its row's reason tells why it was given up, and what
-// was said of its last return. Bounded by kReasonBytesMax and the longest of our own words.
-std::string ParkedReason(std::string_view given_up, const Message& message) {
-  const std::string_view last = message.last_reason;
-  if (last.empty() || given_up.ends_with(last)) return std::string(given_up);
-  const bool by_last_return = given_up != kReasonExpired && given_up != kReasonQueueFull;
-  return fmt::format("{}{}{}", given_up, by_last_return ? ": " : "; last return: ", last);
-}
-
-}  // namespace
 
 // ---- Memory.
 
@@ -367,7 +349,7 @@ void LifeCycle::DeadLetter(Message& message, Queue& target, std::string_view rea
 }
 
 void LifeCycle::Park(Message& message, std::string_view given_up, Instant now) {
-  const std::string reason = ParkedReason(given_up, message);
+  const std::string reason = ParkedReason(given_up, message.last_reason);
   Changed(message);
   TakeOut(message);
   PutAside(message, reason);

@@ -13,17 +13,13 @@
 
 #include "server/engine/broker_state.h"
 #include "server/engine/message_rows.h"
+#include "server/engine/reason_headers.h"
 
 namespace baton {
 
 class Locator;
 
 enum class ReturnCause { kNack, kLeaseEnded, kConsumerGone };
-
-// Why a message is given up, for Dispose; attempts used up have words of their own.
-inline constexpr std::string_view kReasonRejected = "rejected by the consumer";
-inline constexpr std::string_view kReasonExpired = "expired";
-inline constexpr std::string_view kReasonQueueFull = "queue full";
 
 class LifeCycle {
  public:

@@ -1,5 +1,7 @@
 #include "server/engine/reason_headers.h"
 
+#include <fmt/format.h>
+
 #include "base/coding.h"
 
 namespace baton {
@@ -28,6 +30,12 @@ void AppendDeadLetterHeaders(std::string& headers, const DeadLetterStory& story)
   AppendHeader(headers, "baton-dead-letter-attempts", std::to_string(story.attempts));
   if (!story.last_reason.empty()) AppendHeader(headers, "baton-dead-letter-last-reason", story.last_reason);
   AppendHeader(headers, "baton-dead-letter-unix-ms", std::to_string(ToMillis(story.when)));
+}
+
+std::string ParkedReason(std::string_view given_up, std::string_view last_reason) {
+  if (last_reason.empty() || given_up.ends_with(last_reason)) return std::string(given_up);
+  const bool by_last_return = given_up != kReasonExpired && given_up != kReasonQueueFull;
+  return fmt::format("{}{}{}", given_up, by_last_return ? ": " : "; last return: ", last_reason);
 }
 
 }  // namespace baton
