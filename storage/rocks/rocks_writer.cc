@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "rocksdb/db.h"
+#include "storage/format/epoch_row.h"
 #include "storage/format/keys.h"
 #include "storage/rocks/rocks_status.h"
 #include "storage/rocks/write_mark.h"
@@ -36,8 +37,8 @@ void RocksWriter::Add(const Commit& commit) {
   PutMarkFirst();
   has_content_ = true;
   commit.ForEach([this](const Commit::Op& op) {
-    BATON_CHECK(!op.key.empty() && op.key.front() != static_cast<char>(RowKind::kMeta))
-        << "M rows are the store's own";
+    const bool is_meta = op.key.empty() || op.key.front() == static_cast<char>(RowKind::kMeta);
+    BATON_CHECK(!is_meta || op.key == kEpochKey) << "M rows are the store's own, but for the epoch";
     if (alternation_ != nullptr) alternation_->Check(op);
     const rocksdb::Slice key = ToSlice(op.key);
     rocksdb::Status status;
