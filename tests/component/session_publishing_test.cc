@@ -262,7 +262,7 @@ TEST_P(Publishing, AMessageWhoseTimeIsOverIsNotDeliveredButDeadLettered) {
   EXPECT_THAT(deliveries[0].headers, HasSubstr("baton-dead-letter-reason"));
   EXPECT_EQ(deliveries[1].subscription, 2u);
   EXPECT_EQ(deliveries[1].body, "long");
-  EXPECT_EQ(broker.GetQueue("orders").counts().expired(), 1u);
+  EXPECT_EQ(broker.GetQueue("orders").counts().dead_lettered(), 1u);
 }
 
 TEST_P(Publishing, OutOfRangeIsAnErrorOfThatMessage) {
