@@ -19,6 +19,7 @@
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "server/engine/engine.h"
+#include "server/engine/eviction_index.h"
 #include "server/engine/head_window.h"
 #include "server/engine/life_cycle_observer.h"
 #include "server/engine/message.h"
@@ -55,6 +56,8 @@ struct BrokerState {
   absl::flat_hash_map<Seq, std::unique_ptr<Message>> residents;
   size_t resident_bytes = 0;  // footprints
   size_t leased_bytes = 0;    // of these, leased
+  size_t reading_bytes = 0;   // that reads on their way may bring
+  EvictionIndex evictions;
 
   // The head of all expiry hints, of all queues.
   HeadWindow<ExpiryPosition, MessageId> expiry{kExpiryEnd};
@@ -93,7 +96,8 @@ struct BrokerState {
   // For resident messages. What leads to the rows of memory queues is of the same share of the budget; half
   // of it stays, for without a window nothing is delivered.
   size_t WindowBytes() const {
-    return options.window_bytes - std::min(budget.memory_room().index_bytes, options.window_bytes / 2);
+    return options.window_bytes - std::min(budget.memory_room().index_bytes, options.window_bytes / 2) -
+           std::min(expiry.bytes(), options.window_bytes / 4);
   }
 
   Queue* FindQueue(std::string_view name) {
@@ -116,6 +120,13 @@ struct BrokerState {
     queue.ledger_dirty = true;
     if (queue.is_memory()) budget.ReserveInMemory(kLedgerBytesMax);
     dirty_ledgers.push_back(&queue);
+  }
+  // What a window holds, or who takes from it, changed.
+  void FileForEviction(Queue& queue) {
+    const auto cost = queue.has_takers() ? EvictionIndex::Cost::kUsed : EvictionIndex::Cost::kUnused;
+    evictions.File({queue.number, EvictionIndex::Part::kReady}, cost, queue.ready.bytes(), queue.ready_place);
+    evictions.File({queue.number, EvictionIndex::Part::kDelayed}, EvictionIndex::Cost::kUnused,
+                   queue.delayed.bytes(), queue.delayed_place);
   }
   // Something may be deliverable now.
   void WantDispatch(Queue& queue) {

@@ -121,19 +121,16 @@ void Browser::AnswerPage(const ListMessages& command, const ReadResult& result) 
 // Those between the page's first key and `through`, at their place among the ready ones.
 void Browser::AddDueMessages(Queue& queue, const ListMessages& command, const std::string& through,
                              std::vector<std::pair<std::string, MessageInfo>>& rows) {
-  if (queue.due_homes.empty()) return;
-  const std::string after = command.after.has_value() ? MessageKey(*command.after) : std::string();
-  std::vector<std::pair<std::string, const Message*>> due;
-  const auto add = [&](const Message& message) {
-    if (message.home != Message::Home::kDelayedRow) return;
-    std::string key = ReadyKey(queue.number, message.position());
-    if (key > after && key <= through) due.emplace_back(std::move(key), &message);
-  };
-  for (const auto& [position, message] : queue.ready) add(*message);
-  for (const auto& [position, message] : queue.leased) add(*message);
-  std::sort(due.begin(), due.end());
   // There may be very many; one too many says that there are more.
-  if (due.size() > command.limit + 1) due.resize(command.limit + 1);
+  auto at = queue.due_messages.begin();
+  if (command.after.has_value()) at = queue.due_messages.upper_bound(command.after->ready);
+  std::vector<std::pair<std::string, const Message*>> due;
+  for (; at != queue.due_messages.end() && due.size() <= command.limit; ++at) {
+    std::string key = ReadyKey(queue.number, at->first);
+    if (key > through) break;
+    due.emplace_back(std::move(key), at->second);
+  }
+  if (due.empty()) return;
   for (auto& [key, message] : due)
     rows.emplace_back(std::move(key), Describe(*message, command.body_bytes_max));
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });

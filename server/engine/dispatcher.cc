@@ -52,6 +52,7 @@ void Dispatcher::Handle(const Subscribe& command) {
   subscription->credit_messages = command.credit_messages;
   subscription->credit_bytes = command.credit_bytes;
   queue->subscriptions.insert(subscription.get());
+  state_.FileForEviction(*queue);
   state_.outputs->Subscribed(session.id, command.subscription, subscription->lease);
   state_.MakeAble(*subscription);
   state_.WantDispatch(*queue);
@@ -94,6 +95,7 @@ void Dispatcher::Handle(const Receive& command, Instant now) {
   receive->credit_bytes = command.bytes_max;
   receive->wait_end = now + command.wait;
   queue->subscriptions.insert(receive.get());
+  state_.FileForEviction(*queue);
   state_.MakeAble(*receive);
   state_.receive_waits.insert({receive->wait_end, command.call});
   state_.receives.emplace(command.call, std::move(receive));
@@ -112,6 +114,7 @@ void Dispatcher::Handle(const CancelCall& command) {
 void Dispatcher::Detach(Subscription& subscription) {
   Queue& queue = *subscription.queue;
   queue.subscriptions.erase(&subscription);
+  state_.FileForEviction(queue);
   if (subscription.in_able) {
     queue.able.erase(std::find(queue.able.begin(), queue.able.end(), &subscription));
     subscription.in_able = false;

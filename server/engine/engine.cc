@@ -196,6 +196,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
   parts.returner.EndLeases(now);
   state.budget.BeginPhase();
   parts.residency.WakeDue(now);
+  parts.residency.RetryWaiting(now);
   state.budget.BeginPhase();
   parts.expirer.FireDue(now);
   state.budget.BeginPhase(TurnBudget::kDeliveriesPerTurn);
@@ -219,8 +220,8 @@ Engine::Turn Engine::EndTurn(Instant now) {
   }
   turn.reads.swap(state.reads);
   turn.waiting_publish_bytes = parts.publisher.WaitingBytes();
-  const bool goes_on =
-      parts.publisher.HasRunnable() || state.budget.HasRunnable() || !state.to_dispatch.empty();
+  const bool goes_on = parts.publisher.HasRunnable() || state.budget.HasRunnable() ||
+                       !state.to_dispatch.empty() || parts.residency.MustEvictMore();
   turn.next_due = goes_on ? now : parts.NextDue(now);
   return turn;
 }

@@ -30,7 +30,7 @@ struct EngineOptions {
   // Of these, leased. Above it a session gets one message at a time, and a Receive call none.
   size_t leased_bytes_max = 32u << 20;
   size_t chunk_rows = 4'096;  // of one read-ahead
-  size_t chunk_bytes = 1u << 20;
+  size_t chunk_bytes = 2u << 20;
   size_t uncommitted_bytes_max = kUncommittedBytesMax;  // handed over, not yet written; then publishes wait
   size_t turn_commit_bytes = 16u << 20;                 // then what rewrites bodies waits for the next turn
   size_t unsettled_bytes_max = 32u << 20;               // deliveries of sessions that are not settled

@@ -74,51 +74,47 @@ void Expirer::Fire(const ExpiryPosition& position, const MessageId& id, Instant 
   });
 }
 
-void Expirer::Refill(Instant now) {
-  auto& expiry = state_.expiry;
-  if (expiry.all_resident() || expiry.reading() || expiry.size() >= (state_.options.chunk_rows + 1) / 2)
-    return;
-  if (expiry.boundary().deadline - kHintsAhead > now || !reads_.HasRoom()) return;
-  ReadRequest request;
-  request.begin = ExpiryKey(expiry.boundary());
-  request.end = AllOf(RowKind::kExpiry).end;
-  request.rows_max = state_.options.chunk_rows;
-  request.bytes_max = state_.options.chunk_bytes;
-  const uint64_t flight = expiry.BeginRead();
-  reads_.Start(std::move(request),
-               [this, flight](const ReadResult& result, Instant) { OnHints(flight, result); });
+// Hints are small: a chunk of them is a fourth of the bytes.
+Chunk Expirer::HintChunk() const {
+  Chunk chunk = ChunkOf(state_);
+  chunk.bytes = std::max<size_t>(chunk.bytes / 4, 1);
+  return chunk;
 }
 
-void Expirer::OnHints(uint64_t flight, const ReadResult& result) {
+void Expirer::Refill(Instant now) {
+  auto& expiry = state_.expiry;
+  const Chunk chunk = HintChunk();
+  if (!RunsLow(expiry, chunk) || expiry.boundary().deadline - kHintsAhead > now || !reads_.HasRoom()) return;
+  ReadChunk(reads_, expiry, ExpiryKey(expiry.boundary()), AllOf(RowKind::kExpiry).end, chunk, nullptr,
+            [this](uint64_t flight, ReadResult result, Instant) { OnHints(flight, std::move(result)); });
+}
+
+void Expirer::OnHints(uint64_t flight, ReadResult result) {
   if (!state_.expiry.InFlight(flight)) return;
   const auto unreadable = [this] {
     state_.failure.Update(absl::DataLossError("an expiry hint cannot be read: the store is damaged"));
   };
-  std::vector<ExpiryPosition> keys;
-  keys.reserve(result.rows.size());
-  for (const Row& row : result.rows) {
-    const auto position = ParseExpiryKey(row.key);
-    if (!position.has_value()) return unreadable();
-    keys.push_back(*position);
-  }
-  const auto taken =
-      state_.expiry.FinishRead(keys, result.end_reached, [](const ExpiryPosition&) { return false; });
-  for (const size_t index : taken) {
-    const auto id = DecodeExpiryHint(*result.rows[index].value);
-    if (id.has_value()) {
-      state_.expiry.Insert(keys[index], *id);
-    } else {
-      unreadable();
-    }
-  }
+  const bool understood = TakeRows(
+      state_.expiry, result, [](std::string_view key) { return ParseExpiryKey(key); },
+      [](const ExpiryPosition&) { return false; },
+      [&](const ExpiryPosition& position, const Row& row) {
+        const auto id = DecodeExpiryHint(*row.value);
+        if (id.has_value()) {
+          state_.expiry.Insert(position, *id);
+        } else {
+          unreadable();
+        }
+      });
+  if (!understood) unreadable();
 }
 
-// Hints are small, but there may be millions: at most eight chunks stay, then four.
+// There may be millions of hints: at most an eighth of the memory for windows, then half of that.
 void Expirer::Trim() {
   auto& expiry = state_.expiry;
-  if (expiry.size() <= 8 * state_.options.chunk_rows) return;
+  const size_t most = std::max(state_.options.window_bytes / 8, 4 * HintChunk().bytes);
+  if (expiry.bytes() <= most) return;
   ExpiryPosition boundary;
-  while (expiry.size() > 4 * state_.options.chunk_rows) {
+  while (expiry.bytes() > most / 2) {
     const auto last = std::prev(expiry.end());
     boundary = last->first;
     expiry.Erase(last);
@@ -131,9 +127,7 @@ Instant Expirer::NextDue(Instant now) const {
   if (!reads_.HasRoom()) return kNever;
   Instant next = expiry.empty() ? kNever : expiry.begin()->first.deadline;
   if (passed_) next = std::max(next, now + kLookAgain);
-  const bool wants_read =
-      !expiry.all_resident() && !expiry.reading() && expiry.size() < (state_.options.chunk_rows + 1) / 2;
-  if (wants_read) next = std::min(next, expiry.boundary().deadline - kHintsAhead);
+  if (RunsLow(expiry, HintChunk())) next = std::min(next, expiry.boundary().deadline - kHintsAhead);
   return next;
 }
 

@@ -4,6 +4,7 @@
 #include "server/engine/life_cycle.h"
 #include "server/engine/locator.h"
 #include "server/engine/reads.h"
+#include "server/engine/window_reader.h"
 
 namespace baton {
 
@@ -22,7 +23,8 @@ class Expirer {
   bool MustPass(const ExpiryPosition& position) const;
   void Fire(const ExpiryPosition& position, const MessageId& id, Instant now);
   void Refill(Instant now);
-  void OnHints(uint64_t flight, const ReadResult& result);
+  Chunk HintChunk() const;
+  void OnHints(uint64_t flight, ReadResult result);
   void Trim();
 
   BrokerState& state_;

@@ -12,7 +12,8 @@
 // it), leaving out the ones removed since. Without this a message published during the read would be
 // stranded, or one acked during it come back.
 //
-// Pure; owned by the engine's thread. The entries' owner is somebody else.
+// Pure; owned by the engine's thread. The entries' owner is somebody else. What an entry takes of memory
+// (`SizeOf`) does not change while it is in the window.
 #pragma once
 
 #include <optional>
@@ -25,7 +26,15 @@
 
 namespace baton {
 
-template <class Key, class Entry>
+// What an entry takes that owns nothing.
+struct SizeOfValue {
+  template <class Entry>
+  size_t operator()(const Entry&) const {
+    return 2 * sizeof(Entry);
+  }
+};
+
+template <class Key, class Entry, class SizeOf = SizeOfValue>
 class HeadWindow {
  public:
   using Map = absl::btree_map<Key, Entry>;
@@ -41,6 +50,7 @@ class HeadWindow {
 
   bool empty() const { return entries_.empty(); }
   size_t size() const { return entries_.size(); }
+  size_t bytes() const { return bytes_; }
   iterator begin() { return entries_.begin(); }
   iterator end() { return entries_.end(); }
   iterator lower_bound(const Key& key) { return entries_.lower_bound(key); }
@@ -50,12 +60,21 @@ class HeadWindow {
   void Insert(const Key& key, Entry entry) {
     BATON_CHECK(Covers(key));
     const size_t before = entries_.size();
+    bytes_ += SizeOf()(entry);
     entries_.emplace_hint(entries_.end(), key, std::move(entry));  // the common case: behind all others
     BATON_CHECK_EQ(entries_.size(), before + 1);
   }
   // False when the key is not resident.
-  bool Erase(const Key& key) { return entries_.erase(key) != 0; }
-  void Erase(iterator at) { entries_.erase(at); }
+  bool Erase(const Key& key) {
+    const auto found = entries_.find(key);
+    if (found == entries_.end()) return false;
+    Erase(found);
+    return true;
+  }
+  void Erase(iterator at) {
+    bytes_ -= SizeOf()(at->second);
+    entries_.erase(at);
+  }
 
   // A row from the boundary on was put (or became one that is not resident) / removed. Cheap when no read is
   // in flight; rows below the boundary need no call.
@@ -133,6 +152,7 @@ class HeadWindow {
 
   const Key max_;
   Map entries_;
+  size_t bytes_ = 0;
   Key boundary_;
   std::optional<Flight> flight_;
   uint64_t flights_ = 0;

@@ -38,13 +38,16 @@ void LifeCycle::EnterReady(Message& message) {
     ++queue.resident_ready_rows;
   } else {
     queue.due_homes.insert(message.delayed_position());
+    queue.due_messages.emplace(message.position(), &message);
   }
+  state_.FileForEviction(queue);
   state_.WantDispatch(queue);
 }
 
 void LifeCycle::EnterDelayed(Message& message) {
   message.queue->delayed.Insert(message.delayed_position(), &message);
   message.state = Message::State::kDelayed;
+  state_.FileForEviction(*message.queue);
 }
 
 void LifeCycle::TakeOut(Message& message) {
@@ -72,9 +75,11 @@ void LifeCycle::TakeOut(Message& message) {
       --queue.resident_ready_rows;
     } else {
       queue.due_homes.erase(message.delayed_position());
+      queue.due_messages.erase(message.position());
     }
   }
   message.state = Message::State::kSpilled;
+  state_.FileForEviction(queue);
 }
 
 void LifeCycle::PlaceReady(Message& message) {
@@ -177,6 +182,7 @@ void LifeCycle::Lease(Message& message, const Message::Lease& lease, Instant now
   BATON_CHECK(message.state == Message::State::kReady);
   Queue& queue = *message.queue;
   BATON_CHECK(queue.ready.Erase(message.position()));
+  state_.FileForEviction(queue);
   queue.leased.emplace(message.position(), &message);
   state_.lease_ends.emplace(std::pair(lease.end, lease.number), &message);
   message.lease = lease;

@@ -70,7 +70,15 @@ struct Message {
   DelayedPosition delayed_position() const { return {due, seq}; }
   uint64_t bytes() const { return headers.size() + body.size(); }
   // Memory it takes while resident, with its share of the indices.
-  size_t footprint() const { return sizeof(Message) + 128 + headers.capacity() + body.capacity(); }
+  static constexpr size_t FootprintOfEmpty();
+  size_t footprint() const;
+};
+
+constexpr size_t Message::FootprintOfEmpty() { return sizeof(Message) + 128; }
+inline size_t Message::footprint() const { return FootprintOfEmpty() + headers.capacity() + body.capacity(); }
+
+struct FootprintOf {
+  size_t operator()(const Message* message) const { return message->footprint(); }
 };
 
 }  // namespace baton

@@ -12,6 +12,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "base/ids.h"
 #include "base/time.h"
+#include "server/engine/eviction_index.h"
 #include "server/engine/head_window.h"
 #include "server/engine/message.h"
 #include "server/engine/outputs.h"
@@ -38,13 +39,16 @@ struct Queue {
   bool ledger_dirty = false;
 
   // Resident messages. Owned by Residents.
-  HeadWindow<ReadyPosition, Message*> ready{kReadyEnd};
-  HeadWindow<DelayedPosition, Message*> delayed{kDelayedEnd};
+  HeadWindow<ReadyPosition, Message*, FootprintOf> ready{kReadyEnd};
+  HeadWindow<DelayedPosition, Message*, FootprintOf> delayed{kDelayedEnd};
   absl::btree_map<ReadyPosition, Message*> leased;
-  // Ready or leased messages whose row is still a delayed one.
+  // Ready or leased messages whose row is still a delayed one; the same in delivery order.
   absl::btree_set<DelayedPosition> due_homes;
+  absl::btree_map<ReadyPosition, Message*> due_messages;
   uint64_t resident_ready_rows = 0;  // in `ready` or `leased`, with a ready row
   size_t resident_bytes = 0;         // footprints of everything above
+  EvictionPlace ready_place;         // where EvictionIndex has the windows
+  EvictionPlace delayed_place;
 
   // Who takes messages. `able`: those with credit, in the order of their turn.
   absl::flat_hash_set<Subscription*> subscriptions;
@@ -55,6 +59,8 @@ struct Queue {
   bool awaits_room = false;        // is in BrokerState::awaiting_room
   bool awaits_budget = false;      // has work in the turn budget that wants its dispatch
   bool awaits_read = false;        // is in Residency's list of those that wait for room to read
+  bool read_refused = false;       // of delayed rows: there was no room for it
+  bool read_when_due = false;      // of delayed rows: there was no room for what was read ahead
   Instant scheduled_due = kNever;  // its entry in BrokerState::delay_schedule
   uint64_t admitted_over = 0;      // messages taken over its limits, whose victims only the disk can name
   bool seeking_victims = false;
@@ -68,6 +74,8 @@ struct Queue {
   uint64_t spilled_ready() const { return ledger.ready.rows - resident_ready_rows; }
   uint64_t spilled_delayed() const { return ledger.delayed.rows - delayed.size() - due_homes.size(); }
   uint64_t resident_count() const { return ready.size() + leased.size() + delayed.size(); }
+  // Somebody could be given a message now, and there is none in memory.
+  bool is_starved() const { return !paused && ready.empty() && !ready.all_resident() && !able.empty(); }
   // Takers have to wait for a read. It ends: with a message in the window, or with the whole queue in it.
   bool head_is_coming() const { return !paused && ready.empty() && !ready.all_resident() && has_takers(); }
   bool has_takers() const { return !subscriptions.empty(); }

@@ -19,21 +19,28 @@ class Reads {
   // Starts with the end of this turn, after its commit.
   void Start(ReadRequest request, Then then) {
     request.id = ReadId(++last_);
-    waiting_.emplace(request.id, std::move(then));
+    state_.reading_bytes += request.bytes_max;
+    waiting_.emplace(request.id, Waiting{.then = std::move(then), .bytes = request.bytes_max});
     state_.reads.push_back(std::move(request));
   }
   void Complete(ReadResult result, Instant now) {
     auto found = waiting_.extract(result.id);
     BATON_CHECK(!found.empty()) << "a read completed that was not started: " << result.id;
-    found.mapped()(std::move(result), now);
+    state_.reading_bytes -= found.mapped().bytes;
+    found.mapped().then(std::move(result), now);
   }
   // Room for another one? Whoever can wait asks first.
   bool HasRoom() const { return waiting_.size() < kReadsInFlightMax; }
 
  private:
+  struct Waiting {
+    Then then;
+    size_t bytes;  // that it may bring; counted from its start on
+  };
+
   BrokerState& state_;
   uint64_t last_ = 0;
-  absl::flat_hash_map<ReadId, Then> waiting_;
+  absl::flat_hash_map<ReadId, Waiting> waiting_;
 };
 
 }  // namespace baton

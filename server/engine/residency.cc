@@ -6,12 +6,16 @@
 
 #include "base/check.h"
 #include "server/engine/arrow_cost.h"
+#include "server/engine/window_reader.h"
 
 namespace baton {
 namespace {
 
 // How long before they are due delayed messages are read from disk.
 constexpr Duration kLookahead = std::chrono::seconds(1);
+// Messages that leave memory in one turn; more than one turn brings in. And for one read ahead.
+constexpr size_t kEvictionsPerTurn = 8'192;
+constexpr size_t kEvictionsPerRead = 1'024;
 
 Instant LookAhead(Instant due) { return due - std::min(kLookahead, due.time_since_epoch()); }
 
@@ -28,20 +32,29 @@ absl::Status UnreadableRow(const Queue& queue) {
       fmt::format("queue {}: a message row cannot be read: the store is damaged", queue.name));
 }
 
-// Of rows in the order of their keys. nullopt: one of them has no such key.
 template <class Parts>
-auto PositionsOf(const std::vector<Row>& rows, std::optional<Parts> (*parse)(std::string_view)) {
-  std::optional<std::vector<decltype(Parts::position)>> positions(std::in_place);
-  positions->reserve(rows.size());
-  for (const Row& row : rows) {
-    const auto parts = parse(row.key);
-    if (!parts.has_value()) return decltype(positions)();
-    positions->push_back(parts->position);
-  }
-  return positions;
+std::optional<decltype(Parts::position)> PositionOf(const std::optional<Parts>& parts) {
+  if (!parts.has_value()) return std::nullopt;
+  return parts->position;
 }
 
 }  // namespace
+
+// Is there room for what a read may bring? One that somebody waits for may push out what nobody uses, or what
+// there is more of; the first of them is read whatever there is, so that no queue stands still for ever.
+bool Residency::HasRoom(const Chunk& chunk, Urgency urgency) {
+  if (!reads_.HasRoom()) return false;
+  const auto over = [&] {
+    const size_t taken = state_.resident_bytes + state_.reading_bytes + chunk.footprint();
+    const size_t most = state_.WindowBytes();
+    return taken > most ? taken - most : 0;
+  };
+  if (over() == 0) return true;
+  size_t units = kEvictionsPerRead;
+  GiveUp(over(), urgency == Urgency::kWaitedFor ? EvictionIndex::Cost::kUsed : EvictionIndex::Cost::kUnused,
+         2 * chunk.footprint(), units);
+  return over() == 0 || (urgency == Urgency::kWaitedFor && state_.reading_bytes == 0);
+}
 
 void Residency::RefillReady(Queue& queue) {
   if (queue.ready.all_resident() || queue.ready.reading() || queue.paused || !queue.has_takers()) return;
@@ -49,35 +62,33 @@ void Residency::RefillReady(Queue& queue) {
     queue.ready.SetAllResident();
     return;
   }
-  if (queue.ready.size() >= low_water()) return;
-  if (!reads_.HasRoom()) {
-    WaitForRoom(queue);
+  const Chunk chunk = ChunkOf(state_);
+  if (!RunsLow(queue.ready, chunk)) return;
+  const bool starved = queue.is_starved();
+  if (!HasRoom(chunk, starved ? Urgency::kWaitedFor : Urgency::kAhead)) {
+    if (starved) WaitForRoom(queue);
     return;
   }
-  ReadRequest request;
-  request.begin = ReadyKey(queue.number, queue.ready.boundary());
-  request.end = AllOf(RowKind::kReady, queue.number).end;
-  request.rows_max = state_.options.chunk_rows;
-  request.bytes_max = state_.options.chunk_bytes;
-  if (queue.ledger.attempt_rows > 0) request.companion = &AttemptsKeyOfRow;
-  const uint64_t flight = queue.ready.BeginRead();
-  reads_.Start(std::move(request), [this, number = queue.number, flight](ReadResult result, Instant) {
-    OnReadyRows(number, flight, std::move(result));
-  });
+  ReadChunk(reads_, queue.ready, ReadyKey(queue.number, queue.ready.boundary()),
+            AllOf(RowKind::kReady, queue.number).end, chunk,
+            queue.ledger.attempt_rows > 0 ? &AttemptsKeyOfRow : nullptr,
+            [this, number = queue.number](uint64_t flight, ReadResult result, Instant) {
+              OnReadyRows(number, flight, std::move(result));
+            });
 }
 
 void Residency::OnReadyRows(QueueId number, uint64_t flight, ReadResult result) {
   Queue* queue = state_.FindQueue(number);
   if (queue == nullptr || !queue->ready.InFlight(flight)) return;  // deleted, purged or evicted meanwhile
-  const auto keys = PositionsOf(result.rows, &ParseReadyKey);
-  if (!keys.has_value()) {
+  const bool understood = TakeRows(
+      queue->ready, result, [](std::string_view key) { return PositionOf(ParseReadyKey(key)); },
+      [queue](const ReadyPosition& key) { return queue->leased.contains(key); },
+      [&](const ReadyPosition&, const Row& row) {
+        if (Message* message = Admit(*queue, row)) life_cycle_.EnterReady(*message);
+      });
+  if (!understood) {
     state_.failure.Update(UnreadableRow(*queue));
     return;
-  }
-  const auto taken = queue->ready.FinishRead(
-      *keys, result.end_reached, [queue](const ReadyPosition& key) { return queue->leased.contains(key); });
-  for (const size_t index : taken) {
-    if (Message* message = Admit(*queue, result.rows[index])) life_cycle_.EnterReady(*message);
   }
   if (queue->ready.all_resident() && queue->spilled_ready() != 0) {
     state_.failure.Update(LedgerDisagrees(*queue, "ready", queue->spilled_ready()));
@@ -102,36 +113,42 @@ void Residency::RefillDelayed(Queue& queue, Instant now) {
     queue.delayed.SetAllResident();
     return;
   }
-  if (queue.delayed.size() >= low_water() || LookAhead(queue.delayed.boundary().due) > now) return;
-  if (!reads_.HasRoom()) {
-    WaitForRoom(queue);
+  const Chunk chunk = ChunkOf(state_);
+  if (!RunsLow(queue.delayed, chunk) || ReadDelayedFrom(queue) > now) return;
+  const bool starved = queue.delayed.empty() && queue.delayed.boundary().due <= now;
+  if (starved && !state_.budget.WillAllow(queue.number, Cost::kRewrite)) return;  // it could not be woken
+  queue.read_refused = !HasRoom(chunk, starved ? Urgency::kWaitedFor : Urgency::kAhead);
+  if (queue.read_refused) {
+    if (starved) WaitForRoom(queue);
     return;
   }
-  ReadRequest request;
-  request.begin = DelayedKey(queue.number, queue.delayed.boundary());
-  request.end = AllOf(RowKind::kDelayed, queue.number).end;
-  request.rows_max = state_.options.chunk_rows;
-  request.bytes_max = state_.options.chunk_bytes;
-  if (queue.ledger.attempt_rows > 0) request.companion = &AttemptsKeyOfRow;
-  const uint64_t flight = queue.delayed.BeginRead();
-  reads_.Start(std::move(request), [this, number = queue.number, flight](ReadResult result, Instant at) {
-    OnDelayedRows(number, flight, std::move(result), at);
-  });
+  ReadChunk(reads_, queue.delayed, DelayedKey(queue.number, queue.delayed.boundary()),
+            AllOf(RowKind::kDelayed, queue.number).end, chunk,
+            queue.ledger.attempt_rows > 0 ? &AttemptsKeyOfRow : nullptr,
+            [this, number = queue.number](uint64_t flight, ReadResult result, Instant at) {
+              OnDelayedRows(number, flight, std::move(result), at);
+            });
+}
+
+// When its next delayed messages are read; what was read ahead and had no room, not before it must.
+Instant Residency::ReadDelayedFrom(const Queue& queue) {
+  const Instant due = queue.delayed.boundary().due;
+  return queue.read_when_due ? due : LookAhead(due);
 }
 
 void Residency::OnDelayedRows(QueueId number, uint64_t flight, ReadResult result, Instant now) {
   Queue* queue = state_.FindQueue(number);
   if (queue == nullptr) return;
   if (queue->delayed.InFlight(flight)) {
-    const auto keys = PositionsOf(result.rows, &ParseDelayedKey);
-    if (!keys.has_value()) {
+    const bool understood = TakeRows(
+        queue->delayed, result, [](std::string_view key) { return PositionOf(ParseDelayedKey(key)); },
+        [](const DelayedPosition&) { return false; },
+        [&](const DelayedPosition&, const Row& row) {
+          if (Message* message = Admit(*queue, row)) life_cycle_.EnterDelayed(*message);
+        });
+    if (!understood) {
       state_.failure.Update(UnreadableRow(*queue));
       return;
-    }
-    const auto taken =
-        queue->delayed.FinishRead(*keys, result.end_reached, [](const DelayedPosition&) { return false; });
-    for (const size_t index : taken) {
-      if (Message* message = Admit(*queue, result.rows[index])) life_cycle_.EnterDelayed(*message);
     }
     if (queue->delayed.all_resident() && queue->spilled_delayed() != 0) {
       state_.failure.Update(LedgerDisagrees(*queue, "delayed", queue->spilled_delayed()));
@@ -143,9 +160,9 @@ void Residency::OnDelayedRows(QueueId number, uint64_t flight, ReadResult result
 void Residency::Schedule(Queue& queue, Instant now) {
   Instant next = kNever;
   if (!queue.delayed.empty()) next = queue.delayed.begin()->first.due;
-  if (!queue.delayed.all_resident() && !queue.delayed.reading() && queue.delayed.size() < low_water()) {
-    next = std::min(next, LookAhead(queue.delayed.boundary().due));
-    if (!reads_.HasRoom()) next = std::max(next, now + std::chrono::milliseconds(10));
+  if (RunsLow(queue.delayed, ChunkOf(state_))) {
+    const Instant look = ReadDelayedFrom(queue);
+    next = std::min(next, queue.read_refused ? std::max(look, now + std::chrono::milliseconds(10)) : look);
   }
   if (next <= now && !state_.budget.WillAllow(queue.number, Cost::kRewrite))
     next = now + std::chrono::milliseconds(10);
@@ -156,6 +173,7 @@ void Residency::Schedule(Queue& queue, Instant now) {
 }
 
 void Residency::WakeDue(Instant now) {
+  now_ = now;
   std::vector<QueueId> due;
   for (const auto& [at, number] : state_.delay_schedule) {
     if (at > now) break;
@@ -180,7 +198,8 @@ void Residency::WaitForRoom(Queue& queue) {
 }
 
 void Residency::RetryWaiting(Instant now) {
-  for (size_t count = waiting_.size(); count > 0 && reads_.HasRoom(); --count) {
+  now_ = now;
+  for (size_t count = waiting_.size(); count > 0 && HasRoom(ChunkOf(state_), Urgency::kWaitedFor); --count) {
     Queue* queue = state_.FindQueue(waiting_.front());
     waiting_.pop_front();
     if (queue == nullptr) continue;
@@ -191,78 +210,91 @@ void Residency::RetryWaiting(Instant now) {
   }
 }
 
-// The last of its window goes first. One that was delayed may have to be written again.
-bool Residency::MayEvict(Queue& queue) const {
-  if (queue.ready.empty()) return false;
-  const Message& last = *std::prev(queue.ready.end())->second;
-  return state_.budget.Allows(queue.number, CostOfSpill(last));
+// One that was delayed may have to be written again.
+bool Residency::MayEvict(const Message& last) const {
+  return state_.budget.Allows(last.queue->number, CostOfSpill(last));
 }
 
-void Residency::EvictReady(Queue& queue, size_t keep) {
-  if (queue.ready.size() <= keep || !MayEvict(queue)) return;
-  ReadyPosition boundary;
-  while (queue.ready.size() > keep && MayEvict(queue)) {
-    auto last = std::prev(queue.ready.end());
-    boundary = last->first;
-    life_cycle_.Spill(*last->second);
+// Gives up messages from the end of a window, at least one and until it has freed so many bytes. Those that
+// somebody waits for keep one, or they would be read again at once. Returns what was freed.
+size_t Residency::EvictReady(Queue& queue, size_t bytes, size_t& units) {
+  const size_t keep = queue.able.empty() ? 0 : 1;
+  size_t freed = 0;
+  std::optional<ReadyPosition> boundary;
+  while (freed < bytes && units > 0 && queue.ready.size() > keep) {
+    Message& last = *std::prev(queue.ready.end())->second;
+    if (!MayEvict(last)) break;
+    boundary = last.position();
+    freed += last.footprint();
+    --units;
+    life_cycle_.Spill(last);
   }
-  queue.ready.LowerBoundary(boundary);
+  if (boundary.has_value()) queue.ready.LowerBoundary(*boundary);
+  return freed;
 }
 
-void Residency::EvictDelayed(Queue& queue, size_t keep, Instant now) {
-  DelayedPosition boundary = kDelayedEnd;
-  while (queue.delayed.size() > keep) {
-    auto last = std::prev(queue.delayed.end());
-    // What is due soon would be read again at once, and so on.
-    if (LookAhead(last->first.due) <= now) break;
-    boundary = last->first;
-    life_cycle_.Spill(*last->second);
+size_t Residency::EvictDelayed(Queue& queue, size_t bytes, size_t& units, Instant now) {
+  if (queue.delayed.empty()) return 0;
+  queue.read_when_due = LookAhead(std::prev(queue.delayed.end())->first.due) <= now;
+  size_t freed = 0;
+  std::optional<DelayedPosition> boundary;
+  while (freed < bytes && units > 0 && !queue.delayed.empty()) {
+    Message& last = *std::prev(queue.delayed.end())->second;
+    boundary = last.delayed_position();
+    freed += last.footprint();
+    --units;
+    life_cycle_.Spill(last);
   }
-  if (boundary == kDelayedEnd) return;
-  queue.delayed.LowerBoundary(boundary);
-  Schedule(queue, now);
+  if (boundary.has_value()) {
+    queue.delayed.LowerBoundary(*boundary);
+    Schedule(queue, now);
+  }
+  return freed;
 }
 
-// One queue gives up half of a window. False: nothing can go.
-bool Residency::EvictSome(Instant now) {
-  Queue* victim = nullptr;
-  bool from_delayed = false;
-  size_t most = 0;
-  // A queue with takers counts only what is beyond its next reads, and only when no other queue has anything.
-  for (const bool with_takers : {false, true}) {
-    if (victim != nullptr) break;
-    for (const auto& [name, queue] : state_.queues) {
-      const bool late =
-          !queue->delayed.empty() && LookAhead(std::prev(queue->delayed.end())->first.due) > now;
-      const size_t delayed = late ? queue->delayed.size() : 0;
-      if (delayed > most) {
-        victim = queue.get();
-        from_delayed = true;
-        most = delayed;
-      }
-      if (queue->has_takers() != with_takers || !MayEvict(*queue)) continue;
-      const size_t floor = with_takers ? low_water() : 0;
-      const size_t ready = queue->ready.size() > floor ? queue->ready.size() - floor : 0;
-      if (ready > most) {
-        victim = queue.get();
-        from_delayed = false;
-        most = ready;
-      }
+// At least so many bytes, if windows that cost no more than `dearest` have them: of the largest, at most half
+// at a time; windows in use below `least_used` stay. False: nothing more can go for now.
+bool Residency::GiveUp(size_t bytes, EvictionIndex::Cost dearest, size_t least_used, size_t& units) {
+  std::vector<Queue*> stuck;  // can give up nothing in this turn
+  size_t freed = 0;
+  while (freed < bytes && units > 0) {
+    const auto next = state_.evictions.Next();
+    if (!next.has_value() || next->second > dearest) break;
+    const auto [window, cost] = *next;
+    Queue& queue = *state_.FindQueue(window.first);
+    const bool is_ready = window.second == EvictionIndex::Part::kReady;
+    auto& place = is_ready ? queue.ready_place : queue.delayed_place;
+    const size_t size = is_ready ? queue.ready.bytes() : queue.delayed.bytes();
+    const bool wakes_now = !is_ready && queue.delayed.begin()->first.due <= now_;
+    if (!wakes_now && cost == EvictionIndex::Cost::kUnused && !is_ready &&
+        LookAhead(std::prev(queue.delayed.end())->first.due) <= now_) {
+      state_.evictions.File(window, EvictionIndex::Cost::kUsed, size, place);  // would be read again at once
+      continue;
+    }
+    if (cost == EvictionIndex::Cost::kUsed && size < least_used) break;
+    const size_t share = std::min(bytes - freed, size - size / 2);
+    const size_t gone = wakes_now  ? 0
+                        : is_ready ? EvictReady(queue, share, units)
+                                   : EvictDelayed(queue, share, units, now_);
+    freed += gone;
+    if (gone == 0 && units > 0) {
+      state_.evictions.Remove(window, place);
+      stuck.push_back(&queue);
     }
   }
-  if (victim == nullptr) return false;
-  if (from_delayed) {
-    EvictDelayed(*victim, victim->delayed.size() / 2, now);
-  } else {
-    EvictReady(*victim, victim->has_takers() ? std::max(victim->ready.size() / 2, low_water())
-                                             : victim->ready.size() / 2);
-  }
-  return true;
+  for (Queue* queue : stuck) state_.FileForEviction(*queue);
+  return freed >= bytes;
 }
 
 void Residency::Evict(Instant now) {
-  while (state_.resident_bytes > state_.WindowBytes() && EvictSome(now)) {
-  }
+  now_ = now;
+  const size_t most = state_.WindowBytes();
+  over_ = false;
+  if (state_.resident_bytes <= most) return;
+  // A little more than must, so that the next message does not bring us here again.
+  size_t units = kEvictionsPerTurn;
+  GiveUp(state_.resident_bytes - most + most / 32, EvictionIndex::Cost::kUsed, 0, units);
+  over_ = units == 0 && state_.resident_bytes > most;
 }
 
 }  // namespace baton

@@ -7,6 +7,7 @@
 
 #include "server/engine/life_cycle.h"
 #include "server/engine/reads.h"
+#include "server/engine/window_reader.h"
 
 namespace baton {
 
@@ -23,7 +24,9 @@ class Residency {
   void Schedule(Queue& queue, Instant now);
   // Gives up tails until the windows are within their budget, or nothing more can go.
   void Evict(Instant now);
-  // A read completed: whoever waited for room tries again.
+  // Is there more of that to do at once?
+  bool MustEvictMore() const { return over_; }
+  // A read completed, or memory was given back: whoever waited for room tries again.
   void RetryWaiting(Instant now);
 
  private:
@@ -33,19 +36,22 @@ class Residency {
   // nullptr: the row makes no sense (the state has failed).
   Message* Admit(Queue& queue, const Row& row);
 
-  bool MayEvict(Queue& queue) const;
-  // At most so many stay; the rest of the window goes.
-  void EvictReady(Queue& queue, size_t keep);
-  void EvictDelayed(Queue& queue, size_t keep, Instant now);
-  bool EvictSome(Instant now);
+  enum class Urgency : uint8_t { kAhead, kWaitedFor };
+  bool HasRoom(const Chunk& chunk, Urgency urgency);
+  void WaitForRoom(Queue& queue);
 
-  size_t low_water() const { return (state_.options.chunk_rows + 1) / 2; }
+  static Instant ReadDelayedFrom(const Queue& queue);
+  bool MayEvict(const Message& last) const;
+  size_t EvictReady(Queue& queue, size_t bytes, size_t& units);
+  size_t EvictDelayed(Queue& queue, size_t bytes, size_t& units, Instant now);
+  bool GiveUp(size_t bytes, EvictionIndex::Cost dearest, size_t least_used, size_t& units);
 
   BrokerState& state_;
   LifeCycle& life_cycle_;
   Reads& reads_;
-  void WaitForRoom(Queue& queue);
   std::deque<QueueId> waiting_;  // for room to read
+  Instant now_;                  // of this turn
+  bool over_ = false;            // the budget, and there is more to give up
 };
 
 }  // namespace baton

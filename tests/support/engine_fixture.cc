@@ -57,6 +57,7 @@ void EngineFixture::StartEngine() {
   if (options_.unsettled > 0) engine_options.unsettled_bytes_max = options_.unsettled * kUnsettledBytes;
   if (options_.window_messages != 0)
     engine_options.window_bytes = options_.window_messages * (sizeof(Message) + 180);
+  if (options_.window_bytes != 0) engine_options.window_bytes = options_.window_bytes;
   engine_options.leased_bytes_max =
       options_.leased_messages != 0 ? options_.leased_messages * (sizeof(Message) + 180) : SIZE_MAX;
   engine_options.make_memory_room = [this](size_t bytes, size_t, MemoryRoom& room) {

@@ -74,6 +74,7 @@ struct SubscribeOptions {
 
 struct EngineFixtureOptions {
   size_t window_messages = 0;  // small ones that fit in memory; 0 = more than any test has
+  size_t window_bytes = 0;     // instead, for large ones
   size_t leased_messages = 0;  // small ones that may be leased at a time; 0 = more than any test has
   size_t chunk_rows = 4'096;
   size_t uncommitted_bytes_max = kUncommittedBytesMax;

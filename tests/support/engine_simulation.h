@@ -92,6 +92,8 @@ class EngineSimulation : private Outputs {
   void StoreWorks();
   void Turn();
   void CheckCounts();
+  void CheckMemory();
+  std::string Remains();  // for people
   void CheckRows();
   void EndEverything();
   bool NothingMoves();
@@ -106,6 +108,7 @@ class EngineSimulation : private Outputs {
   Client& AnyClient() { return clients_[Below(clients_.size())]; }
   std::string AnyQueue();
   NewMessage AnyMessage();
+  static SubscriptionId SubscriptionOf(size_t queue) { return SubscriptionId(queue + 1); }
   CallId NextCall() { return CallId(++last_call_); }
   void Send(Command command);
 
@@ -132,6 +135,8 @@ class EngineSimulation : private Outputs {
   std::vector<Client> clients_;
   std::vector<Held> held_;
   std::map<CallId, QueueInfo> infos_;
+  std::map<CallId, EngineStatus> statuses_;
+  size_t window_bytes_ = 0;  // of this life
   uint64_t last_session_ = 0;
   uint64_t last_call_ = 0;
   uint64_t last_body_ = 0;
