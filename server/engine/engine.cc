@@ -134,7 +134,6 @@ void Engine::OnRead(ReadResult result, Instant now) {
     return;
   }
   parts_->reads.Complete(std::move(result), now);
-  parts_->locator.RetryWaiting();
   parts_->residency.RetryWaiting(now);
 }
 
@@ -218,6 +217,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
     turn.commit = std::move(finished.commit);
     state.budget.OnSubmitted(turn.number, turn.commit.bytes());
   }
+  parts.locator.StartReads();
   turn.reads.swap(state.reads);
   turn.waiting_publish_bytes = parts.publisher.WaitingBytes();
   const bool goes_on = parts.publisher.HasRunnable() || state.budget.HasRunnable() ||

@@ -35,24 +35,39 @@ void Expirer::FireDue(Instant now) {
     }
   }
   for (const auto& [position, id] : due) {
-    if (!reads_.HasRoom() || !state_.budget.HasArrows() || state_.budget.IsFull()) break;
-    if (state_.expiry.Erase(position)) Fire(position, id, now);
+    if (!locator_.HasRoom() || !state_.budget.HasArrows() || state_.budget.IsFull()) break;
+    if (!state_.expiry.Erase(position)) continue;
+    if (IsVoid(position)) {
+      RemoveHint(position);
+    } else {
+      Fire(position, id, now);
+    }
   }
   Refill(now);
   Trim();
+}
+
+// Deleted or purged with its queue: the hint is all that was left.
+bool Expirer::IsVoid(const ExpiryPosition& position) const {
+  const Queue* queue = state_.FindQueue(position.queue);
+  return queue == nullptr || position.seq < queue->ledger.floor_seq;
+}
+
+void Expirer::RemoveHint(const ExpiryPosition& position) {
+  state_.budget.Spend();
+  state_.turn.commit().SingleDelete(ExpiryKey(position));
+  state_.turn.Require(Promise::kWritten);
 }
 
 void Expirer::Fire(const ExpiryPosition& position, const MessageId& id, Instant now) {
   state_.expiring.insert(position);
   locator_.Find(id, now, [this, position](Message* message, Instant at) {
     if (state_.expiring.erase(position) == 0) return;  // its row is gone already
-    Queue* queue = state_.FindQueue(position.queue);
-    if (queue == nullptr || position.seq < queue->ledger.floor_seq) {
-      // Deleted or purged with its queue: the hint is all that was left.
-      state_.turn.commit().SingleDelete(ExpiryKey(position));
-      state_.turn.Require(Promise::kWritten);
+    if (IsVoid(position)) {
+      RemoveHint(position);
       return;
     }
+    Queue* queue = state_.FindQueue(position.queue);
     if (message == nullptr || message->queue != queue || message->seq != position.seq) return;
     if (message->deadline != position.deadline) return;
     if (message->state == Message::State::kLeased) return;  // finishes its lease; looked at when it returns
@@ -124,7 +139,7 @@ void Expirer::Trim() {
 
 Instant Expirer::NextDue(Instant now) const {
   auto& expiry = state_.expiry;
-  if (!reads_.HasRoom()) return kNever;
+  if (!locator_.HasRoom()) return kNever;  // a read that completes is a reason of its own
   Instant next = expiry.empty() ? kNever : expiry.begin()->first.deadline;
   if (passed_) next = std::max(next, now + kLookAgain);
   if (RunsLow(expiry, HintChunk())) next = std::min(next, expiry.boundary().deadline - kHintsAhead);

@@ -21,6 +21,8 @@ class Expirer {
 
  private:
   bool MustPass(const ExpiryPosition& position) const;
+  bool IsVoid(const ExpiryPosition& position) const;
+  void RemoveHint(const ExpiryPosition& position);
   void Fire(const ExpiryPosition& position, const MessageId& id, Instant now);
   void Refill(Instant now);
   Chunk HintChunk() const;

@@ -3,8 +3,16 @@
 #include <fmt/format.h>
 
 #include "base/check.h"
+#include "server/engine/window_reader.h"
 
 namespace baton {
+namespace {
+
+// Messages of one read, and such reads on their way: a turn that decides on them is short all the same.
+constexpr size_t kSearchesPerRead = 512;
+constexpr size_t kReadsAtOnce = 2;
+
+}  // namespace
 
 void Locator::Find(const MessageId& id, Instant now, Decide decide) {
   if (Message* resident = state_.FindResident(id.seq)) {
@@ -13,17 +21,10 @@ void Locator::Find(const MessageId& id, Instant now, Decide decide) {
   }
   const auto [found, fresh] = pending_.try_emplace(id);
   found->second.waiting.push_back(std::move(decide));
-  if (!fresh) return;
-  if (to_start_.empty() && reads_.HasRoom()) {
-    ReadBirthPlace(id);
-  } else {
-    to_start_.push_back(id);
-  }
+  if (fresh) to_start_.push_back(id);
 }
 
-bool Locator::MayFind(const MessageId& id) const {
-  return state_.residents.contains(id.seq) || (to_start_.empty() && reads_.HasRoom());
-}
+bool Locator::MayFind(const MessageId& id) const { return state_.residents.contains(id.seq) || HasRoom(); }
 
 void Locator::Touch(Seq birth) {
   if (pending_.empty()) return;
@@ -34,21 +35,37 @@ void Locator::Touch(Seq birth) {
     at->second.touched = true;
 }
 
-void Locator::RetryWaiting() {
-  while (!to_start_.empty() && reads_.HasRoom()) {
-    const MessageId id = to_start_.front();
-    to_start_.pop_front();
-    ReadBirthPlace(id);
-  }
+void Locator::StartReads() {
+  while (!to_start_.empty() && reads_of_many_ < kReadsAtOnce) ReadBirthPlaces();
 }
 
-void Locator::ReadBirthPlace(const MessageId& id) {
-  pending_.at(id).touched = false;
+// Of those that wait longest, as far as they are in one store.
+void Locator::ReadBirthPlaces() {
   ReadRequest request;
-  request.keys = {BirthKeyOf(id), LocatorKey(id.seq)};
+  request.bytes_max = ChunkOf(state_).bytes;
   request.companion = &AttemptsKeyOfRow;
-  reads_.Start(std::move(request),
-               [this, id](const ReadResult& result, Instant now) { OnBirthPlace(id, result, now); });
+  std::vector<MessageId> ids;
+  while (!to_start_.empty() && ids.size() < kSearchesPerRead) {
+    const MessageId id = to_start_.front();
+    if (!ids.empty() && IsMemoryQueue(id.queue) != IsMemoryQueue(ids.front().queue)) break;
+    to_start_.pop_front();
+    pending_.at(id).touched = false;
+    request.keys.push_back(BirthKeyOf(id));
+    request.keys.push_back(LocatorKey(id.seq));
+    ids.push_back(id);
+  }
+  ++reads_of_many_;
+  reads_.Start(std::move(request), [this, ids = std::move(ids)](const ReadResult& result, Instant now) {
+    --reads_of_many_;
+    OnBirthPlaces(ids, result, now);
+  });
+}
+
+void Locator::OnBirthPlaces(const std::vector<MessageId>& ids, const ReadResult& result, Instant now) {
+  const size_t answered = result.rows.size() / 2;
+  // Those that had no room in the answer are next.
+  to_start_.insert(to_start_.begin(), ids.begin() + static_cast<ptrdiff_t>(answered), ids.end());
+  for (size_t i = 0; i < answered; ++i) OnBirthPlace(ids[i], result.rows[2 * i], result.rows[2 * i + 1], now);
 }
 
 void Locator::ReadRow(const MessageId& id, std::string row_key) {
@@ -61,14 +78,12 @@ void Locator::ReadRow(const MessageId& id, std::string row_key) {
 
 bool Locator::StillTrue(const MessageId& id) {
   if (!pending_.at(id).touched || state_.FindResident(id.seq) != nullptr) return true;
-  ReadBirthPlace(id);
+  to_start_.push_back(id);
   return false;
 }
 
-void Locator::OnBirthPlace(const MessageId& id, const ReadResult& result, Instant now) {
+void Locator::OnBirthPlace(const MessageId& id, const Row& at_birth, const Row& locator, Instant now) {
   if (!StillTrue(id)) return;
-  const Row& at_birth = result.rows.at(0);
-  const Row& locator = result.rows.at(1);
   if (at_birth.value.has_value()) {
     OnRow(id, at_birth, now);
   } else if (locator.value.has_value()) {

@@ -30,15 +30,19 @@ class Locator {
       : state_(*state), life_cycle_(*life_cycle), reads_(*reads) {}
 
   void Find(const MessageId& id, Instant now, Decide decide);
-  // Can this message be looked for without a wait for room to read?
+  // Whoever can wait asks first: there is room for another search.
+  bool HasRoom() const { return to_start_.size() < kSearchesMax; }
+  // … or none is needed.
   bool MayFind(const MessageId& id) const;
   // The message changed, entered memory or left it.
   void Touch(Seq birth);
-  // A read has completed: searches that waited for room begin.
-  void RetryWaiting();
+  // Starts reads for what is looked for, many messages by each. At the end of a turn.
+  void StartReads();
   size_t pending() const { return pending_.size(); }
 
  private:
+  static constexpr size_t kSearchesMax = 4'096;
+
   struct Search {
     std::vector<Decide> waiting;
     bool touched = false;
@@ -49,11 +53,12 @@ class Locator {
     }
   };
 
-  void ReadBirthPlace(const MessageId& id);
+  void ReadBirthPlaces();
+  void OnBirthPlaces(const std::vector<MessageId>& ids, const ReadResult& result, Instant now);
   void ReadRow(const MessageId& id, std::string row_key);
   // False: the search has to start again, and did.
   bool StillTrue(const MessageId& id);
-  void OnBirthPlace(const MessageId& id, const ReadResult& result, Instant now);
+  void OnBirthPlace(const MessageId& id, const Row& at_birth, const Row& locator, Instant now);
   void OnRow(const MessageId& id, const Row& row, Instant now);
   void Conclude(const MessageId& id, std::unique_ptr<Message> view, Instant now);
 
@@ -62,6 +67,7 @@ class Locator {
   Reads& reads_;
   std::map<MessageId, Search, BySeq> pending_;
   std::deque<MessageId> to_start_;  // of these, without a read yet
+  size_t reads_of_many_ = 0;        // on their way
 };
 
 }  // namespace baton

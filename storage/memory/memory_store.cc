@@ -350,29 +350,30 @@ Row MemoryStore::RowFor(const std::string& key, const ReadRequest& request) cons
 
 ReadResult MemoryStore::Read(const ReadRequest& request) const {
   ReadResult result{.id = request.id, .status = absl::OkStatus(), .rows = {}, .end_reached = false};
-  if (!request.keys.empty()) {
-    for (const std::string& key : request.keys) result.rows.push_back(RowFor(key, request));
-    return result;
-  }
   size_t bytes = 0;
+  const auto take = [&](const std::string& key) {
+    const auto& value = result.rows.emplace_back(RowFor(key, request)).value;
+    bytes += value.has_value() ? value->size() : 0;
+  };
+  for (const std::string& key : request.keys) {
+    if (request.bytes_max != 0 && result.rows.size() >= 2 && bytes >= request.bytes_max) break;
+    take(key);
+  }
+  if (!request.keys.empty()) return result;
   const auto begin = index_.lower_bound(Key(request.begin));
   const auto end = index_.lower_bound(Key(request.end));
   const auto enough = [&] {
     return !result.rows.empty() && (result.rows.size() >= request.rows_max || bytes >= request.bytes_max);
   };
-  const auto take = [&](const Key& key) {
-    result.rows.push_back(RowFor(std::string(key.view()), request));
-    bytes += result.rows.back().value->size();
-  };
   if (request.reverse) {
     for (auto at = end; at != begin;) {
       if (enough()) return result;
-      take((--at)->first);
+      take(std::string((--at)->first.view()));
     }
   } else {
     for (auto at = begin; at != end; ++at) {
       if (enough()) return result;
-      take(at->first);
+      take(std::string(at->first.view()));
     }
   }
   result.end_reached = true;

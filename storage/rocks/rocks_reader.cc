@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -23,21 +24,35 @@ rocksdb::ReadOptions BaseOptions(const rocksdb::Snapshot* snapshot) {
   return options;
 }
 
-// One value per key, in the order of the keys; nullopt: no such row.
+// One value per key, in the order of the keys; nullopt: no such row. Of the first ones only, until there are
+// `bytes_max` bytes (0: of all).
 absl::Status GetAll(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const std::vector<std::string>& keys,
-                    std::vector<std::optional<std::string>>& values) {
-  std::vector<rocksdb::Slice> slices(keys.begin(), keys.end());
-  std::vector<rocksdb::PinnableSlice> found(keys.size());
-  std::vector<rocksdb::Status> statuses(keys.size());
-  db->MultiGet(BaseOptions(snapshot), db->DefaultColumnFamily(), slices.size(), slices.data(), found.data(),
-               statuses.data());
-  values.resize(keys.size());
-  for (size_t i = 0; i < keys.size(); ++i) {
-    if (statuses[i].ok()) {
-      values[i] = found[i].ToString();
-    } else if (!statuses[i].IsNotFound()) {
-      return FromRocks(statuses[i], "cannot read from the store");
+                    size_t bytes_max, std::vector<std::optional<std::string>>& values) {
+  constexpr size_t kAtOnce = 128;  // values are pinned while they are looked up
+  size_t bytes = 0;
+  size_t at_once = bytes_max == 0 ? keys.size() : kAtOnce;
+  values.clear();
+  values.reserve(keys.size());
+  while (values.size() < keys.size() && (bytes_max == 0 || values.size() < 2 || bytes < bytes_max)) {
+    const size_t first = values.size();
+    const size_t count = std::min(at_once, keys.size() - first);
+    const std::vector<rocksdb::Slice> slices(keys.begin() + static_cast<ptrdiff_t>(first),
+                                             keys.begin() + static_cast<ptrdiff_t>(first + count));
+    std::vector<rocksdb::PinnableSlice> found(count);
+    std::vector<rocksdb::Status> statuses(count);
+    rocksdb::ReadOptions options = BaseOptions(snapshot);
+    if (bytes_max != 0 && count > 1)
+      options.value_size_soft_limit = std::max<size_t>(bytes_max - std::min(bytes, bytes_max), 1);
+    db->MultiGet(options, db->DefaultColumnFamily(), count, slices.data(), found.data(), statuses.data());
+    for (size_t i = 0; i < count && !statuses[i].IsAborted(); ++i) {
+      if (!statuses[i].ok() && !statuses[i].IsNotFound()) {
+        return FromRocks(statuses[i], "cannot read from the store");
+      }
+      std::optional<std::string>& value = values.emplace_back();
+      if (statuses[i].ok()) value = found[i].ToString();
+      bytes += found[i].size();
     }
+    at_once = values.size() == first ? 1 : kAtOnce;  // the very first was beyond the limit: alone it is read
   }
   return absl::OkStatus();
 }
@@ -45,7 +60,8 @@ absl::Status GetAll(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const st
 absl::Status ReadPoints(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const ReadRequest& request,
                         ReadResult& result) {
   std::vector<std::optional<std::string>> values;
-  if (absl::Status status = GetAll(db, snapshot, request.keys, values); !status.ok()) return status;
+  absl::Status status = GetAll(db, snapshot, request.keys, request.bytes_max, values);
+  if (!status.ok()) return status;
   for (size_t i = 0; i < values.size(); ++i) {
     result.rows.push_back({.key = request.keys[i], .value = std::move(values[i]), .companion = std::nullopt});
   }
@@ -91,7 +107,7 @@ absl::Status AddCompanions(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, c
   }
   if (keys.empty()) return absl::OkStatus();
   std::vector<std::optional<std::string>> values;
-  if (absl::Status status = GetAll(db, snapshot, keys, values); !status.ok()) return status;
+  if (absl::Status status = GetAll(db, snapshot, keys, 0, values); !status.ok()) return status;
   for (size_t i = 0; i < rows.size(); ++i) result.rows[rows[i]].companion = std::move(values[i]);
   return absl::OkStatus();
 }

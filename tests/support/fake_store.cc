@@ -119,15 +119,19 @@ Row FakeStore::Find(const std::string& key, const ReadRequest& request) const {
 
 ReadResult FakeStore::Look(const ReadRequest& request) const {
   ReadResult result{.id = request.id, .status = absl::OkStatus(), .rows = {}, .end_reached = false};
+  size_t bytes = 0;
   if (!request.keys.empty()) {
-    for (const std::string& key : request.keys) result.rows.push_back(Find(key, request));
+    for (const std::string& key : request.keys) {
+      if (request.bytes_max != 0 && result.rows.size() >= 2 && bytes >= request.bytes_max) break;
+      const auto& value = result.rows.emplace_back(Find(key, request)).value;
+      bytes += value.has_value() ? value->size() : 0;
+    }
     return result;
   }
   std::vector<std::string> keys;
   for (auto at = rows_.lower_bound(request.begin); at != rows_.end() && at->first < request.end; ++at)
     keys.push_back(at->first);
   if (request.reverse) std::reverse(keys.begin(), keys.end());
-  size_t bytes = 0;
   for (const std::string& key : keys) {
     if (!result.rows.empty() && (result.rows.size() >= request.rows_max || bytes >= request.bytes_max))
       return result;

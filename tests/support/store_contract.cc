@@ -174,6 +174,19 @@ TEST_P(StoreContract, ReadsPointsInTheOrderAsked) {
   EXPECT_EQ(result.rows[4].value, "b");
 }
 
+TEST_P(StoreContract, ReadsTheFirstPointsUpToItsBytes) {
+  Submit(Puts({{"R1", "aaaa"}, {"R2", "bbbb"}, {"R3", "cccc"}, {"R4", "dddd"}}));
+
+  EXPECT_THAT(KeysOf(Read({.keys = {"R4", "R3", "R2", "R1"}, .bytes_max = 100})),
+              ElementsAre("R4", "R3", "R2", "R1"));
+  EXPECT_THAT(KeysOf(Read({.keys = {"R4", "R9", "R3"}, .bytes_max = 1})), ElementsAre("R4", "R9"));
+  const ReadResult some = Read({.keys = {"R4", "R9", "R3", "R2", "R1"}, .bytes_max = 8});
+  ASSERT_GE(some.rows.size(), 2u);
+  EXPECT_LE(some.rows.size(), 3u);
+  EXPECT_EQ(some.rows[0].value, "dddd");
+  EXPECT_EQ(some.rows[1].value, std::nullopt);
+}
+
 TEST_P(StoreContract, ReadsARangeForwardUpToItsLimits) {
   Submit(Puts({{"R1", "aaaa"}, {"R2", "bbbb"}, {"R3", "cccc"}, {"R4", "dddd"}, {"S", "no"}}));
 

@@ -275,5 +275,43 @@ TEST(Expiry, WithNothingToDoAsksForNoTurns) {
   EXPECT_GE(broker.next_due(), broker.now() + 59min);  // only the hourly look at idle producers
 }
 
+TEST(MassExpiry, OfSpilledMessagesReadsManyAtATime) {
+  EngineFixture broker({}, {.window_messages = 200});
+  broker.PublishMany("orders", 2'000, {.ttl = 1h});
+  broker.Restart();
+
+  broker.Advance(1h);
+
+  EXPECT_EQ(broker.Queue("orders").ready, 0u);
+  EXPECT_EQ(broker.store().CountOf(RowKind::kExpiry), 0u);
+  EXPECT_LE(broker.reads_started(), 80u);
+}
+
+TEST(MassExpiry, OfMessagesThatHaveMovedFindsThemToo) {
+  EngineFixture broker({.attempts_max = 0}, {.window_messages = 200});
+  broker.PublishMany("orders", 300, {.ttl = 1h});
+  for (const Delivery& delivery : broker.ReceiveMany("orders", {.messages_max = 100})) {
+    EXPECT_TRUE(broker.Nack(delivery, 2h).ok());
+  }
+  broker.Restart();
+
+  broker.Advance(1h);
+
+  EXPECT_EQ(broker.Queue("orders").ready + broker.Queue("orders").delayed, 0u);
+  EXPECT_EQ(broker.store().CountOf(RowKind::kLocator), 0u);
+}
+
+TEST(MassExpiry, OfPurgedMessagesReadsNone) {
+  EngineFixture broker({}, {.window_messages = 200});
+  broker.PublishMany("orders", 2'000, {.ttl = 1h});
+  broker.Restart();
+  EXPECT_EQ(broker.Purge("orders"), 2'000u);
+
+  broker.Advance(1h);
+
+  EXPECT_EQ(broker.store().CountOf(RowKind::kExpiry), 0u);
+  EXPECT_LE(broker.rows_read(), 2'000u);  // the hints
+}
+
 }  // namespace
 }  // namespace baton
