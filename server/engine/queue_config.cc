@@ -94,13 +94,4 @@ absl::Status CheckOverflow(const QueueConfig& config) {
       "parked in the queue itself, without bound. Name a dead_letter_queue, or use reject or drop-oldest");
 }
 
-Duration BackoffAfter(uint32_t attempts, const QueueConfig& config) {
-  Duration delay = config.backoff;
-  for (uint32_t i = 1; i < attempts && delay < config.backoff_max; ++i) {
-    if (delay == Duration(0)) return delay;
-    delay *= 2;
-  }
-  return std::min(delay, config.backoff_max);
-}
-
 }  // namespace baton

@@ -77,7 +77,4 @@ absl::Status CheckQueueConfig(const QueueConfig& config);
 // queues that fail it.
 absl::Status CheckOverflow(const QueueConfig& config);
 
-// The delay before the next attempt after `attempts` failed ones.
-Duration BackoffAfter(uint32_t attempts, const QueueConfig& config);
-
 }  // namespace baton
