@@ -1,9 +1,5 @@
 #include "server/engine/life_cycle.h"
 
-#include <fmt/format.h>
-
-#include <algorithm>
-
 #include "base/check.h"
 #include "server/engine/locator.h"
 #include "server/engine/reason_headers.h"
