@@ -33,8 +33,8 @@ enum class Promise : uint8_t {
 struct ReadRequest {
   ReadId id = {};
 
-  // Point reads; when not empty the range below is ignored. The result has one row per key, in this order; with
-  // `bytes_max` only of the first ones, until so many bytes of values are there (at least two).
+  // Point reads; when not empty the range below is ignored. The result has one row per key, in this order;
+  // with `bytes_max` only of the first ones, until so many bytes of values are there (at least two).
   std::vector<std::string> keys = {};
 
   // Otherwise the rows of [begin, end), in key order (`reverse`: from the last one backwards), until
