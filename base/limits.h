@@ -17,6 +17,9 @@ inline constexpr size_t kHeaderCountMax = 64;
 inline constexpr size_t kReasonBytesMax = 256;  // a nack's reason; longer ones are refused
 inline constexpr uint32_t kHopsMax = 8;         // dead-letterings of one message before it is parked
 
+// Damage to the store: each place is told once, up to so many.
+inline constexpr size_t kDamageReportsMax = 1'000;
+
 // Times. TTLs, delays and leases are whole milliseconds on the wire.
 inline constexpr std::chrono::milliseconds kTtlMax = std::chrono::hours(24) * 3650;
 inline constexpr std::chrono::milliseconds kDelayMax = std::chrono::hours(24) * 3650;

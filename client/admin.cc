@@ -84,6 +84,13 @@ absl::StatusOr<QueueInfo> Client::ResumeQueue(std::string_view name) {
   return QueueOf(core_->Call(&Admin::UpdateQueue, PauseRequest(name, false)));
 }
 
+absl::StatusOr<QueueInfo> Client::SkipDamage(std::string_view name) {
+  v1::UpdateQueueRequest request;
+  request.set_name(name.data(), name.size());
+  request.set_skip_damage(true);
+  return QueueOf(core_->Call(&Admin::UpdateQueue, request));
+}
+
 absl::StatusOr<MessagePage> Client::ListMessages(const ListMessagesOptions& options) {
   v1::ListMessagesRequest request;
   request.set_queue(options.queue);

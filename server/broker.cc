@@ -147,6 +147,9 @@ EngineThread::Options Broker::Parts::ThreadOptions() {
     options.log->Warning("wall clock was set; broker time goes on as before",
                          {{"moved_ms", std::to_string(moved.count() / 1000)}});
   };
+  thread_options.on_damage = [this](const std::string& what) {
+    options.log->Error("something in the store cannot be read; everything else goes on", {{"error", what}});
+  };
   thread_options.on_disk_state = [this](DiskState state) {
     if (state == DiskState::kLow) {
       options.log->Warning("disk is nearly full: publishers are refused, consumers go on",

@@ -38,12 +38,15 @@ struct ReadRequest {
   std::vector<std::string> keys = {};
 
   // Otherwise the rows of [begin, end), in key order (`reverse`: from the last one backwards), until
-  // `rows_max` rows or `bytes_max` bytes of values; always at least one row where there is one.
+  // `rows_max` rows or `bytes_max` bytes of values, or up to a row that cannot be read; always at least one
+  // row where there is one. A read that begins with one that cannot be read fails.
   std::string begin = {};
   std::string end = {};
   size_t rows_max = 0;
   size_t bytes_max = 0;
   bool reverse = false;
+  // Goes on behind what cannot be read, with as little left out as is simple. Not with `reverse`.
+  bool skip_damage = false;
 
   // When set, each row found also carries the value of the row `companion(key)`, read at the same moment.
   // Runs on the reader's thread: a pure function.
@@ -54,13 +57,15 @@ struct Row {
   std::string key;
   std::optional<std::string> value;  // nullopt only for a point read that found nothing
   std::optional<std::string> companion;
+  absl::Status status;  // why the row, or (when there is a value) its companion, could not be read
 };
 
 struct ReadResult {
   ReadId id;
-  absl::Status status;
+  absl::Status status;  // DATA_LOSS, INTERNAL: this read has failed, and says nothing of others
   std::vector<Row> rows;
   bool end_reached = false;  // of a range: there was nothing more before `end` (reverse: before `begin`)
+  size_t skipped = 0;        // places that could not be read and were left out
 };
 
 // What the next commit may write of rows of memory queues (Commit::memory_bytes). Whoever keeps to it is

@@ -84,7 +84,8 @@ Json CountsJson(const QueueCounts& counts) {
           {"arrived", counts.arrived},
           {"purged", counts.purged},
           {"deleted", counts.deleted},
-          {"parked_since", counts.parked_since}};
+          {"parked_since", counts.parked_since},
+          {"lost", counts.lost}};
 }
 
 Json SessionJson(const SessionInfo& session) {
@@ -110,6 +111,8 @@ Json ToJson(const QueueInfo& queue) {
           {"paused", queue.paused},
           {"created_unix_ms", Millis(queue.created)},
           {"number", queue.number},
+          {"damage", queue.damage},
+          {"skips_damage", queue.skips_damage},
           {"config", ConfigJson(queue.config)},
           {"counts", CountsJson(queue.counts)}};
 }

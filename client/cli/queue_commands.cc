@@ -29,6 +29,7 @@ struct QueueOptions {
   std::string prefix;
   QueueConfig config;
   bool force = false;
+  bool skip_damaged = false;
   bool if_not_exists = false;
 };
 
@@ -135,16 +136,24 @@ std::string CameText(const QueueCounts& counts) {
 }
 
 std::string LeftText(const QueueCounts& counts) {
-  return fmt::format("{} acked, {} dead-lettered, {} expired, {} dropped, {} purged, {} deleted",
-                     CountText(counts.acked), CountText(counts.dead_lettered), CountText(counts.expired),
-                     CountText(counts.dropped), CountText(counts.purged), CountText(counts.deleted));
+  std::string text =
+      fmt::format("{} acked, {} dead-lettered, {} expired, {} dropped, {} purged, {} deleted",
+                  CountText(counts.acked), CountText(counts.dead_lettered), CountText(counts.expired),
+                  CountText(counts.dropped), CountText(counts.purged), CountText(counts.deleted));
+  if (counts.lost > 0) text += fmt::format(", {} lost, which could not be read", CountText(counts.lost));
+  return text;
+}
+
+std::string StateText(const QueueInfo& queue) {
+  if (!queue.damage.empty()) return "damaged";
+  return queue.paused ? "paused" : "active";
 }
 
 std::string Describe(const QueueInfo& queue) {
   const QueueCounts& counts = queue.counts;
   std::vector<std::pair<std::string, std::string>> properties = {
       {"name", queue.name},
-      {"state", queue.paused ? "paused" : "active"},
+      {"state", StateText(queue)},
       {"created", TimeText(queue.created)},
       {"ready", CountText(counts.ready)},
       {"leased", CountText(counts.leased)},
@@ -159,6 +168,7 @@ std::string Describe(const QueueInfo& queue) {
       {"happened since the start",
        fmt::format("{} deliveries, {} returns, {} parked", CountText(counts.delivered),
                    CountText(counts.returned), CountText(counts.parked_since))}};
+  if (!queue.damage.empty()) properties.emplace_back("damage", queue.damage);
   AppendConfig(queue.config, properties);
   return ToText(properties);
 }
@@ -215,7 +225,7 @@ int List(const GlobalOptions& global, const QueueOptions& options) {
       json.push_back(ToJson(queue));
       table.AddRow({queue.name, CountText(counts.ready), CountText(counts.leased), CountText(counts.delayed),
                     CountText(counts.parked), FormatByteSizeRounded(counts.bytes), AgeText(counts.oldest_age),
-                    CountText(counts.subscriptions), queue.paused ? "paused" : "active"});
+                    CountText(counts.subscriptions), StateText(queue)});
     }
     if (!table.empty()) return std::make_pair(json, table.ToText());
     if (!global.json)
@@ -272,6 +282,23 @@ int Resume(const GlobalOptions& global, const QueueOptions& options) {
                     [&](Client& client) { return QueueResult(client.ResumeQueue(options.name), "resumed"); });
 }
 
+int Check(const GlobalOptions& global, const QueueOptions& options) {
+  return WithClient(global, options.name, [&](Client& client) -> Result {
+    const auto queue = options.skip_damaged ? client.SkipDamage(options.name) : client.GetQueue(options.name);
+    if (!queue.ok()) return queue.status();
+    if (options.skip_damaged) return QueueResult(queue, "leaves out what cannot be read");
+    if (queue->damage.empty()) {
+      return QueueResult(queue,
+                         fmt::format("has met nothing that cannot be read ({} lost)", queue->counts.lost));
+    }
+    return absl::DataLossError(
+        fmt::format("{}. Check the disk. Restore the data directory from a copy; or leave out what cannot be "
+                    "read, for good: "
+                    "baton queue check {} --skip-damaged",
+                    queue->damage, queue->name));
+  });
+}
+
 }  // namespace
 
 void AddQueueCommands(CLI::App& app, Invocation& invocation) {
@@ -322,6 +349,9 @@ void AddQueueCommands(CLI::App& app, Invocation& invocation) {
   add_named("purge", "Delete all messages of a queue, those included that consumers hold", Purge);
   add_named("pause", "Let a queue take messages and deliver none", Pause);
   add_named("resume", "Let a paused queue deliver again", Resume);
+  add_named("check", "Tell whether a queue's messages can be read, as far as delivery has come", Check)
+      ->add_flag("--skip-damaged", options->skip_damaged,
+                 "From now on leave out what cannot be read, count it as lost, and go on behind it");
 }
 
 }  // namespace baton::cli

@@ -60,7 +60,8 @@ QueueCounts CountsOf(const v1::QueueCounts& counts) {
           .arrived = counts.arrived(),
           .purged = counts.purged(),
           .deleted = counts.deleted(),
-          .parked_since = counts.parked_since()};
+          .parked_since = counts.parked_since(),
+          .lost = counts.lost()};
 }
 
 SessionInfo SessionOf(const v1::SessionInfo& session) {
@@ -120,7 +121,9 @@ QueueInfo FromProto(const v1::Queue& queue) {
           .counts = CountsOf(queue.counts()),
           .paused = queue.paused(),
           .created = Time(queue.created_unix_ms()),
-          .number = queue.number()};
+          .number = queue.number(),
+          .damage = queue.damage(),
+          .skips_damage = queue.skips_damage()};
 }
 
 MessageInfo FromProto(const v1::Message& message) {

@@ -18,6 +18,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "server/engine/engine.h"
 #include "server/engine/eviction_index.h"
 #include "server/engine/head_window.h"
@@ -87,11 +88,19 @@ struct BrokerState {
   std::vector<Queue*> awaiting_room;    // with takers that may hold no more for now
   std::vector<ReadRequest> reads;       // to start at the end of this turn
   bool disk_low = false;
+  std::vector<std::string> damage_reports;  // what could not be read: each is told once
+  absl::flat_hash_set<std::string> damage_told;
   absl::Status failure;  // what was read makes no sense: the process must end
 
   SeqNumbers numbers{options.epoch};
   uint64_t last_delivery = 0;
   LatencyHistogram publish_to_deliver;
+
+  // Something could not be read: that read has failed, and everything else goes on.
+  void ReportDamage(const absl::Status& why) {
+    if (damage_told.size() < kDamageReportsMax && damage_told.emplace(why.message()).second)
+      damage_reports.emplace_back(why.message());
+  }
 
   // For resident messages. What leads to the rows of memory queues is of the same share of the budget; half
   // of it stays, for without a window nothing is delivered.

@@ -84,6 +84,7 @@ void Browser::Handle(const ListMessages& command) {
   request.rows_max = command.limit;
   request.bytes_max = 8u << 20;
   request.companion = &AttemptsKeyOfRow;
+  request.skip_damage = queue->skips_damage;
   reads_.Start(std::move(request),
                [this, command](const ReadResult& result, Instant) { AnswerPage(command, result); });
 }
@@ -92,6 +93,11 @@ void Browser::AnswerPage(const ListMessages& command, const ReadResult& result) 
   Queue* queue = state_.FindQueue(command.queue);
   if (queue == nullptr) {
     state_.outputs->Answer(command.call, QueueNotFound(command.queue));
+    return;
+  }
+  if (!result.status.ok()) {
+    state_.ReportDamage(result.status);
+    state_.outputs->Answer(command.call, result.status);
     return;
   }
   std::vector<std::pair<std::string, MessageInfo>> rows;
@@ -145,7 +151,7 @@ bool Browser::MayFind(CallId call, const MessageId& id) {
 
 void Browser::Handle(const GetMessage& command, Instant now) {
   if (!MayFind(command.call, command.id)) return;
-  locator_.Find(command.id, now, [this, call = command.call, id = command.id](Message* message, Instant at) {
+  const auto decide = [this, call = command.call, id = command.id](Message* message, Instant at) {
     const bool waits_for_expiry = message != nullptr && message->deadline <= at &&
                                   message->state != Message::State::kLeased &&
                                   message->home != Message::Home::kParkedRow;
@@ -154,12 +160,14 @@ void Browser::Handle(const GetMessage& command, Instant now) {
     } else {
       state_.outputs->Answer(call, Reply(Describe(*message, message->body.size())));
     }
-  });
+  };
+  locator_.Find(command.id, now, decide,
+                [this, call = command.call](const absl::Status& why) { state_.outputs->Answer(call, why); });
 }
 
 void Browser::Handle(const DeleteMessage& command, Instant now) {
   if (!MayFind(command.call, command.id)) return;
-  locator_.Find(command.id, now, [this, call = command.call, id = command.id](Message* message, Instant at) {
+  const auto decide = [this, call = command.call, id = command.id](Message* message, Instant at) {
     if (message == nullptr) {
       state_.outputs->Answer(call, NoSuchMessage(id));
       return;
@@ -176,7 +184,9 @@ void Browser::Handle(const DeleteMessage& command, Instant now) {
     life_cycle_.Dispose(*message, Disposal::kDrop, "deleted", at);
     state_.confirmations.When(state_.turn.latest(), promise,
                               [this, call] { state_.outputs->Answer(call, Reply(Done())); });
-  });
+  };
+  locator_.Find(command.id, now, decide,
+                [this, call = command.call](const absl::Status& why) { state_.outputs->Answer(call, why); });
 }
 
 }  // namespace baton

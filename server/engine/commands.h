@@ -129,6 +129,7 @@ struct UpdateQueue {
   std::string name;
   QueueConfigPatch config;
   std::optional<bool> paused;
+  std::optional<bool> skip_damage = {};
 };
 struct DeleteQueue {
   CallId call;

@@ -129,10 +129,6 @@ bool Engine::OnHandedOver(CommitNumber number) {
 }
 
 void Engine::OnRead(ReadResult result, Instant now) {
-  if (!result.status.ok()) {
-    parts_->state.failure.Update(result.status);
-    return;
-  }
   parts_->reads.Complete(std::move(result), now);
   parts_->residency.RetryWaiting(now);
 }
@@ -178,7 +174,7 @@ void Engine::Parts::RaiseEpoch() {
 }
 
 Instant Engine::Parts::NextDue(Instant now) const {
-  Instant next = std::min(expirer.NextDue(now), next_idle_check);
+  Instant next = std::min({expirer.NextDue(now), next_idle_check, residency.next_retry()});
   if (!state.lease_ends.empty()) next = std::min(next, state.lease_ends.begin()->first.first);
   if (!state.delay_schedule.empty()) next = std::min(next, state.delay_schedule.begin()->first);
   if (!state.receive_waits.empty()) next = std::min(next, state.receive_waits.begin()->first);
@@ -194,6 +190,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
   state.budget.BeginPhase();
   parts.returner.EndLeases(now);
   state.budget.BeginPhase();
+  parts.residency.RetryDamaged(now);
   parts.residency.WakeDue(now);
   parts.residency.RetryWaiting(now);
   state.budget.BeginPhase();
@@ -208,6 +205,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
 
   Turn turn;
   turn.failure = state.failure;
+  turn.damage.swap(state.damage_reports);
   parts.WriteLedgers(now);
   if (state.producers.dirty()) state.producers.AppendTo(state.turn.commit());
   if (state.turn.dirty()) {

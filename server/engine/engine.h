@@ -78,9 +78,9 @@ class Engine {
     // Publishes that wait until the store has caught up: the owner lets in no more of sessions when there are
     // too many.
     size_t waiting_publish_bytes = 0;
-    Instant next_due = kNever;  // call EndTurn again by then, or when something happened
-    absl::Status failure;  // a read failed, or what was read makes no sense: end the process like after a
-                           // failed commit
+    std::vector<std::string> damage;  // what could not be read of the store: for the log
+    Instant next_due = kNever;        // call EndTurn again by then, or when something happened
+    absl::Status failure;             // rows and ledger disagree: end the process like after a failed commit
   };
   Turn EndTurn(Instant now);
   // Its commit is large enough: what else there is to handle is better left for the next one.

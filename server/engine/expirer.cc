@@ -100,27 +100,39 @@ void Expirer::Refill(Instant now) {
   auto& expiry = state_.expiry;
   const Chunk chunk = HintChunk();
   if (!RunsLow(expiry, chunk) || expiry.boundary().deadline - kHintsAhead > now || !reads_.HasRoom()) return;
-  ReadChunk(reads_, expiry, ExpiryKey(expiry.boundary()), AllOf(RowKind::kExpiry).end, chunk, nullptr,
+  ReadChunk(reads_, expiry, ExpiryKey(expiry.boundary()), AllOf(RowKind::kExpiry).end, chunk,
+            {.skip_damage = skips_damage_},
             [this](uint64_t flight, ReadResult result, Instant) { OnHints(flight, std::move(result)); });
 }
 
 void Expirer::OnHints(uint64_t flight, ReadResult result) {
   if (!state_.expiry.InFlight(flight)) return;
-  const auto unreadable = [this] {
-    state_.failure.Update(absl::DataLossError("an expiry hint cannot be read: the store is damaged"));
-  };
-  const bool understood = TakeRows(
-      state_.expiry, result, [](std::string_view key) { return ParseExpiryKey(key); },
-      [](const ExpiryPosition&) { return false; },
-      [&](const ExpiryPosition& position, const Row& row) {
-        const auto id = DecodeExpiryHint(*row.value);
-        if (id.has_value()) {
-          state_.expiry.Insert(position, *id);
-        } else {
-          unreadable();
-        }
-      });
-  if (!understood) unreadable();
+  if (!result.status.ok()) return GiveUp(result.status);
+  std::vector<ExpiryPosition> keys;
+  std::vector<std::optional<MessageId>> ids;
+  for (const Row& row : result.rows) {
+    const auto position = ParseExpiryKey(row.key);
+    const auto id = DecodeExpiryHint(*row.value);
+    if (!position.has_value() || !id.has_value()) {
+      state_.ReportDamage(absl::DataLossError("an expiry hint makes no sense: a message may not expire"));
+    }
+    if (!position.has_value()) continue;
+    keys.push_back(*position);
+    ids.push_back(id);
+  }
+  if (keys.empty() && !result.end_reached)
+    return GiveUp(absl::DataLossError("many expiry hints in a row make no sense: messages may not expire"));
+  const auto taken =
+      state_.expiry.FinishRead(keys, result.end_reached, [](const ExpiryPosition&) { return false; });
+  for (const size_t index : taken) {
+    if (ids[index].has_value()) state_.expiry.Insert(keys[index], *ids[index]);
+  }
+}
+
+void Expirer::GiveUp(const absl::Status& why) {
+  state_.ReportDamage(why);
+  state_.expiry.AbandonRead();
+  if (std::exchange(skips_damage_, true)) state_.expiry.SetAllResident();  // until the next start
 }
 
 // There may be millions of hints: at most an eighth of the memory for windows, then half of that.

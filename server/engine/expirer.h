@@ -27,13 +27,16 @@ class Expirer {
   void Refill(Instant now);
   Chunk HintChunk() const;
   void OnHints(uint64_t flight, ReadResult result);
+  // A read has failed: the next one skips what it cannot read; if that fails, too, no more are read.
+  void GiveUp(const absl::Status& why);
   void Trim();
 
   BrokerState& state_;
   LifeCycle& life_cycle_;
   Locator& locator_;
   Reads& reads_;
-  bool passed_ = false;  // hints that are due wait until their store has room
+  bool skips_damage_ = false;  // some hints could not be read: the others are read all the same
+  bool passed_ = false;        // hints that are due wait until their store has room
 };
 
 }  // namespace baton

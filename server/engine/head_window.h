@@ -115,6 +115,12 @@ class HeadWindow {
   }
   bool InFlight(uint64_t flight) const { return reading() && flight == flights_; }
 
+  // The read failed: as if it had not begun. REQUIRES: InFlight(the read's number).
+  void AbandonRead() {
+    BATON_CHECK(reading());
+    flight_.reset();
+  }
+
   // Which of the rows read, in key order, enter now: fills `taken` with their indices and moves the boundary.
   // `keys` are those of the rows; `end_reached`: there was no further row. `is_elsewhere(key)`: the row's
   // message is in memory already (leased). REQUIRES: InFlight(the read's number).

@@ -14,13 +14,13 @@ constexpr size_t kReadsAtOnce = 2;
 
 }  // namespace
 
-void Locator::Find(const MessageId& id, Instant now, Decide decide) {
+void Locator::Find(const MessageId& id, Instant now, Decide decide, Fail fail) {
   if (Message* resident = state_.FindResident(id.seq)) {
     decide(resident->id == id ? resident : nullptr, now);
     return;
   }
   const auto [found, fresh] = pending_.try_emplace(id);
-  found->second.waiting.push_back(std::move(decide));
+  found->second.waiting.emplace_back(std::move(decide), std::move(fail));
   if (fresh) to_start_.push_back(id);
 }
 
@@ -62,6 +62,10 @@ void Locator::ReadBirthPlaces() {
 }
 
 void Locator::OnBirthPlaces(const std::vector<MessageId>& ids, const ReadResult& result, Instant now) {
+  if (!result.status.ok()) {
+    for (const MessageId& id : ids) Give(id, result.status, now);
+    return;
+  }
   const size_t answered = result.rows.size() / 2;
   // Those that had no room in the answer are next.
   to_start_.insert(to_start_.begin(), ids.begin() + static_cast<ptrdiff_t>(answered), ids.end());
@@ -72,8 +76,9 @@ void Locator::ReadRow(const MessageId& id, std::string row_key) {
   ReadRequest request;
   request.keys = {std::move(row_key)};
   request.companion = &AttemptsKeyOfRow;
-  reads_.Start(std::move(request),
-               [this, id](const ReadResult& result, Instant now) { OnRow(id, result.rows.at(0), now); });
+  reads_.Start(std::move(request), [this, id](const ReadResult& result, Instant now) {
+    result.status.ok() ? OnRow(id, result.rows.at(0), now) : Give(id, result.status, now);
+  });
 }
 
 bool Locator::StillTrue(const MessageId& id) {
@@ -86,13 +91,15 @@ void Locator::OnBirthPlace(const MessageId& id, const Row& at_birth, const Row& 
   if (!StillTrue(id)) return;
   if (at_birth.value.has_value()) {
     OnRow(id, at_birth, now);
+  } else if (!at_birth.status.ok() || !locator.status.ok()) {
+    Give(id, !at_birth.status.ok() ? at_birth.status : locator.status, now);
   } else if (locator.value.has_value()) {
     const auto row_key = DecodeLocator(*locator.value);
     if (row_key.has_value()) {
       ReadRow(id, std::string(*row_key));
     } else {
-      state_.failure =
-          absl::DataLossError(fmt::format("the locator of message {} cannot be read", id.ToText()));
+      Give(id, absl::DataLossError(fmt::format("the locator of message {} makes no sense", id.ToText())),
+           now);
     }
   } else {
     Conclude(id, nullptr, now);
@@ -101,6 +108,7 @@ void Locator::OnBirthPlace(const MessageId& id, const Row& at_birth, const Row& 
 
 void Locator::OnRow(const MessageId& id, const Row& row, Instant now) {
   if (!StillTrue(id)) return;
+  if (!row.status.ok()) return Give(id, row.status, now);
   if (!row.value.has_value()) {  // untouched, yet not where its locator says: its queue was purged or deleted
     Conclude(id, nullptr, now);
     return;
@@ -116,17 +124,27 @@ void Locator::OnRow(const MessageId& id, const Row& row, Instant now) {
   }
   auto view = MessageFromRow(*queue, row.key, *row.value, row.companion);
   if (view == nullptr) {
-    state_.failure = absl::DataLossError(fmt::format("the row of message {} cannot be read", id.ToText()));
-    return;
+    return Give(id, absl::DataLossError(fmt::format("the row of message {} makes no sense", id.ToText())),
+                now);
   }
   if (view->seq < queue->ledger.floor_seq || view->id != id) view = nullptr;  // purged since; a made-up id
   Conclude(id, std::move(view), now);
 }
 
+// Whether there is such a message cannot be known. One that has come into memory meanwhile is.
+void Locator::Give(const MessageId& id, const absl::Status& why, Instant now) {
+  if (state_.FindResident(id.seq) != nullptr) return Conclude(id, nullptr, now);
+  state_.ReportDamage(why);
+  const auto found = pending_.find(id);
+  auto waiting = std::move(found->second.waiting);
+  pending_.erase(found);
+  for (auto& [decide, fail] : waiting) fail ? fail(why) : decide(nullptr, now);
+}
+
 // Each command decides on what the one before left.
 void Locator::Conclude(const MessageId& id, std::unique_ptr<Message> view, Instant now) {
   const auto found = pending_.find(id);
-  std::vector<Decide> waiting = std::move(found->second.waiting);
+  auto waiting = std::move(found->second.waiting);
   pending_.erase(found);
   const bool resident = state_.FindResident(id.seq) != nullptr;
   const bool exists = resident || view != nullptr;
@@ -134,11 +152,11 @@ void Locator::Conclude(const MessageId& id, std::unique_ptr<Message> view, Insta
     view->commit = state_.turn.latest(view->queue->promise());
     life_cycle_.MakeResident(std::move(view));
   }
-  for (Decide& decide : waiting) {
+  for (auto& [decide, fail] : waiting) {
     Message* message = state_.FindResident(id.seq);
     if (message == nullptr && exists) {
       // The command before removed it or placed it on disk: whoever is left looks again.
-      Find(id, now, std::move(decide));
+      Find(id, now, std::move(decide), std::move(fail));
       continue;
     }
     decide(message != nullptr && message->id == id ? message : nullptr, now);

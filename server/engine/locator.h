@@ -11,6 +11,7 @@
 #include <deque>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
@@ -29,7 +30,10 @@ class Locator {
   Locator(BrokerState* state, LifeCycle* life_cycle, Reads* reads)
       : state_(*state), life_cycle_(*life_cycle), reads_(*reads) {}
 
-  void Find(const MessageId& id, Instant now, Decide decide);
+  // Called instead when the rows that would tell cannot be read; without one, there is no such message.
+  using Fail = absl::AnyInvocable<void(const absl::Status& why)>;
+
+  void Find(const MessageId& id, Instant now, Decide decide, Fail fail = nullptr);
   // Whoever can wait asks first: there is room for another search.
   bool HasRoom() const { return to_start_.size() < kSearchesMax; }
   // … or none is needed.
@@ -44,7 +48,7 @@ class Locator {
   static constexpr size_t kSearchesMax = 4'096;
 
   struct Search {
-    std::vector<Decide> waiting;
+    std::vector<std::pair<Decide, Fail>> waiting;
     bool touched = false;
   };
   struct BySeq {
@@ -60,6 +64,7 @@ class Locator {
   bool StillTrue(const MessageId& id);
   void OnBirthPlace(const MessageId& id, const Row& at_birth, const Row& locator, Instant now);
   void OnRow(const MessageId& id, const Row& row, Instant now);
+  void Give(const MessageId& id, const absl::Status& why, Instant now);
   void Conclude(const MessageId& id, std::unique_ptr<Message> view, Instant now);
 
   BrokerState& state_;

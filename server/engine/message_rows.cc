@@ -1,5 +1,7 @@
 #include "server/engine/message_rows.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/check.h"
@@ -101,9 +103,9 @@ void MessageRows::Remove(const Message& message) {
   if (!IsAtBirth(message)) commit.Delete(LocatorKey(message.id.seq));
 
   RowCount& count = CountOf(queue.ledger, message.home);
-  if (count.rows == 0 || count.bytes < message.bytes()) return Distrust(queue);
-  --count.rows;
-  count.bytes -= message.bytes();
+  if (count.rows == 0 || count.bytes < message.bytes()) Distrust(queue);
+  count.rows > 0 ? --count.rows : ++queue.counters.found;  // it was there, uncounted
+  count.bytes -= std::min<uint64_t>(count.bytes, message.bytes());
   state_.TouchLedger(queue);
   if (message.home == Message::Home::kReadyRow) queue.ready.NoteRemoved(message.position());
   if (message.home == Message::Home::kDelayedRow) queue.delayed.NoteRemoved(message.delayed_position());
@@ -129,11 +131,13 @@ void MessageRows::Leave(const Message& message) {
   RemoveHint(message);
   if (message.attempts > 0) {
     state_.turn.commit().Delete(AttemptsKey(queue.number, message.seq));
-    if (queue.ledger.attempt_rows-- == 0) Distrust(queue);
+    if (queue.ledger.attempt_rows == 0) Distrust(queue);
+    queue.ledger.attempt_rows -= std::min<uint64_t>(queue.ledger.attempt_rows, 1);
   }
 }
 
 void MessageRows::Distrust(const Queue& queue) {
+  if (queue.skips_damage) return;  // messages may be there that the ledger does not count
   state_.failure.Update(absl::DataLossError(fmt::format(
       "queue {}: the ledger counts fewer messages than there are rows: the store is damaged", queue.name)));
 }

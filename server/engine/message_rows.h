@@ -44,7 +44,7 @@ class MessageRows {
   void Forget(const Message& message);
 
  private:
-  // The ledger and the rows disagree: nothing more reaches the store.
+  // The ledger counts less than there is: nothing more reaches the store, but for a queue that skips damage.
   void Distrust(const Queue& queue);
   void RemoveHint(const Message& message);
   // Of the row at message.home; until the next call.

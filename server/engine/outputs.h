@@ -100,7 +100,7 @@ struct SettleReply {
   std::vector<absl::Status> results;
 };
 
-// Since the broker's start. A message comes to a queue in one of three ways and leaves it in one of six, so
+// Since the broker's start. A message comes to a queue in one of three ways and leaves it in one of seven, so
 // that, for each queue, always: came() == left() + ready + leased + delayed + parked.
 struct QueueCounters {
   uint64_t found = 0;  // at the broker's start
@@ -113,6 +113,7 @@ struct QueueCounters {
   uint64_t dead_lettered = 0;  // to another queue, for whatever reason
   uint64_t purged = 0;
   uint64_t deleted = 0;  // one by one
+  uint64_t lost = 0;     // could not be read, and was left out
 
   // What happened to those that are, or were, there.
   uint64_t delivered = 0;
@@ -120,13 +121,15 @@ struct QueueCounters {
   uint64_t parked = 0;
 
   uint64_t came() const { return found + published + arrived; }
-  uint64_t left() const { return acked + expired + dropped + dead_lettered + purged + deleted; }
+  uint64_t left() const { return acked + expired + dropped + dead_lettered + purged + deleted + lost; }
 };
 struct QueueInfo {
   std::string name;
   QueueId number;
   QueueConfig config;
   bool paused = false;
+  bool skips_damage = false;
+  std::string damage;  // why delivery stands still; empty: it does not
   Instant created;
   uint64_t ready = 0;
   uint64_t leased = 0;

@@ -157,6 +157,14 @@ void Overflow::SeekVictims(Queue& queue) {
   ReadLowestRank(queue, AllOf(RowKind::kReady, queue.number).end);
 }
 
+// Then there are no victims, for now.
+bool Overflow::CouldNotRead(Queue& queue, const ReadResult& result) {
+  if (result.status.ok()) return false;
+  state_.ReportDamage(result.status);
+  queue.seeking_victims = false;
+  return true;
+}
+
 // From the end backwards, to the first message that is not leased: its rank is the lowest that has victims.
 void Overflow::ReadLowestRank(const Queue& queue, std::string before) {
   ReadRequest request;
@@ -172,7 +180,7 @@ void Overflow::ReadLowestRank(const Queue& queue, std::string before) {
 
 void Overflow::OnLowestRank(QueueId number, const ReadResult& result) {
   Queue* queue = state_.FindQueue(number);
-  if (queue == nullptr) return;
+  if (queue == nullptr || CouldNotRead(*queue, result)) return;
   for (const Row& row : result.rows) {
     const auto parts = ParseReadyKey(row.key);
     if (!parts.has_value()) {
@@ -205,7 +213,7 @@ void Overflow::ReadVictims(const Queue& queue, std::string from) {
 // Names as many victims as it takes, the oldest first; each is then looked at again (Locator) and decided on.
 void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) {
   Queue* queue = state_.FindQueue(number);
-  if (queue == nullptr) return;
+  if (queue == nullptr || CouldNotRead(*queue, result)) return;
   // What the queue will hold without the victims named so far.
   uint64_t messages = queue->stored_count();
   uint64_t bytes = queue->stored_bytes();
@@ -213,11 +221,7 @@ void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) 
   for (const Row& row : result.rows) {
     if (!IsOver(*queue, messages, bytes)) break;
     const auto view = MessageFromRow(*queue, row.key, *row.value, std::nullopt);
-    if (view == nullptr) {
-      state_.failure.Update(
-          absl::DataLossError(fmt::format("queue {}: a message row cannot be read", queue->name)));
-      return;
-    }
+    if (view == nullptr) continue;
     if (queue->leased.contains(view->position()) || view->bytes() > bytes) continue;
     victims.push_back(view->id);
     --messages;

@@ -52,6 +52,7 @@ class Overflow {
   // within its limits or nothing can go. One search at a time per queue.
   void SeekVictims(Queue& queue);
   void ReadLowestRank(const Queue& queue, std::string before);
+  bool CouldNotRead(Queue& queue, const ReadResult& result);
   void OnLowestRank(QueueId number, const ReadResult& result);
   void ReadVictims(const Queue& queue, std::string from);
   void OnVictims(QueueId number, const ReadResult& result, Instant now);

@@ -10,6 +10,7 @@
 #include "absl/container/btree_map.h"
 #include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/status/status.h"
 #include "base/ids.h"
 #include "base/time.h"
 #include "server/engine/eviction_index.h"
@@ -32,7 +33,8 @@ struct Queue {
 
   QueueConfig config;
   bool paused = false;
-  bool stored = false;  // its definition is synced: before, a memory queue takes no messages
+  bool skips_damage = false;  // what cannot be read is left out, and counted as lost
+  bool stored = false;        // its definition is synced: before, a memory queue takes no messages
 
   // Stored with the next commit when dirty. `head` and `next_due` are filled in then.
   LedgerRecord ledger;
@@ -64,6 +66,8 @@ struct Queue {
   Instant scheduled_due = kNever;  // its entry in BrokerState::delay_schedule
   uint64_t admitted_over = 0;      // messages taken over its limits, whose victims only the disk can name
   bool seeking_victims = false;
+  absl::Status damage;         // why its next rows cannot be read; OK: they can, as far as is known
+  bool awaits_repair = false;  // reads nothing until Residency tries again
 
   QueueCounters counters;
 
@@ -77,7 +81,9 @@ struct Queue {
   // Somebody could be given a message now, and there is none in memory.
   bool is_starved() const { return !paused && ready.empty() && !ready.all_resident() && !able.empty(); }
   // Takers have to wait for a read. It ends: with a message in the window, or with the whole queue in it.
-  bool head_is_coming() const { return !paused && ready.empty() && !ready.all_resident() && has_takers(); }
+  bool head_is_coming() const {
+    return !paused && !awaits_repair && ready.empty() && !ready.all_resident() && has_takers();
+  }
   bool has_takers() const { return !subscriptions.empty(); }
   bool is_memory() const { return IsMemoryQueue(number); }
   Promise promise() const {

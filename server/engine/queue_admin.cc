@@ -70,6 +70,7 @@ void QueueAdmin::Store(const Queue& queue) {
   state_.turn.commit().Put(QueueKey(queue.name), EncodeQueue({.number = queue.number,
                                                               .created = queue.created,
                                                               .paused = queue.paused,
+                                                              .skips_damage = queue.skips_damage,
                                                               .config = queue.config}));
   state_.turn.Require(Promise::kSynced);
 }
@@ -137,6 +138,11 @@ void QueueAdmin::Handle(const UpdateQueue& command, Instant now) {
   }
   queue->config = config;
   if (command.paused.has_value()) queue->paused = *command.paused;
+  if (command.skip_damage.has_value()) {
+    queue->skips_damage = *command.skip_damage;
+    queue->awaits_repair = false;  // tries at once
+    queue->damage = absl::OkStatus();
+  }
   Store(*queue);
   state_.WantDispatch(*queue);
   AnswerWhenSynced(command.call, Describe(*queue, now));
@@ -191,6 +197,8 @@ QueueInfo QueueAdmin::Describe(const Queue& queue, Instant now) const {
           .number = queue.number,
           .config = queue.config,
           .paused = queue.paused,
+          .skips_damage = queue.skips_damage,
+          .damage = std::string(queue.damage.message()),
           .created = queue.created,
           .ready = queue.ready_count(),
           .leased = queue.leased.size(),
@@ -234,6 +242,7 @@ absl::Status QueueAdmin::Load(std::string_view key, std::string_view value) {
   Queue& queue = Add(name, record->number);
   queue.created = record->created;
   queue.paused = record->paused;
+  queue.skips_damage = record->skips_damage;
   queue.config = record->config;
   queue.stored = true;
   state_.last_queue_number = std::max(state_.last_queue_number, record->number.value() & ~kMemoryQueueBit);

@@ -1,4 +1,5 @@
-// The stored form of a queue's definition (Q rows): version:1 number:v created:v paused:v, then properties as
+// The stored form of a queue's definition (Q rows): version:1 number:v created:v flags:v (1 paused,
+// 2 skips damage), then properties as
 // (tag:v value:v) or, for texts, (tag:v length-prefixed), then tag 0. A property that this version does not
 // know makes the record unreadable: a newer broker wrote it.
 #pragma once
@@ -18,6 +19,7 @@ struct QueueRecord {
   QueueId number;
   Instant created;
   bool paused = false;
+  bool skips_damage = false;
   QueueConfig config;
   friend bool operator==(const QueueRecord&, const QueueRecord&) = default;
 };

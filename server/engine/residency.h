@@ -26,15 +26,28 @@ class Residency {
   void Evict(Instant now);
   // Is there more of that to do at once?
   bool MustEvictMore() const { return over_; }
+  // Queues whose rows could not be read try again, now and then: it need not have been the disk's last word.
+  void RetryDamaged(Instant now);
+  Instant next_retry() const { return next_retry_; }
   // A read completed, or memory was given back: whoever waited for room tries again.
   void RetryWaiting(Instant now);
 
  private:
   void RefillDelayed(Queue& queue, Instant now);
-  void OnReadyRows(QueueId number, uint64_t flight, ReadResult result);
+  void OnReadyRows(QueueId number, uint64_t flight, ReadResult result, Instant now);
+  void TakeDelayed(Queue& queue, ReadResult result, Instant now);
   void OnDelayedRows(QueueId number, uint64_t flight, ReadResult result, Instant now);
-  // nullptr: the row makes no sense (the state has failed).
-  Message* Admit(Queue& queue, const Row& row);
+  // The messages of the rows that can be read and understood, up to the first that cannot, where the result
+  // is cut off; without it where the queue skips damage. ERRORS: there is none before it.
+  absl::StatusOr<std::vector<std::unique_ptr<Message>>> Understand(Queue& queue, ReadResult& result);
+  // nullptr: it is damage, for another message has its id. Its window ends there, or, where the queue skips
+  // damage, it is left out.
+  Message* Admit(std::unique_ptr<Message> message, Instant now);
+  // Delivery stands still until it is tried again.
+  void NoteDamage(Queue& queue, absl::Status why, Instant now);
+  // A window that holds everything there is, and a ledger that counts `missing` rows more. The process ends,
+  // or, where the queue skips damage, the messages are counted as lost.
+  void Disagree(Queue& queue, std::string_view what, uint64_t missing, RowCount& count, uint64_t bytes);
 
   enum class Urgency : uint8_t { kAhead, kWaitedFor };
   bool HasRoom(const Chunk& chunk, Urgency urgency);
@@ -49,9 +62,11 @@ class Residency {
   BrokerState& state_;
   LifeCycle& life_cycle_;
   Reads& reads_;
-  std::deque<QueueId> waiting_;  // for room to read
-  Instant now_;                  // of this turn
-  bool over_ = false;            // the budget, and there is more to give up
+  std::deque<QueueId> waiting_;   // for room to read
+  std::vector<QueueId> damaged_;  // those that wait until
+  Instant next_retry_ = kNever;
+  Instant now_;        // of this turn
+  bool over_ = false;  // the budget, and there is more to give up
 };
 
 }  // namespace baton

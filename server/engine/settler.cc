@@ -16,8 +16,7 @@ namespace {
 
 // Of tokens whose message is not in memory. More would keep everybody's reads waiting.
 constexpr size_t kSearchesMax = 4'096;
-// Work that waits for room, of all; beyond it calls are refused. (What sessions may have waiting is bounded
-// by what they have unsettled.)
+// Work that waits for room, of all; beyond it calls are refused. (A session's: by what it has unsettled.)
 constexpr size_t kDeferredMax = 65'536;
 
 // These are made once and shared: a client may ask for a hundred thousand of them with a few bytes. Whoever
@@ -242,7 +241,16 @@ void Settler::SettleTag(Session& session, uint64_t number, uint64_t tag, const S
 
 void Settler::SearchTag(const TagPlace& place, const LeaseToken& token, const Settlement& settlement,
                         Duration lease, Instant now) {
-  locator_.Find(token.id, now, [=, this](Message* message, Instant at) {
+  // Decided even when the session has gone meanwhile: the client sent it.
+  const auto record = [this, place](Outcome outcome) {
+    const auto found = state_.sessions.find(place.session);
+    if (found == state_.sessions.end()) return;
+    Session& session = *found->second;
+    --session.settlements[place.number - session.first_settlement].undecided;
+    Record(session.id, place.number, place.tag, std::move(outcome));
+    Conclude(session, place.number);
+  };
+  const auto decide = [=, this](Message* message, Instant at) {
     // Others may have been found before in this turn.
     if (message != nullptr && MustWait(settlement, *message)) {
       // The message's queue asks: this is decided even when the session has gone.
@@ -253,15 +261,9 @@ void Settler::SearchTag(const TagPlace& place, const LeaseToken& token, const Se
       });
       return;
     }
-    // Decided even when the session has gone meanwhile: the client sent it.
-    Outcome outcome = Decide(message, token, settlement, lease, at);
-    const auto found = state_.sessions.find(place.session);
-    if (found == state_.sessions.end()) return;
-    Session& session = *found->second;
-    --session.settlements[place.number - session.first_settlement].undecided;
-    Record(session.id, place.number, place.tag, std::move(outcome));
-    Conclude(session, place.number);
-  });
+    record(Decide(message, token, settlement, lease, at));
+  };
+  locator_.Find(token.id, now, decide, [record](const absl::Status& why) { record({.status = why}); });
 }
 
 void Settler::Record(SessionId session_id, uint64_t number, uint64_t tag, Outcome outcome) {
@@ -351,7 +353,7 @@ void Settler::Handle(const SettleTokens& command, Instant now) {
 void Settler::SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index, const LeaseToken& token,
                           const Settlement& settlement, Instant now) {
   // Looked up first: what is not there, or can be refused, is answered at once.
-  locator_.Find(token.id, now, [=, this](Message* message, Instant at) {
+  const auto decide = [=, this](Message* message, Instant at) {
     if (message != nullptr && Judge(*message, token, state_.options.epoch) != Standing::kLost &&
         MustWait(settlement, *message)) {
       const QueueId queue = message->queue->number;
@@ -363,6 +365,10 @@ void Settler::SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index
       return;
     }
     DecideToken(*batch, index, message, token, settlement, at);
+    if (--batch->undecided == 0) Finish(batch);
+  };
+  locator_.Find(token.id, now, decide, [this, batch, index](const absl::Status& why) {
+    batch->reply.results[index] = why;
     if (--batch->undecided == 0) Finish(batch);
   });
 }
@@ -387,11 +393,8 @@ void Settler::DecideToken(TokenBatch& batch, size_t index, Message* message, con
 void Settler::Finish(const std::shared_ptr<TokenBatch>& batch) {
   if (!batch->call) return;  // nobody waits for the answer
   const auto answer = [this, batch] { state_.outputs->Answer(batch->call, Reply(std::move(batch->reply))); };
-  if (batch->wrote) {
-    state_.confirmations.When(state_.turn.latest(), batch->promise, answer);
-  } else {
-    answer();
-  }
+  if (!batch->wrote) return answer();
+  state_.confirmations.When(state_.turn.latest(), batch->promise, answer);
 }
 
 }  // namespace baton

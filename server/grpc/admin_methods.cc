@@ -109,6 +109,7 @@ DecodedCall DecodeUpdateQueue(const v1::UpdateQueueRequest& request, CallId call
   if (!config.ok()) return config.status();
   UpdateQueue command{.call = call, .name = request.name(), .config = *std::move(config), .paused = {}};
   if (request.has_paused()) command.paused = request.paused();
+  if (request.has_skip_damage()) command.skip_damage = request.skip_damage();
   return Command(std::move(command));
 }
 

@@ -82,7 +82,8 @@ void AddPerQueue(const QueueList& list, const char* name, const char* help, Metr
   }
 }
 
-// found + published + arrived = acked + expired + dropped + dead_lettered + purged + deleted + what is there.
+// found + published + arrived = acked + expired + dropped + dead_lettered + purged + deleted + lost
+// + what is there.
 void AddQueueCounters(const QueueList& list, Families& families) {
   struct Counter {
     const char* name;
@@ -105,6 +106,7 @@ void AddQueueCounters(const QueueList& list, Families& families) {
        &QueueCounters::dead_lettered},
       {"baton_queue_purged_total", "Messages that left by a purge", &QueueCounters::purged},
       {"baton_queue_deleted_total", "Messages deleted one by one", &QueueCounters::deleted},
+      {"baton_queue_lost_total", "Messages that could not be read and were left out", &QueueCounters::lost},
       {"baton_queue_delivered_total", "Deliveries: a message counts at each", &QueueCounters::delivered},
       {"baton_queue_returned_total",
        "Deliveries that were nacked, whose lease ended, or whose consumer was gone",
@@ -134,6 +136,9 @@ void AddQueues(const QueueList& list, Families& families) {
   AddPerQueue(
       list, "baton_queue_subscriptions", "Consumers", kGauge,
       [](const QueueInfo& queue) { return queue.subscriptions; }, families);
+  AddPerQueue(
+      list, "baton_queue_damaged", "1 while delivery stands still at what cannot be read", kGauge,
+      [](const QueueInfo& queue) { return queue.damage.empty() ? 0 : 1; }, families);
   AddQueueCounters(list, families);
 }
 

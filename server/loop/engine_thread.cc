@@ -172,6 +172,7 @@ void EngineThread::Handle(Post post, Instant now) {
 void EngineThread::FinishTurn(Instant now) {
   Engine::Turn turn = engine_->EndTurn(now);
   if (!turn.failure.ok()) NoteFailure(turn.failure);
+  if (options_.on_damage) std::for_each(turn.damage.begin(), turn.damage.end(), options_.on_damage);
   // Deliveries first: handing a commit to the disk wakes the committer, and they need not wait for that.
   if (turn.promise != Promise::kApplied) Flush();
   if (turn.number && !store_failed_) {

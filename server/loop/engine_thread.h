@@ -59,6 +59,7 @@ class EngineThread final : public Store::Listener {
     std::function<void(const absl::Status&)> on_store_failure;  // once at most
     std::function<void(Duration)> on_wall_clock_jump;
     std::function<void(DiskState)> on_disk_state;
+    std::function<void(const std::string&)> on_damage;  // once for each
   };
 
   // Everything passed outlives this object. The engine is loaded and started, the store is not started yet.

@@ -80,6 +80,8 @@ void FillQueue(const QueueInfo& info, v1::Queue* wire) {
   wire->set_name(info.name);
   FillConfig(info.config, wire->mutable_config());
   wire->set_paused(info.paused);
+  wire->set_damage(info.damage);
+  wire->set_skips_damage(info.skips_damage);
   wire->set_created_unix_ms(ToMillis(info.created));
   wire->set_number(info.number.value());
   v1::QueueCounts* counts = wire->mutable_counts();
@@ -103,6 +105,7 @@ void FillQueue(const QueueInfo& info, v1::Queue* wire) {
   counts->set_purged(info.counters.purged);
   counts->set_deleted(info.counters.deleted);
   counts->set_parked_since(info.counters.parked);
+  counts->set_lost(info.counters.lost);
 }
 
 void FillMessage(MessageInfo& info, v1::Message* wire) {

@@ -7,6 +7,7 @@
 // operation: for debug builds and tests. THREADS: the writer's.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,7 +32,7 @@ class RocksAlternation {
   void Written();
 
  private:
-  bool IsThere(std::string_view key);
+  std::optional<bool> IsThere(std::string_view key);
 
   rocksdb::DB* const db_;
   // Of the write being put together; what is in neither of them is as RocksDB has it.

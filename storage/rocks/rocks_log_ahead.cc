@@ -20,9 +20,9 @@ constexpr uint64_t kAheadBytes = 512u << 10;
 constexpr uint64_t kSyncBytesMax = 64u << 10;
 constexpr uint64_t kPageBytes = 4096;
 
-class LogFile : public rocksdb::FSWritableFileOwnerWrapper {
+class AheadLogFile : public rocksdb::FSWritableFileOwnerWrapper {
  public:
-  explicit LogFile(std::unique_ptr<rocksdb::FSWritableFile>&& target)
+  explicit AheadLogFile(std::unique_ptr<rocksdb::FSWritableFile>&& target)
       : FSWritableFileOwnerWrapper(std::move(target)) {}
 
   IOStatus Allocate(uint64_t offset, uint64_t length, const IOOptions& options,
@@ -98,7 +98,7 @@ class LogAhead : public rocksdb::FileSystemWrapper {
     with_length.fallocate_with_keep_size = false;
     std::unique_ptr<rocksdb::FSWritableFile> opened;
     IOStatus status = FileSystemWrapper::NewWritableFile(path, with_length, &opened, debug);
-    if (status.ok()) *file = std::make_unique<LogFile>(std::move(opened));
+    if (status.ok()) *file = std::make_unique<AheadLogFile>(std::move(opened));
     return status;
   }
 };

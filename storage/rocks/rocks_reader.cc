@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "rocksdb/db.h"
 #include "rocksdb/snapshot.h"
+#include "storage/rocks/rocks_damage_seek.h"
 #include "storage/rocks/rocks_status.h"
 
 namespace baton {
@@ -24,48 +25,53 @@ rocksdb::ReadOptions BaseOptions(const rocksdb::Snapshot* snapshot) {
   return options;
 }
 
-// One value per key, in the order of the keys; nullopt: no such row. Of the first ones only, until there are
-// `bytes_max` bytes (0: of all).
-absl::Status GetAll(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const std::vector<std::string>& keys,
-                    size_t bytes_max, std::vector<std::optional<std::string>>& values) {
+struct Found {
+  std::optional<std::string> value;  // nullopt: no such row
+  absl::Status status;
+};
+// One per key, in the order of the keys. Of the first ones only, until there are `bytes_max` bytes (0: of
+// all).
+std::vector<Found> GetAll(rocksdb::DB* db, const rocksdb::Snapshot* snapshot,
+                          const std::vector<std::string>& keys, size_t bytes_max) {
   constexpr size_t kAtOnce = 128;  // values are pinned while they are looked up
   size_t bytes = 0;
   size_t at_once = bytes_max == 0 ? keys.size() : kAtOnce;
-  values.clear();
-  values.reserve(keys.size());
-  while (values.size() < keys.size() && (bytes_max == 0 || values.size() < 2 || bytes < bytes_max)) {
-    const size_t first = values.size();
+  std::vector<Found> found;
+  found.reserve(keys.size());
+  while (found.size() < keys.size() && (bytes_max == 0 || found.size() < 2 || bytes < bytes_max)) {
+    const size_t first = found.size();
     const size_t count = std::min(at_once, keys.size() - first);
     const std::vector<rocksdb::Slice> slices(keys.begin() + static_cast<ptrdiff_t>(first),
                                              keys.begin() + static_cast<ptrdiff_t>(first + count));
-    std::vector<rocksdb::PinnableSlice> found(count);
+    std::vector<rocksdb::PinnableSlice> values(count);
     std::vector<rocksdb::Status> statuses(count);
     rocksdb::ReadOptions options = BaseOptions(snapshot);
     if (bytes_max != 0 && count > 1)
       options.value_size_soft_limit = std::max<size_t>(bytes_max - std::min(bytes, bytes_max), 1);
-    db->MultiGet(options, db->DefaultColumnFamily(), count, slices.data(), found.data(), statuses.data());
+    db->MultiGet(options, db->DefaultColumnFamily(), count, slices.data(), values.data(), statuses.data());
     for (size_t i = 0; i < count && !statuses[i].IsAborted(); ++i) {
-      if (!statuses[i].ok() && !statuses[i].IsNotFound()) {
-        return FromRocks(statuses[i], "cannot read from the store");
+      Found& one = found.emplace_back();
+      if (statuses[i].ok()) {
+        one.value = values[i].ToString();
+      } else if (!statuses[i].IsNotFound()) {
+        one.status = FromRocks(statuses[i], "cannot read a row");
       }
-      std::optional<std::string>& value = values.emplace_back();
-      if (statuses[i].ok()) value = found[i].ToString();
-      bytes += found[i].size();
+      bytes += values[i].size();
     }
-    at_once = values.size() == first ? 1 : kAtOnce;  // the very first was beyond the limit: alone it is read
+    at_once = found.size() == first ? 1 : kAtOnce;  // the very first was beyond the limit: alone it is read
   }
-  return absl::OkStatus();
+  return found;
 }
 
-absl::Status ReadPoints(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const ReadRequest& request,
-                        ReadResult& result) {
-  std::vector<std::optional<std::string>> values;
-  absl::Status status = GetAll(db, snapshot, request.keys, request.bytes_max, values);
-  if (!status.ok()) return status;
-  for (size_t i = 0; i < values.size(); ++i) {
-    result.rows.push_back({.key = request.keys[i], .value = std::move(values[i]), .companion = std::nullopt});
+void ReadPoints(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const ReadRequest& request,
+                ReadResult& result) {
+  std::vector<Found> found = GetAll(db, snapshot, request.keys, request.bytes_max);
+  for (size_t i = 0; i < found.size(); ++i) {
+    result.rows.push_back({.key = request.keys[i],
+                           .value = std::move(found[i].value),
+                           .companion = std::nullopt,
+                           .status = std::move(found[i].status)});
   }
-  return absl::OkStatus();
 }
 
 absl::Status ReadRange(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const ReadRequest& request,
@@ -79,25 +85,37 @@ absl::Status ReadRange(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const
   // A chunk of a backlog is read once: it would only push out what is read again (index, filters, single
   // rows).
   options.fill_cache = request.rows_max < kLongScanRows;
-  const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(options));
+  const auto make = [&] { return std::unique_ptr<rocksdb::Iterator>(db->NewIterator(options)); };
+  std::unique_ptr<rocksdb::Iterator> it = make();
   request.reverse ? it->SeekToLast() : it->Seek(begin);
   size_t bytes = 0;
-  while (it->Valid()) {
+  while (true) {
+    if (!it->Valid()) {
+      if (it->status().ok()) break;
+      // What was read is good as far as it goes; the next read begins with what could not be.
+      if (!request.skip_damage && !result.rows.empty()) return absl::OkStatus();
+      if (!request.skip_damage) return FromRocks(it->status(), "cannot read rows");
+      ++result.skipped;
+      it = SeekBehindDamage(make, result.rows.empty() ? request.begin : result.rows.back().key, request.end);
+      if (it != nullptr) continue;
+      break;
+    }
     const bool full =
         result.rows.size() >= request.rows_max || bytes + it->value().size() > request.bytes_max;
     if (full && !result.rows.empty()) return absl::OkStatus();
     bytes += it->value().size();
-    result.rows.push_back(
-        {.key = it->key().ToString(), .value = it->value().ToString(), .companion = std::nullopt});
+    result.rows.push_back({.key = it->key().ToString(),
+                           .value = it->value().ToString(),
+                           .companion = std::nullopt,
+                           .status = absl::OkStatus()});
     request.reverse ? it->Prev() : it->Next();
   }
-  if (!it->status().ok()) return FromRocks(it->status(), "cannot read from the store");
   result.end_reached = true;
   return absl::OkStatus();
 }
 
-absl::Status AddCompanions(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const ReadRequest& request,
-                           ReadResult& result) {
+void AddCompanions(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const ReadRequest& request,
+                   ReadResult& result) {
   std::vector<size_t> rows;
   std::vector<std::string> keys;
   for (size_t i = 0; i < result.rows.size(); ++i) {
@@ -105,11 +123,13 @@ absl::Status AddCompanions(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, c
     rows.push_back(i);
     keys.push_back(request.companion(result.rows[i].key));
   }
-  if (keys.empty()) return absl::OkStatus();
-  std::vector<std::optional<std::string>> values;
-  if (absl::Status status = GetAll(db, snapshot, keys, 0, values); !status.ok()) return status;
-  for (size_t i = 0; i < rows.size(); ++i) result.rows[rows[i]].companion = std::move(values[i]);
-  return absl::OkStatus();
+  if (keys.empty()) return;
+  std::vector<Found> found = GetAll(db, snapshot, keys, 0);
+  for (size_t i = 0; i < rows.size(); ++i) {
+    Row& row = result.rows[rows[i]];
+    row.companion = std::move(found[i].value);
+    row.status = std::move(found[i].status);
+  }
 }
 
 }  // namespace
@@ -121,15 +141,12 @@ ReadResult ReadNow(rocksdb::DB* db, const ReadRequest& request) {
   std::optional<rocksdb::ManagedSnapshot> moment;
   if (request.companion != nullptr) moment.emplace(db);
   const rocksdb::Snapshot* snapshot = moment.has_value() ? moment->snapshot() : nullptr;
-  result.status = request.keys.empty() ? ReadRange(db, snapshot, request, result)
-                                       : ReadPoints(db, snapshot, request, result);
-  if (result.status.ok() && request.companion != nullptr) {
-    result.status = AddCompanions(db, snapshot, request, result);
+  if (!request.keys.empty()) {
+    ReadPoints(db, snapshot, request, result);
+  } else {
+    result.status = ReadRange(db, snapshot, request, result);
   }
-  if (!result.status.ok()) {
-    result.rows.clear();
-    result.end_reached = false;
-  }
+  if (request.companion != nullptr) AddCompanions(db, snapshot, request, result);
   return result;
 }
 

@@ -19,6 +19,7 @@
 #include "storage/rocks/disk_usage.h"
 #include "storage/rocks/disk_watch.h"
 #include "storage/rocks/rocks_committer.h"
+#include "storage/rocks/rocks_damage_listener.h"
 #include "storage/rocks/rocks_descriptor_guard.h"
 #include "storage/rocks/rocks_log_ahead.h"
 #include "storage/rocks/rocks_open.h"
@@ -73,6 +74,7 @@ struct RocksStore::Parts {
   DiskUsage disk_usage;
   std::unique_ptr<DiskWatch> disk_watch;
   std::unique_ptr<rocksdb::Env> env;
+  std::shared_ptr<RocksDamageListener> damage = std::make_shared<RocksDamageListener>();
   rocksdb::Options rocks_options;
   std::unique_ptr<rocksdb::DB> db;
   std::unique_ptr<RocksWriter> writer;
@@ -122,6 +124,7 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const Options& opti
   parts->env = rocksdb::NewCompositeEnv(MakeRocksSpaceGuard(MakeRocksLogAhead(below), parts->ballast.get()));
   parts->rocks_options =
       MakeRocksOptions({.plan = plan, .wal_bytes_max = options.wal_bytes_max, .env = parts->env.get()});
+  parts->rocks_options.listeners = {parts->damage};
   if (options.adjust != nullptr) options.adjust(parts->rocks_options);
 
   absl::StatusOr<OpenedRocks> opened = OpenRocks(parts->rocks_options, *parts->directory);
@@ -133,7 +136,8 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const Options& opti
   parts->writer = std::make_unique<RocksWriter>(
       parts->db.get(), RocksWriter::Options{.secret = parts->directory->identity().secret,
                                             .last_number = parts->report.last_write_number,
-                                            .check_alternation = options.check_alternation});
+                                            .check_alternation = options.check_alternation,
+                                            .damage = parts->damage.get()});
   const absl::StatusOr<Epoch> epoch = RaiseEpoch(parts->db.get(), parts->writer.get());
   if (!epoch.ok()) return epoch.status();
   parts->epoch = *epoch;

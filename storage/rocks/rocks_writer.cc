@@ -20,6 +20,7 @@ rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.siz
 RocksWriter::RocksWriter(rocksdb::DB* db, const Options& options)
     : db_(db),
       secret_(options.secret),
+      damage_(options.damage),
       alternation_(options.check_alternation ? std::make_unique<RocksAlternation>(db) : nullptr),
       last_number_(options.last_number),
       last_content_(options.last_number),
@@ -70,6 +71,7 @@ void RocksWriter::AddMeta(std::string_view key, std::string_view value) {
 
 absl::Status RocksWriter::Write() {
   PutMarkFirst();
+  if (damage_ != nullptr) damage_->LiftLimits(*db_);
   const rocksdb::Status status = db_->Write(rocksdb::WriteOptions(), &batch_);
   if (!status.ok()) return FromRocks(status, "cannot write to the store");
   ++last_number_;

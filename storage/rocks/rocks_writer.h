@@ -15,6 +15,7 @@
 #include "rocksdb/write_batch.h"
 #include "storage/format/commit.h"
 #include "storage/rocks/rocks_alternation.h"
+#include "storage/rocks/rocks_damage_listener.h"
 
 namespace rocksdb {
 class DB;
@@ -28,6 +29,7 @@ class RocksWriter {
     uint64_t secret = 0;
     uint64_t last_number = 0;        // of the writes in the store; all of them count as synced
     bool check_alternation = false;  // see rocks_alternation.h
+    RocksDamageListener* damage = nullptr;
   };
   RocksWriter(rocksdb::DB* db, const Options& options);
 
@@ -53,6 +55,7 @@ class RocksWriter {
 
   rocksdb::DB* const db_;
   const uint64_t secret_;
+  RocksDamageListener* const damage_;              // may be null
   std::unique_ptr<RocksAlternation> alternation_;  // null: not checked
   rocksdb::WriteBatch batch_;
   bool has_content_ = false;  // the batch holds more than its mark

@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <random>
 #include <string>
 #include <utility>
@@ -73,6 +74,8 @@ struct Variation {
   Adjust second;  // those above
   Adjust last;    // and read so
 };
+
+void PrintTo(const Variation& variation, std::ostream* out) { *out << variation.name; }
 
 class RocksLargeStore : public testing::TestWithParam<Variation> {
  protected:

@@ -65,7 +65,7 @@ void FuzzCore::RestartDamaged(const std::function<void(FakeStore::Rows&)>& damag
   inbox_.Take(left);
   engine_.reset();
   store_.Crash(store_.unsynced());
-  store_.Damage(damage);
+  store_.Tamper(damage);
   damaged_ = true;
   facts_.epoch = Epoch(facts_.epoch.value() + 1);
   Start();

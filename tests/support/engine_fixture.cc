@@ -146,6 +146,7 @@ void EngineFixture::ComeToRest() {
     BATON_CHECK_LT(round, 100'000) << "the engine does not come to rest";
     Engine::Turn turn = engine_->EndTurn(now_);
     BATON_CHECK(turn.failure.ok()) << turn.failure;
+    damage_.insert(damage_.end(), turn.damage.begin(), turn.damage.end());
     largest_commit_ = std::max(largest_commit_, turn.commit.bytes());
     if (turn.number) {
       store_.Submit(turn.number, std::move(turn.commit), turn.promise);

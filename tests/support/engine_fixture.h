@@ -181,6 +181,9 @@ class EngineFixture : private Outputs {
   void LosePower();
 
   const FakeStore& store() const { return store_; }
+  FakeStore& store() { return store_; }
+  // What the engine said of the store's damage.
+  const std::vector<std::string>& damage() const { return damage_; }
   Epoch epoch() const { return epoch_; }
   uint64_t rows_loaded() const { return rows_loaded_; }      // by the last start
   uint64_t rows_read() const { return rows_read_; }          // by reads, since the last start
@@ -212,6 +215,7 @@ class EngineFixture : private Outputs {
   Epoch epoch_;
   Instant now_ = InstantFromMicros(1'700'000'000'000'000);
   size_t largest_commit_ = 0;
+  std::vector<std::string> damage_;
   Instant next_due_ = kNever;
   CommitNumber reported_written_;
   CommitNumber reported_synced_;

@@ -74,11 +74,11 @@ size_t FakeStore::CountOf(RowKind kind) const {
   }));
 }
 
-void FakeStore::Damage(const std::function<void(Rows&)>& damage) {
+void FakeStore::Tamper(const std::function<void(Rows&)>& change) {
   BATON_CHECK(unwritten_.empty() && unsynced_.empty());
-  damage(rows_);
+  change(rows_);
   synced_rows_ = rows_;
-  damaged_ = true;
+  forgives_ = true;
 }
 
 void FakeStore::Apply(const Commit& commit, Rows& rows) const {
@@ -87,7 +87,8 @@ void FakeStore::Apply(const Commit& commit, Rows& rows) const {
     switch (op.kind) {
       case Commit::Kind::kPut: {
         const bool fresh = rows.insert_or_assign(key, std::string(op.value)).second;
-        BATON_CHECK(fresh || damaged_ || !Alternates(key)) << "a second Put on a row of kind " << key.front();
+        BATON_CHECK(fresh || forgives_ || !Alternates(key))
+            << "a second Put on a row of kind " << key.front();
         break;
       }
       case Commit::Kind::kDelete:
@@ -96,7 +97,7 @@ void FakeStore::Apply(const Commit& commit, Rows& rows) const {
         break;
       case Commit::Kind::kSingleDelete:
         BATON_CHECK(Alternates(key)) << "SingleDelete on a row of kind " << key.front();
-        BATON_CHECK(rows.erase(key) == 1 || damaged_)
+        BATON_CHECK(rows.erase(key) == 1 || forgives_)
             << "SingleDelete of a row that is not there, kind " << key.front();
         break;
       case Commit::Kind::kDeleteRange:
@@ -107,9 +108,10 @@ void FakeStore::Apply(const Commit& commit, Rows& rows) const {
 }
 
 Row FakeStore::Find(const std::string& key, const ReadRequest& request) const {
-  Row row{.key = key, .value = {}, .companion = {}};
+  Row row{.key = key, .value = {}, .companion = {}, .status = {}};
+  if (damaged_.contains(key)) row.status = absl::DataLossError("a damaged block");
   const auto found = rows_.find(key);
-  if (found == rows_.end()) return row;
+  if (found == rows_.end() || !row.status.ok()) return row;
   row.value = found->second;
   if (request.companion == nullptr) return row;
   const auto companion = rows_.find(request.companion(key));
@@ -135,6 +137,12 @@ ReadResult FakeStore::Look(const ReadRequest& request) const {
   for (const std::string& key : keys) {
     if (!result.rows.empty() && (result.rows.size() >= request.rows_max || bytes >= request.bytes_max))
       return result;
+    if (damaged_.contains(key)) {
+      if (result.rows.empty() && !request.skip_damage) result.status = absl::DataLossError("a damaged block");
+      if (!request.skip_damage) return result;
+      ++result.skipped;
+      continue;
+    }
     result.rows.push_back(Find(key, request));
     bytes += result.rows.back().value->size();
   }

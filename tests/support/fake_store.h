@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -46,10 +47,16 @@ class FakeStore {
   CommitNumber Crash(size_t keep_unsynced);
   size_t unsynced() const { return written_.value() - synced_.value(); }
 
+  // The disk is damaged there: what reads that row fails. Heal undoes all of it.
+  void Damage(const std::string& key) { damaged_.insert(key); }
+  void Heal() { damaged_.clear(); }
+  // The row holds what no engine has written.
+  void Scramble(const std::string& key) { rows_.at(key) = synced_rows_.at(key) = "?"; }
+
   const Rows& rows() const { return rows_; }
-  // What lies there is not what was written any more; who removes a row that is not there is forgiven.
+  // What lies there is not what was written any more; who misses a row is forgiven.
   // REQUIRES: everything is written and synced.
-  void Damage(const std::function<void(Rows&)>& damage);
+  void Tamper(const std::function<void(Rows&)>& change);
   size_t CountOf(RowKind kind) const;
 
  private:
@@ -65,9 +72,10 @@ class FakeStore {
   ReadResult Look(const ReadRequest& request) const;
   Row Find(const std::string& key, const ReadRequest& request) const;
 
-  Rows rows_;         // with everything written
-  Rows synced_rows_;  // with everything synced
-  bool damaged_ = false;
+  std::set<std::string> damaged_;
+  Rows rows_;              // with everything written
+  Rows synced_rows_;       // with everything synced
+  bool forgives_ = false;  // who removes a row that is not there
   std::deque<Pending> unwritten_;
   std::deque<Pending> unsynced_;
   CommitNumber submitted_;

@@ -54,7 +54,7 @@ TEST(Metrics, OfAQueueSayWhereEveryMessageWent) {
     };
     const double came = total("found") + total("published") + total("arrived");
     const double left = total("acked") + total("expired") + total("dropped") + total("dead_lettered") +
-                        total("purged") + total("deleted");
+                        total("purged") + total("deleted") + total("lost");
     EXPECT_EQ(came, left + Sum(metrics, "baton_queue_messages", queue)) << queue << metrics;
     EXPECT_GT(came, 0) << queue;
   }

@@ -62,7 +62,7 @@ struct QueueCounts {
   std::chrono::milliseconds oldest_age{0};  // within a few percent
   uint64_t subscriptions = 0;
   // Since the broker's start. Always: found + published + arrived = acked + expired + dropped + dead_lettered
-  // + purged + deleted + ready + leased + delayed + parked.
+  // + purged + deleted + lost + ready + leased + delayed + parked.
   uint64_t published = 0;
   uint64_t delivered = 0;  // a message counts at each delivery
   uint64_t acked = 0;
@@ -75,6 +75,7 @@ struct QueueCounts {
   uint64_t purged = 0;
   uint64_t deleted = 0;       // one by one
   uint64_t parked_since = 0;  // set aside; `parked` is how many still are
+  uint64_t lost = 0;          // could not be read, and were left out
 };
 
 struct QueueInfo {
@@ -84,6 +85,8 @@ struct QueueInfo {
   bool paused = false;
   UnixTime created{};
   uint32_t number = 0;
+  std::string damage;  // why delivery stands still: its next messages cannot be read
+  bool skips_damage = false;
 };
 
 enum class MessageState : uint8_t { kReady = 1, kLeased = 2, kDelayed = 3, kParked = 4 };

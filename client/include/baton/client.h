@@ -134,6 +134,9 @@ class Client {
   // A paused queue takes publishes and delivers nothing.
   absl::StatusOr<QueueInfo> PauseQueue(std::string_view name);
   absl::StatusOr<QueueInfo> ResumeQueue(std::string_view name);
+  // From now on what cannot be read, because the disk is damaged, is left out and counted as lost, instead of
+  // delivery standing still there.
+  absl::StatusOr<QueueInfo> SkipDamage(std::string_view name);
 
   // Single messages. Listing leases nothing and changes nothing.
   absl::StatusOr<MessagePage> ListMessages(const ListMessagesOptions& options);
