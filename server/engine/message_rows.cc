@@ -184,11 +184,17 @@ void MessageRows::Forget(const Message& message) {
 
 void MessageRows::RemoveAll(Queue& queue) {
   Commit& commit = state_.turn.commit();
-  for (const RowKind kind : {RowKind::kReady, RowKind::kDelayed, RowKind::kParked, RowKind::kAttempts}) {
+  LedgerRecord& ledger = queue.ledger;
+  const std::pair<RowKind, uint64_t> kinds[] = {{RowKind::kReady, ledger.ready.rows},
+                                                {RowKind::kDelayed, ledger.delayed.rows},
+                                                {RowKind::kParked, ledger.parked.rows},
+                                                {RowKind::kAttempts, ledger.attempt_rows}};
+  for (const auto& [kind, rows] : kinds) {
+    // What is deleted costs every read of the store something until it is compacted.
+    if (rows == 0 && !queue.skips_damage) continue;
     const KeyRange range = AllOf(kind, queue.number);
     commit.DeleteRange(range.begin, range.end);
   }
-  LedgerRecord& ledger = queue.ledger;
   ledger.ready = ledger.delayed = ledger.parked = {};
   ledger.attempt_rows = 0;
   ledger.births.Clear();

@@ -5,7 +5,9 @@
 namespace baton {
 namespace {
 
-constexpr uint8_t kVersion = 1;  // of every record so far
+constexpr uint8_t kVersion = 1;          // of a record, unless it has one of its own
+constexpr uint8_t kLedgerVersion = 2;    // and 1
+constexpr uint8_t kProducerVersion = 2;  // and 1
 
 // Flags of a message record.
 constexpr uint8_t kHasDeadline = 1;
@@ -52,6 +54,54 @@ RowCount ReadRowCount(ByteReader& reader) {
   count.rows = reader.Varint();
   count.bytes = reader.Varint();
   return count;
+}
+
+constexpr uint64_t kRankOfLowest = RankOfPriority(0);
+constexpr size_t kBitmapBytes = kProducerWindow / 8;
+
+using Accepted = std::bitset<kProducerWindow>;
+
+void AppendBitmap(std::string& out, const Accepted& accepted) {
+  for (size_t at = 0; at < kProducerWindow; at += 8) {
+    uint8_t byte = 0;
+    for (size_t bit = 0; bit < 8; ++bit) byte |= static_cast<uint8_t>(accepted[at + bit] ? 1u << bit : 0u);
+    AppendByte(out, byte);
+  }
+}
+void ReadBitmap(ByteReader& reader, Accepted& accepted) {
+  for (size_t at = 0; at < kProducerWindow; at += 8) {
+    const uint8_t byte = reader.Byte();
+    for (size_t bit = 0; bit < 8; ++bit) accepted[at + bit] = (byte >> bit) & 1;
+  }
+}
+
+// Their number, then their lengths, the last one of ones; "": the bitmap is shorter, or says more.
+std::string RunsOf(const Accepted& accepted) {
+  if (!accepted[0]) return "";
+  std::string lengths;
+  uint64_t runs = 0;
+  size_t ends = kProducerWindow;
+  while (ends > 0 && !accepted[ends - 1]) --ends;
+  for (size_t begin = 0; begin < ends; ++runs) {
+    size_t end = begin;
+    while (end < ends && accepted[end] == accepted[begin]) ++end;
+    AppendVarint(lengths, end - begin);
+    begin = end;
+  }
+  if (lengths.size() + 1 >= kBitmapBytes) return "";
+  std::string out;
+  AppendVarint(out, runs);
+  return out.append(lengths);
+}
+bool ReadRuns(ByteReader& reader, uint64_t runs, Accepted& accepted) {
+  if (runs > kBitmapBytes || runs % 2 == 0) return false;
+  size_t at = 0;
+  for (uint64_t run = 0; run < runs; ++run) {
+    const uint64_t length = reader.Varint();
+    if (length == 0 || length > kProducerWindow - at) return false;
+    for (const size_t end = at + length; at < end; ++at) accepted[at] = run % 2 == 0;
+  }
+  return true;
 }
 
 }  // namespace
@@ -150,16 +200,17 @@ std::optional<MessageId> DecodeExpiryHint(std::string_view value) {
   return MessageId::FromBytes(reader.Rest());
 }
 
+// Small where it usually is: the highest rank, no row at all, nothing due.
 std::string EncodeLedger(const LedgerRecord& record) {
   std::string out;
-  AppendByte(out, kVersion);
+  AppendByte(out, kLedgerVersion);
   AppendRowCount(out, record.ready);
   AppendRowCount(out, record.delayed);
   AppendRowCount(out, record.parked);
   AppendVarint(out, record.attempt_rows);
-  AppendVarint(out, record.head.rank);
-  AppendVarint(out, record.head.seq.value());
-  AppendVarintInstant(out, record.next_due);
+  AppendVarint(out, kRankOfLowest - record.head.rank);  // modulo 2^64
+  AppendVarint(out, record.head.seq.value() + 1);       // likewise
+  AppendVarint(out, record.next_due == kNever ? 0 : static_cast<uint64_t>(ToMicros(record.next_due)) + 1);
   AppendVarint(out, record.generation);
   AppendVarint(out, record.floor_seq.value());
   record.births.AppendTo(out);
@@ -168,19 +219,24 @@ std::string EncodeLedger(const LedgerRecord& record) {
 
 std::optional<LedgerRecord> DecodeLedger(std::string_view value) {
   ByteReader reader(value);
-  if (reader.Byte() != kVersion) return std::nullopt;
+  const uint8_t version = reader.Byte();
+  if (version != kVersion && version != kLedgerVersion) return std::nullopt;
   LedgerRecord record;
   record.ready = ReadRowCount(reader);
   record.delayed = ReadRowCount(reader);
   record.parked = ReadRowCount(reader);
   record.attempt_rows = reader.Varint();
-  record.head.rank = reader.Varint();
-  record.head.seq = Seq(reader.Varint());
-  const auto next_due = ReadVarintInstant(reader);
+  const uint64_t rank = reader.Varint();
+  const uint64_t seq = reader.Varint();
+  uint64_t next_due = reader.Varint();
+  record.head.rank = version == kVersion ? rank : kRankOfLowest - rank;
+  record.head.seq = Seq(version == kVersion ? seq : seq - 1);
+  if (next_due > INT64_MAX) return std::nullopt;
+  if (version != kVersion) next_due = next_due == 0 ? INT64_MAX : next_due - 1;
+  record.next_due = InstantFromMicros(static_cast<int64_t>(next_due));
   record.generation = reader.Varint();
   record.floor_seq = Seq(reader.Varint());
-  if (!record.births.ReadFrom(reader) || !reader.AtEnd() || !next_due.has_value()) return std::nullopt;
-  record.next_due = *next_due;
+  if (!record.births.ReadFrom(reader) || !reader.AtEnd()) return std::nullopt;
   // Where there are rows there is a first one.
   const bool has_first = (record.ready.rows == 0 || record.head < kReadyEnd) &&
                          (record.delayed.rows == 0 || record.next_due < kNever);
@@ -190,27 +246,28 @@ std::optional<LedgerRecord> DecodeLedger(std::string_view value) {
 
 std::string EncodeProducer(const ProducerRecord& record) {
   std::string out;
-  AppendByte(out, kVersion);
+  AppendByte(out, kProducerVersion);
   AppendVarint(out, record.highest);
   AppendVarintInstant(out, record.last_use);
-  for (size_t at = 0; at < kProducerWindow; at += 8) {
-    uint8_t byte = 0;
-    for (size_t bit = 0; bit < 8; ++bit)
-      byte |= static_cast<uint8_t>(record.accepted[at + bit] ? 1u << bit : 0u);
-    AppendByte(out, byte);
-  }
+  const std::string runs = RunsOf(record.accepted);
+  if (!runs.empty()) return out.append(runs);
+  AppendVarint(out, 0);
+  AppendBitmap(out, record.accepted);
   return out;
 }
 
 std::optional<ProducerRecord> DecodeProducer(std::string_view value) {
   ByteReader reader(value);
-  if (reader.Byte() != kVersion) return std::nullopt;
+  const uint8_t version = reader.Byte();
+  if (version != kVersion && version != kProducerVersion) return std::nullopt;
   ProducerRecord record;
   record.highest = reader.Varint();
   const auto last_use = ReadVarintInstant(reader);
-  for (size_t at = 0; at < kProducerWindow; at += 8) {
-    const uint8_t byte = reader.Byte();
-    for (size_t bit = 0; bit < 8; ++bit) record.accepted[at + bit] = (byte >> bit) & 1;
+  const uint64_t runs = version == kVersion ? 0 : reader.Varint();
+  if (runs == 0) {
+    ReadBitmap(reader, record.accepted);
+  } else if (!ReadRuns(reader, runs, record.accepted)) {
+    return std::nullopt;
   }
   if (!reader.AtEnd() || !last_use.has_value()) return std::nullopt;
   record.last_use = *last_use;

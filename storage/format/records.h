@@ -1,5 +1,5 @@
-// Row values. Each starts with its version; a decoder knows every version ever released (there is one so
-// far), and a golden file test pins each. To change a record: raise its version, keep the old decoder, add a
+// Row values. Each starts with its version; a decoder knows every version ever released, and a golden file
+// test pins each. To change a record: raise its version, keep the old decoder, add a
 // golden file.
 //
 //   message (R, D, P)  version:1 flags:1 priority:v born:v [deadline:v] [producer:8 sequence:v] [id:24]
@@ -8,10 +8,12 @@
 //   attempts (A)       version:1 count:v reason:lp
 //   locator (I)        version:1 row key
 //   expiry hint (X)    version:1 id:24
-//   ledger (L)         version:1 (rows:v bytes:v) of ready, delayed, parked; attempt rows:v head rank:v head
-//   seq:v
-//                      next due:v generation:v floor seq:v birth buckets (birth_buckets.h)
-//   producer (N)       version:1 highest:v last use:v bitmap:128
+//   ledger (L)         version:2 (rows:v bytes:v) of ready, delayed, parked; attempt rows:v
+//                      head priority:v (2^32 - 1 - rank) head seq + 1:v next due + 1:v (0: never)
+//                      generation:v floor seq:v birth buckets (birth_buckets.h); version 1: rank, seq, next
+//                      due as they are
+//   producer (N)       version:2 highest:v last use:v runs:v length:v …, of ones, zeros, ones …; the rest is
+//                      zeros; no runs: bitmap:128; version 1: the bitmap always
 //
 // v = varint, lp = length-prefixed, numbers otherwise big-endian bytes; instants in microseconds since 1970,
 // never before. A decoder gives nullopt for anything that an encoder cannot have written.

@@ -19,10 +19,13 @@ SteadyTime InASecond() { return std::chrono::steady_clock::now() + kUnsyncedMax;
 }  // namespace
 
 RocksCommitter::RocksCommitter(RocksWriter* writer, WriteFrontier* frontier, DiskWatch* disk_watch,
-                               Store::Listener* listener)
-    : writer_(writer), frontier_(frontier), disk_watch_(disk_watch), listener_(listener), thread_([this] {
-        Run();
-      }) {
+                               Store::Listener* listener, std::chrono::milliseconds idle_flush)
+    : writer_(writer),
+      frontier_(frontier),
+      disk_watch_(disk_watch),
+      listener_(listener),
+      idle_flush_(idle_flush),
+      thread_([this] { Run(); }) {
   pthread_setname_np(thread_.native_handle(), "baton-commit");
 }
 
@@ -110,6 +113,7 @@ absl::Status RocksCommitter::WriteJoined(const Joined& joined) {
   written_ = joined.last;
   frontier_->Advance(written_);  // reads need not wait for the sync
   if (was_synced) idle_work_at_ = InASecond();
+  flush_is_next_ = false;
   if (joined.some_relaxed || !sync) listener_->OnProgress(written_, synced_);
   return sync ? SyncAndReport() : absl::OkStatus();
 }
@@ -117,8 +121,14 @@ absl::Status RocksCommitter::WriteJoined(const Joined& joined) {
 // The deadline set by the last write has come and nothing else is to be written.
 absl::Status RocksCommitter::DoIdleWork() {
   if (writer_->needs_sync()) return SyncAndReport();
+  if (!flush_is_next_) {
+    flush_is_next_ = true;
+    idle_work_at_ = std::chrono::steady_clock::now() + idle_flush_;
+    return writer_->needs_claim() ? writer_->Write() : absl::OkStatus();
+  }
   idle_work_at_ = SteadyTime::max();
-  return writer_->needs_claim() ? writer_->Write() : absl::OkStatus();
+  writer_->FlushIdle();
+  return absl::OkStatus();
 }
 
 // So that a store that was stopped in order says of everything in it that it was synced.

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <thread>
@@ -30,9 +31,10 @@ class RocksCommitter {
     std::atomic<uint64_t> written_bytes{0};
   };
 
-  // Borrows all four.
+  // Borrows all four. After so long without a commit what memory holds is flushed: removals that wait there
+  // keep the rows they remove on disk.
   RocksCommitter(RocksWriter* writer, WriteFrontier* frontier, DiskWatch* disk_watch,
-                 Store::Listener* listener);
+                 Store::Listener* listener, std::chrono::milliseconds idle_flush);
   ~RocksCommitter();
 
   void Submit(CommitNumber number, Commit commit, Promise promise);
@@ -67,11 +69,13 @@ class RocksCommitter {
   WriteFrontier* const frontier_;
   DiskWatch* const disk_watch_;
   Store::Listener* const listener_;
+  const std::chrono::milliseconds idle_flush_;
 
   // The committer's thread.
   CommitNumber written_;
   CommitNumber synced_;
   SteadyTime idle_work_at_ = SteadyTime::max();
+  bool flush_is_next_ = false;  // of the idle work
 
   Mutex mutex_;
   std::deque<Queued> queue_ ABSL_GUARDED_BY(mutex_);

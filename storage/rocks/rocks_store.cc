@@ -83,7 +83,8 @@ struct RocksStore::Parts {
 
   WriteFrontier frontier;
   CommitNumber submitted;  // the owner thread's
-  bool stopped = false;    // the owner thread's
+  std::chrono::milliseconds idle_flush{0};
+  bool stopped = false;  // the owner thread's
   std::unique_ptr<RocksCommitter> committer;
   std::unique_ptr<RocksReader> reader;
 };
@@ -117,6 +118,7 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const Options& opti
 
   const RocksMemoryPlan plan = PlanRocksMemory(options.memory_budget_bytes, options.wal_bytes_max);
   if (absl::Status status = WatchDisk(options, plan, *parts); !status.ok()) return status;
+  parts->idle_flush = options.idle_flush;
   parts->descriptors = std::make_unique<DescriptorReserve>(options.descriptors_reserved);
   const auto below = MakeRocksDescriptorGuard(
       options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default(),
@@ -157,8 +159,8 @@ const RecoveryReport& RocksStore::recovery_report() const { return parts_->repor
 
 void RocksStore::Start(Listener* listener) {
   BATON_CHECK(parts_->committer == nullptr);
-  parts_->committer = std::make_unique<RocksCommitter>(parts_->writer.get(), &parts_->frontier,
-                                                       parts_->disk_watch.get(), listener);
+  parts_->committer = std::make_unique<RocksCommitter>(
+      parts_->writer.get(), &parts_->frontier, parts_->disk_watch.get(), listener, parts_->idle_flush);
   parts_->reader = std::make_unique<RocksReader>(parts_->db.get(), &parts_->frontier, listener);
   parts_->disk_watch->Start([listener](DiskState state) { listener->OnDiskState(state); });
 }

@@ -4,6 +4,7 @@
 // OWNERSHIP: holds the data directory's lock until it is destroyed.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -40,6 +41,8 @@ class RocksStore : public Store {
     std::optional<uint64_t> disk_low_bytes = std::nullopt;
     // Kept for files when clients take all that the process may have open.
     size_t descriptors_reserved = 0;
+    // After so long without a commit memory is flushed, so that what was removed goes from the disk, too.
+    std::chrono::milliseconds idle_flush = std::chrono::seconds(20);
     // Assert that rows alternate Put and SingleDelete (rocks_alternation.h).
 #ifdef NDEBUG
     bool check_alternation = false;

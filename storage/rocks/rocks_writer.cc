@@ -13,6 +13,8 @@
 namespace baton {
 namespace {
 
+constexpr uint64_t kIdleFlushRowsMin = 1'000;
+
 rocksdb::Slice ToSlice(std::string_view bytes) { return {bytes.data(), bytes.size()}; }
 
 }  // namespace
@@ -92,6 +94,18 @@ absl::Status RocksWriter::Sync() {
   if (!status.ok()) return FromRocks(status, "cannot sync the store's log");
   synced_ = last_number_;
   return absl::OkStatus();
+}
+
+void RocksWriter::FlushIdle() {
+  uint64_t active = 0;
+  uint64_t full = 0;
+  db_->GetIntProperty(rocksdb::DB::Properties::kNumEntriesActiveMemTable, &active);
+  db_->GetIntProperty(rocksdb::DB::Properties::kNumEntriesImmMemTables, &full);
+  if (active + full < kIdleFlushRowsMin) return;
+  rocksdb::FlushOptions options;
+  options.wait = false;
+  options.allow_write_stall = true;
+  db_->Flush(options).PermitUncheckedError();  // a failure is met again by the next write
 }
 
 }  // namespace baton

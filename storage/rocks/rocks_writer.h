@@ -44,6 +44,10 @@ class RocksWriter {
   // BLOCKS. Syncs everything written.
   absl::Status Sync();
 
+  // Lets RocksDB write its memory to tables, and return: those full of removals are then compacted by
+  // themselves (rocks_tombstone_collector.h). Not for a few rows.
+  void FlushIdle();
+
   // Something was written that a power loss may take.
   bool needs_sync() const { return last_content_ > synced_; }
   // Something is synced and no later write says so yet: damage to it would look like an unsynced tail.

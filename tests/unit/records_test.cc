@@ -114,19 +114,39 @@ TEST(Record, OfALedgerIsGolden) {
   for (int i = 0; i < 999; ++i) ledger.births.Add(kSometime);
   ledger.births.Add(kSometime + 50ms);
   for (int i = 0; i < 23; ++i) ledger.births.Add(kSometime + 1h);
-  const std::string golden = ReadGoldenFile("ledger_v1");
+  const std::string golden = ReadGoldenFile("ledger_v2");
 
   EXPECT_EQ(ToHex(EncodeLedger(ledger)), ToHex(golden));
   EXPECT_EQ(DecodeLedger(golden), ledger);
+  EXPECT_EQ(DecodeLedger(ReadGoldenFile("ledger_v1")), ledger);
+}
+
+TEST(Record, OfALedgerThatIsEmptyIsShort) {
+  const LedgerRecord ledger{.head = kReadyEnd, .next_due = kNever};
+  EXPECT_EQ(DecodeLedger(EncodeLedger(ledger)), ledger);
+  EXPECT_LE(EncodeLedger(ledger).size(), 18u);
 }
 
 TEST(Record, OfAProducerIsGolden) {
   ProducerRecord producer{.highest = 5'000, .last_use = kSometime, .accepted = {}};
   for (const size_t behind : {0u, 1u, 3u, 1'023u}) producer.accepted[behind] = true;
-  const std::string golden = ReadGoldenFile("producer_v1");
+  const std::string golden = ReadGoldenFile("producer_v2");
 
   EXPECT_EQ(ToHex(EncodeProducer(producer)), ToHex(golden));
   EXPECT_EQ(DecodeProducer(golden), producer);
+  EXPECT_EQ(DecodeProducer(ReadGoldenFile("producer_v1")), producer);
+}
+
+TEST(Record, OfAProducerKeepsEveryPattern) {
+  ProducerRecord producer{.highest = 5'000, .last_use = kSometime, .accepted = {}};
+  producer.accepted.set();
+  EXPECT_EQ(DecodeProducer(EncodeProducer(producer)), producer);
+  EXPECT_LE(EncodeProducer(producer).size(), 14u);  // the usual one
+  for (size_t every = 2; every < 50; ++every) {
+    for (size_t i = 0; i < kProducerWindow; ++i) producer.accepted[i] = i % every == 0;
+    EXPECT_EQ(DecodeProducer(EncodeProducer(producer)), producer) << every;
+    EXPECT_LE(EncodeProducer(producer).size(), kProducerBytesMax - 9);
+  }
 }
 
 TEST(Record, OfAQueueIsGolden) {
@@ -182,8 +202,8 @@ std::vector<Kind> AllKinds() {
       {{"attempts_v1"}, rewrite(&DecodeAttempts, &EncodeAttempts)},
       {{"locator_v1"}, rewrite(&DecodeLocator, &EncodeLocator)},
       {{"expiry_hint_v1"}, rewrite(&DecodeExpiryHint, &EncodeExpiryHint)},
-      {{"ledger_v1"}, rewrite(&DecodeLedger, &EncodeLedger)},
-      {{"producer_v1"}, rewrite(&DecodeProducer, &EncodeProducer)},
+      {{"ledger_v1", "ledger_v2"}, rewrite(&DecodeLedger, &EncodeLedger)},
+      {{"producer_v1", "producer_v2"}, rewrite(&DecodeProducer, &EncodeProducer)},
       {{"queue_v1"}, rewrite(&DecodeQueue, &EncodeQueue)},
       {{"last_queue_number_v1"}, rewrite(&DecodeLastQueueNumber, &EncodeLastQueueNumber)},
   };
@@ -222,7 +242,7 @@ TEST(HostileRecord, OfAnotherVersionIsRefused) {
   for (const Kind& kind : AllKinds()) {
     for (const std::string& name : kind.goldens) {
       std::string bytes = ReadGoldenFile(name);
-      for (const char version : {'\0', '\x02', '\xff'}) {
+      for (const char version : {'\0', '\x03', '\xff'}) {
         bytes[0] = version;
         EXPECT_FALSE(kind.rewrite(bytes).has_value()) << name;
       }
