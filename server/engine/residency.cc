@@ -33,11 +33,6 @@ absl::Status SharesItsId(const Message& message) {
       fmt::format("queue {}: two messages have the id {}", message.queue->name, message.id.ToText()));
 }
 
-Extras WithAttempts(const Queue& queue) {
-  return {.companion = queue.ledger.attempt_rows > 0 ? &AttemptsKeyOfRow : nullptr,
-          .skip_damage = queue.skips_damage};
-}
-
 }  // namespace
 
 // Is there room for what a read may bring? One that somebody waits for may push out what nobody uses, or what
@@ -71,7 +66,7 @@ void Residency::RefillReady(Queue& queue) {
     return;
   }
   ReadChunk(reads_, queue.ready, ReadyKey(queue.number, queue.ready.boundary()),
-            AllOf(RowKind::kReady, queue.number).end, chunk, WithAttempts(queue),
+            AllOf(RowKind::kReady, queue.number).end, chunk, ExtrasOf(queue),
             [this, number = queue.number](uint64_t flight, ReadResult result, Instant at) {
               OnReadyRows(number, flight, std::move(result), at);
             });
@@ -210,7 +205,7 @@ void Residency::RefillDelayed(Queue& queue, Instant now) {
     return;
   }
   ReadChunk(reads_, queue.delayed, DelayedKey(queue.number, queue.delayed.boundary()),
-            AllOf(RowKind::kDelayed, queue.number).end, chunk, WithAttempts(queue),
+            AllOf(RowKind::kDelayed, queue.number).end, chunk, ExtrasOf(queue),
             [this, number = queue.number](uint64_t flight, ReadResult result, Instant at) {
               OnDelayedRows(number, flight, std::move(result), at);
             });

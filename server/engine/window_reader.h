@@ -42,6 +42,12 @@ struct Extras {
   bool skip_damage = false;
 };
 
+// With the attempts of messages, where there are any.
+inline Extras ExtrasOf(const Queue& queue) {
+  return {.companion = queue.ledger.attempt_rows > 0 ? &AttemptsKeyOfRow : nullptr,
+          .skip_damage = queue.skips_damage};
+}
+
 // Reads the next chunk, from `begin` (the key of the window's boundary) on. `then(flight, result, now)`.
 template <class Window, class Then>
 void ReadChunk(Reads& reads, Window& window, std::string begin, std::string end, const Chunk& chunk,
