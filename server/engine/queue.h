@@ -66,8 +66,10 @@ struct Queue {
   Instant scheduled_due = kNever;  // its entry in BrokerState::delay_schedule
   uint64_t admitted_over = 0;      // messages taken over its limits, whose victims only the disk can name
   bool seeking_victims = false;
-  absl::Status damage;         // why its next rows cannot be read; OK: they can, as far as is known
-  bool awaits_repair = false;  // reads nothing until Residency tries again
+  absl::Status damage;  // why its next rows cannot be read; OK: they can, as far as is known
+  // The window cannot be read on, until Residency tries again.
+  bool ready_awaits_repair = false;
+  bool delayed_awaits_repair = false;
 
   QueueCounters counters;
 
@@ -78,11 +80,12 @@ struct Queue {
   uint64_t spilled_ready() const { return ledger.ready.rows - resident_ready_rows; }
   uint64_t spilled_delayed() const { return ledger.delayed.rows - delayed.size() - due_homes.size(); }
   uint64_t resident_count() const { return ready.size() + leased.size() + delayed.size(); }
+  bool awaits_repair() const { return ready_awaits_repair || delayed_awaits_repair; }
   // Somebody could be given a message now, and there is none in memory.
   bool is_starved() const { return !paused && ready.empty() && !ready.all_resident() && !able.empty(); }
   // Takers have to wait for a read. It ends: with a message in the window, or with the whole queue in it.
   bool head_is_coming() const {
-    return !paused && !awaits_repair && ready.empty() && !ready.all_resident() && has_takers();
+    return !paused && !ready_awaits_repair && ready.empty() && !ready.all_resident() && has_takers();
   }
   bool has_takers() const { return !subscriptions.empty(); }
   bool is_memory() const { return IsMemoryQueue(number); }

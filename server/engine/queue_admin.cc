@@ -140,7 +140,7 @@ void QueueAdmin::Handle(const UpdateQueue& command, Instant now) {
   if (command.paused.has_value()) queue->paused = *command.paused;
   if (command.skip_damage.has_value()) {
     queue->skips_damage = *command.skip_damage;
-    queue->awaits_repair = false;  // tries at once
+    queue->ready_awaits_repair = queue->delayed_awaits_repair = false;  // tries at once
     queue->damage = absl::OkStatus();
   }
   Store(*queue);

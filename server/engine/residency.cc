@@ -16,22 +16,8 @@ constexpr Duration kLookahead = std::chrono::seconds(1);
 // Messages that leave memory in one turn; more than one turn brings in. And for one read ahead.
 constexpr size_t kEvictionsPerTurn = 8'192;
 constexpr size_t kEvictionsPerRead = 1'024;
-constexpr Duration kDamageRetry = std::chrono::seconds(10);
 
 Instant LookAhead(Instant due) { return due - std::min(kLookahead, due.time_since_epoch()); }
-
-// A window that claims to hold everything must; otherwise rows and ledger disagree and nothing can be
-// trusted.
-absl::Status LedgerDisagrees(const Queue& queue, std::string_view what, uint64_t missing) {
-  return absl::DataLossError(
-      fmt::format("queue {}: the ledger counts {} {} messages more than there are rows: the store is damaged",
-                  queue.name, missing, what));
-}
-
-absl::Status SharesItsId(const Message& message) {
-  return absl::DataLossError(
-      fmt::format("queue {}: two messages have the id {}", message.queue->name, message.id.ToText()));
-}
 
 }  // namespace
 
@@ -53,11 +39,11 @@ bool Residency::HasRoom(const Chunk& chunk, Urgency urgency) {
 
 void Residency::RefillReady(Queue& queue) {
   if (queue.ready.all_resident() || queue.ready.reading() || queue.paused || !queue.has_takers()) return;
-  if (queue.awaits_repair) return;
   if (queue.spilled_ready() == 0) {
     queue.ready.SetAllResident();
     return;
   }
+  if (queue.ready_awaits_repair) return;
   const Chunk chunk = ChunkOf(state_);
   if (!RunsLow(queue.ready, chunk)) return;
   const bool starved = queue.is_starved();
@@ -78,17 +64,19 @@ void Residency::OnReadyRows(QueueId number, uint64_t flight, ReadResult result, 
   auto messages = Understand(*queue, result);
   if (!messages.ok()) {
     queue->ready.AbandonRead();
-    NoteDamage(*queue, messages.status(), now);
+    NoteDamage(*queue, queue->ready_awaits_repair, messages.status(), now);
     return;
   }
   std::vector<ReadyPosition> keys;
   keys.reserve(messages->size());
-  for (const auto& message : *messages) keys.push_back(message->position());
+  for (const Row& row : result.rows) keys.push_back(ParseReadyKey(row.key)->position);
   const auto taken = queue->ready.FinishRead(
       keys, result.end_reached, [queue](const ReadyPosition& key) { return queue->leased.contains(key); });
   for (const size_t index : taken) {
-    if (Message* message = Admit(std::move((*messages)[index]), now)) {
-      life_cycle_.EnterReady(*message);
+    auto& message = (*messages)[index];
+    if (message == nullptr) continue;  // left out
+    if (Message* admitted = Admit(std::move(message), queue->ready_awaits_repair, now)) {
+      life_cycle_.EnterReady(*admitted);
     } else if (!queue->skips_damage) {
       queue->ready.LowerBoundary(keys[index]);
       break;
@@ -105,96 +93,13 @@ void Residency::OnReadyRows(QueueId number, uint64_t flight, ReadResult result, 
   state_.WantDispatch(*queue);
 }
 
-absl::StatusOr<std::vector<std::unique_ptr<Message>>> Residency::Understand(Queue& queue,
-                                                                            ReadResult& result) {
-  if (!result.status.ok()) return result.status;
-  std::vector<std::unique_ptr<Message>> messages;
-  messages.reserve(result.rows.size());
-  for (Row& row : result.rows) {
-    absl::Status why = row.status;
-    std::unique_ptr<Message> message;
-    if (row.value.has_value() && (why.ok() || queue.skips_damage)) {
-      message = MessageFromRow(queue, row.key, *row.value, row.companion);
-      row.value.reset();  // the message has it now
-      if (message == nullptr)
-        why.Update(absl::DataLossError(fmt::format("queue {}: a message's row makes no sense", queue.name)));
-    }
-    if (!why.ok()) state_.ReportDamage(why);
-    if (message != nullptr) {
-      messages.push_back(std::move(message));
-    } else if (!queue.skips_damage) {
-      if (messages.empty()) return why;
-      result.end_reached = false;
-      break;
-    }
-  }
-  // All of them were left out: what is behind them is for the next read.
-  if (messages.empty() && !result.rows.empty() && !result.end_reached)
-    return absl::DataLossError(fmt::format("queue {}: many rows in a row make no sense", queue.name));
-  queue.damage = absl::OkStatus();
-  return messages;
-}
-
-Message* Residency::Admit(std::unique_ptr<Message> message, Instant now) {
-  Queue& queue = *message->queue;
-  if (state_.FindResident(message->id.seq) != nullptr) {
-    absl::Status why = SharesItsId(*message);
-    queue.skips_damage ? state_.ReportDamage(why) : NoteDamage(queue, std::move(why), now);
-    return nullptr;
-  }
-  message->commit = state_.turn.latest(queue.promise());
-  return &life_cycle_.MakeResident(std::move(message));
-}
-
-void Residency::NoteDamage(Queue& queue, absl::Status why, Instant now) {
-  queue.damage = {why.code(), fmt::format("queue {}: delivery stands still at what cannot be read: {}",
-                                          queue.name, std::string(why.message()))};
-  state_.ReportDamage(queue.damage);
-  if (queue.awaits_repair) return;
-  queue.awaits_repair = true;
-  damaged_.push_back(queue.number);
-  if (next_retry_ == kNever) next_retry_ = now + kDamageRetry;
-}
-
-void Residency::RetryDamaged(Instant now) {
-  if (now < next_retry_) return;
-  next_retry_ = kNever;
-  std::vector<QueueId> damaged;
-  damaged.swap(damaged_);
-  for (const QueueId number : damaged) {
-    Queue* queue = state_.FindQueue(number);
-    if (queue == nullptr) continue;
-    queue->awaits_repair = false;
-    RefillReady(*queue);
-    RefillDelayed(*queue, now);
-    Schedule(*queue, now);
-  }
-}
-
-void Residency::Disagree(Queue& queue, std::string_view what, uint64_t missing, RowCount& count,
-                         uint64_t bytes) {
-  if (!queue.skips_damage) {
-    state_.failure.Update(LedgerDisagrees(queue, what, missing));
-    return;
-  }
-  // `missing` may be below zero: what was removed can be back where the block that said so is damaged.
-  if (missing <= count.rows) {
-    queue.counters.lost += missing;
-  } else {
-    queue.counters.found -= missing;
-  }
-  count = {.rows = count.rows - missing, .bytes = bytes};
-  state_.ReportDamage(absl::DataLossError(fmt::format(
-      "queue {}: {} {} messages could not be read and were left out", queue.name, missing, what)));
-  state_.TouchLedger(queue);
-}
-
 void Residency::RefillDelayed(Queue& queue, Instant now) {
-  if (queue.delayed.all_resident() || queue.delayed.reading() || queue.awaits_repair) return;
+  if (queue.delayed.all_resident() || queue.delayed.reading()) return;
   if (queue.spilled_delayed() == 0) {
     queue.delayed.SetAllResident();
     return;
   }
+  if (queue.delayed_awaits_repair) return;
   const Chunk chunk = ChunkOf(state_);
   if (!RunsLow(queue.delayed, chunk) || ReadDelayedFrom(queue) > now) return;
   const bool starved = queue.delayed.empty() && queue.delayed.boundary().due <= now;
@@ -228,17 +133,19 @@ void Residency::TakeDelayed(Queue& queue, ReadResult result, Instant now) {
   auto messages = Understand(queue, result);
   if (!messages.ok()) {
     queue.delayed.AbandonRead();
-    NoteDamage(queue, messages.status(), now);
+    NoteDamage(queue, queue.delayed_awaits_repair, messages.status(), now);
     return;
   }
   std::vector<DelayedPosition> keys;
   keys.reserve(messages->size());
-  for (const auto& message : *messages) keys.push_back(message->delayed_position());
+  for (const Row& row : result.rows) keys.push_back(ParseDelayedKey(row.key)->position);
   const auto taken =
       queue.delayed.FinishRead(keys, result.end_reached, [](const DelayedPosition&) { return false; });
   for (const size_t index : taken) {
-    if (Message* message = Admit(std::move((*messages)[index]), now)) {
-      life_cycle_.EnterDelayed(*message);
+    auto& message = (*messages)[index];
+    if (message == nullptr) continue;  // left out
+    if (Message* admitted = Admit(std::move(message), queue.delayed_awaits_repair, now)) {
+      life_cycle_.EnterDelayed(*admitted);
     } else if (!queue.skips_damage) {
       queue.delayed.LowerBoundary(keys[index]);
       break;
@@ -258,7 +165,7 @@ void Residency::TakeDelayed(Queue& queue, ReadResult result, Instant now) {
 void Residency::Schedule(Queue& queue, Instant now) {
   Instant next = kNever;
   if (!queue.delayed.empty()) next = queue.delayed.begin()->first.due;
-  if (!queue.awaits_repair && RunsLow(queue.delayed, ChunkOf(state_))) {
+  if (!queue.delayed_awaits_repair && RunsLow(queue.delayed, ChunkOf(state_))) {
     const Instant look = ReadDelayedFrom(queue);
     next = std::min(next, queue.read_refused ? std::max(look, now + std::chrono::milliseconds(10)) : look);
   }

@@ -38,13 +38,14 @@ class Residency {
   void TakeDelayed(Queue& queue, ReadResult result, Instant now);
   void OnDelayedRows(QueueId number, uint64_t flight, ReadResult result, Instant now);
   // The messages of the rows that can be read and understood, up to the first that cannot, where the result
-  // is cut off; without it where the queue skips damage. ERRORS: there is none before it.
+  // is cut off. Where the queue skips damage, nullptr stands for each that cannot. As many as result.rows
+  // then, whose keys are those of a window. ERRORS: there is none before the first that cannot.
   absl::StatusOr<std::vector<std::unique_ptr<Message>>> Understand(Queue& queue, ReadResult& result);
   // nullptr: it is damage, for another message has its id. Its window ends there, or, where the queue skips
   // damage, it is left out.
-  Message* Admit(std::unique_ptr<Message> message, Instant now);
+  Message* Admit(std::unique_ptr<Message> message, bool& awaits_repair, Instant now);
   // Delivery stands still until it is tried again.
-  void NoteDamage(Queue& queue, absl::Status why, Instant now);
+  void NoteDamage(Queue& queue, bool& awaits_repair, absl::Status why, Instant now);
   // A window that holds everything there is, and a ledger that counts `missing` rows more. The process ends,
   // or, where the queue skips damage, the messages are counted as lost.
   void Disagree(Queue& queue, std::string_view what, uint64_t missing, RowCount& count, uint64_t bytes);
