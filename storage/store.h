@@ -66,6 +66,8 @@ struct ReadResult {
   std::vector<Row> rows;
   bool end_reached = false;  // of a range: there was nothing more before `end` (reverse: before `begin`)
   size_t skipped = 0;        // places that could not be read and were left out
+  // The store has failed: nothing was read, and nothing will be. No news of any row.
+  bool store_failed = false;
 };
 
 // What the next commit may write of rows of memory queues (Commit::memory_bytes). Whoever keeps to it is

@@ -129,6 +129,10 @@ bool Engine::OnHandedOver(CommitNumber number) {
 }
 
 void Engine::OnRead(ReadResult result, Instant now) {
+  if (result.store_failed) {
+    parts_->state.failure.Update(result.status);
+    return;
+  }
   parts_->reads.Complete(std::move(result), now);
   parts_->residency.RetryWaiting(now);
 }

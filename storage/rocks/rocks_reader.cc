@@ -187,6 +187,7 @@ void RocksReader::Run() {
     if (absl::Status status = frontier_->WaitFor(queued.after); !status.ok()) {
       result.id = queued.request.id;
       result.status = std::move(status);
+      result.store_failed = true;
     } else {
       result = Answer(queued.request);
     }
