@@ -178,7 +178,8 @@ void Engine::Parts::RaiseEpoch() {
 }
 
 Instant Engine::Parts::NextDue(Instant now) const {
-  Instant next = std::min({expirer.NextDue(now), next_idle_check, residency.next_retry()});
+  Instant next =
+      std::min({expirer.NextDue(now), overflow.NextDue(now), next_idle_check, residency.next_retry()});
   if (!state.lease_ends.empty()) next = std::min(next, state.lease_ends.begin()->first.first);
   if (!state.delay_schedule.empty()) next = std::min(next, state.delay_schedule.begin()->first);
   if (!state.receive_waits.empty()) next = std::min(next, state.receive_waits.begin()->first);
@@ -189,6 +190,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
   Parts& parts = *parts_;
   BrokerState& state = parts.state;
   state.budget.RunDeferred(now);
+  parts.overflow.GoOn(now);
   parts.publisher.TakeWaiting(now);
   state.budget.BeginTimed();
   state.budget.BeginPhase();

@@ -80,6 +80,7 @@ void LifeCycle::TakeOut(Message& message) {
 
 void LifeCycle::PlaceReady(Message& message) {
   Queue& queue = *message.queue;
+  queue.victims_from = std::min(queue.victims_from, message.position());
   const bool resident = queue.ready.Covers(message.position());
   if (message.home == Message::Home::kDelayedRow) {
     // It may keep its delayed row only where no read of delayed rows comes past it again.
@@ -390,7 +391,7 @@ uint64_t LifeCycle::Purge(Queue& queue) {
   rows_.RemoveAll(queue);
   queue.ready.StartAt(kReadyEnd);
   queue.delayed.StartAt(kDelayedEnd);
-  queue.admitted_over = 0;
+  queue.admitted_over = queue.admitted_over_bytes = 0;
   queue.counters.purged += messages;
   return messages;
 }

@@ -12,10 +12,13 @@
 namespace baton {
 namespace {
 
-// How many messages a spilled queue may take over its limit while its victims are looked for.
+// What a queue may take over its limits while its victims are looked for.
 constexpr uint64_t kAdmittedOverMax = 4'096;
-// Rows of one read for victims. Each victim is then read again by itself, so few at a time.
-constexpr size_t kVictimsPerRead = 64;
+constexpr uint64_t kAdmittedOverBytesMax = 32u << 20;
+constexpr size_t kVictimsPerRead = 1'024;
+constexpr size_t kLeasedPerRead = 64;
+// When there was no room in this turn.
+constexpr Duration kRetry = std::chrono::milliseconds(10);
 // Of a message in shared memory, beyond its bytes, with its hint: at most.
 constexpr uint64_t kRowBytes = 512;
 
@@ -62,28 +65,69 @@ absl::Status Overflow::MakeRoom(Queue& queue, uint64_t bytes, Instant now) {
       queue.is_memory() ? state_.budget.RoomToGrow(bytes + kRowBytes) : absl::OkStatus();
   if (!room.ok() && !MayReplaceInMemory(queue, bytes)) return room;
   if (room.ok() && !over) {
-    queue.admitted_over = 0;
+    IsWithin(queue);
     return absl::OkStatus();
   }
   if (queue.config.overflow == OverflowPolicy::kReject) return QueueFull(queue);
   if (queue.spilled_ready() > 0) {
     SeekVictims(queue);
-    return AdmitOver(queue);
+    return AdmitOver(queue, bytes);
   }
-  const Victims victims = Choose(queue, bytes, room.ok() ? 0 : bytes + kRowBytes);
+  const Victims victims =
+      Choose(queue, {.messages = 1, .bytes = bytes, .shared_memory = room.ok() ? 0 : bytes + kRowBytes});
   // A publish that is refused drops nothing.
   if (victims.end == Victims::End::kNoneLeft) return room.ok() ? QueueFull(queue) : room;
   if (victims.end == Victims::End::kTurnIsFull && !room.ok()) return room;
   for (Message* victim : victims.messages) Evict(*victim, now);
-  if (victims.end == Victims::End::kTurnIsFull) return AdmitOver(queue);
-  queue.admitted_over = 0;
+  if (victims.end == Victims::End::kTurnIsFull) return AdmitOver(queue, bytes);
+  IsWithin(queue);
   return absl::OkStatus();
 }
 
-absl::Status Overflow::AdmitOver(Queue& queue) {
-  if (queue.admitted_over >= kAdmittedOverMax) return QueueFull(queue);
+bool Overflow::MustWait(const Queue& queue) {
+  return !queue.lacks_victims &&
+         (queue.admitted_over >= kAdmittedOverMax || queue.admitted_over_bytes >= kAdmittedOverBytesMax);
+}
+
+// Whoever could wait has asked before: one command may go beyond what may be taken.
+absl::Status Overflow::AdmitOver(Queue& queue, uint64_t bytes) {
+  if (queue.lacks_victims && queue.admitted_over >= kAdmittedOverMax) return QueueFull(queue);
   ++queue.admitted_over;
+  queue.admitted_over_bytes += bytes;
+  over_.insert(queue.number);
   return absl::OkStatus();
+}
+
+void Overflow::IsWithin(Queue& queue) {
+  queue.admitted_over = queue.admitted_over_bytes = 0;
+  queue.victimless_passes = 0;
+  queue.lacks_victims = false;
+}
+
+void Overflow::GoOn(Instant now) {
+  absl::erase_if(over_, [&](QueueId number) {
+    Queue* queue = state_.FindQueue(number);
+    if (queue == nullptr) return true;
+    if (!IsOverNow(*queue) || queue->config.overflow == OverflowPolicy::kReject) {
+      IsWithin(*queue);
+      return true;
+    }
+    if (queue->lacks_victims) return true;  // the next publish looks again
+    queue->spilled_ready() > 0 ? SeekVictims(*queue) : EvictResident(*queue, now);
+    return false;
+  });
+}
+
+Instant Overflow::NextDue(Instant now) const { return over_.empty() ? kNever : now + kRetry; }
+
+void Overflow::EvictResident(Queue& queue, Instant now) {
+  const Victims victims = Choose(queue, {});
+  if (victims.end == Victims::End::kNoneLeft) {
+    queue.lacks_victims = true;
+    return;
+  }
+  for (Message* victim : victims.messages) Evict(*victim, now);
+  if (!IsOverNow(queue)) IsWithin(queue);
 }
 
 // When shared memory is full a queue that drops its oldest gives up as much as it takes; the others are
@@ -94,16 +138,16 @@ bool Overflow::MayReplaceInMemory(const Queue& queue, uint64_t bytes) const {
          bytes + kRowBytes <= state_.budget.memory_room().largest;
 }
 
-Overflow::Victims Overflow::Choose(Queue& queue, uint64_t bytes, uint64_t memory_wanted) {
+Overflow::Victims Overflow::Choose(Queue& queue, const Wanted& wanted) {
   Victims victims;
-  uint64_t messages_left = queue.stored_count() + 1;
-  uint64_t bytes_left = queue.stored_bytes() + bytes;
+  uint64_t messages_left = queue.stored_count() + wanted.messages;
+  uint64_t bytes_left = queue.stored_bytes() + wanted.bytes;
   const uint64_t messages_max = queue.config.messages_max;
   if (messages_max != 0 && messages_left > messages_max + queue.ready.size()) return victims;
   uint64_t memory_freed = 0;
   size_t spent = 0;
   const auto is_enough = [&] {
-    return !IsOver(queue, messages_left, bytes_left) && memory_freed >= memory_wanted;
+    return !IsOver(queue, messages_left, bytes_left) && memory_freed >= wanted.shared_memory;
   };
   // The message itself is written after them, so what only removes counts as what rewrites here.
   const auto turn_is_full = [&] { return !state_.budget.AllowsBytes(queue.number, spent); };
@@ -152,8 +196,10 @@ void Overflow::Evict(Message& victim, Instant now) {
 }
 
 void Overflow::SeekVictims(Queue& queue) {
-  if (queue.seeking_victims || !reads_.HasRoom()) return;  // else the next publish seeks
+  // What is not sought now is in another turn (GoOn).
+  if (queue.seeking_victims || !reads_.HasRoom() || !locator_.HasRoom() || !MayEvict(queue)) return;
   queue.seeking_victims = true;
+  over_.insert(queue.number);
   ReadLowestRank(queue, AllOf(RowKind::kReady, queue.number).end);
 }
 
@@ -162,6 +208,7 @@ bool Overflow::CouldNotRead(Queue& queue, const ReadResult& result) {
   if (result.status.ok()) return false;
   state_.ReportDamage(result.status);
   queue.seeking_victims = false;
+  queue.lacks_victims = true;
   return true;
 }
 
@@ -170,7 +217,7 @@ void Overflow::ReadLowestRank(const Queue& queue, std::string before) {
   ReadRequest request;
   request.begin = AllOf(RowKind::kReady, queue.number).begin;
   request.end = std::move(before);
-  request.rows_max = 1 + std::min(queue.leased.size(), kVictimsPerRead);
+  request.rows_max = 1 + std::min(queue.leased.size(), kLeasedPerRead);
   request.bytes_max = state_.options.chunk_bytes;
   request.reverse = true;
   reads_.Start(std::move(request), [this, number = queue.number](const ReadResult& result, Instant) {
@@ -189,19 +236,21 @@ void Overflow::OnLowestRank(QueueId number, const ReadResult& result) {
       return;
     }
     if (queue->leased.contains(parts->position)) continue;
-    ReadVictims(*queue, ReadyKey(number, {.rank = parts->position.rank, .seq = Seq()}));
+    const ReadyPosition rank_begin{.rank = parts->position.rank, .seq = Seq()};
+    ReadVictims(*queue, std::max({rank_begin, queue->victims_from, queue->ledger.head}));
     return;
   }
-  if (result.end_reached) {
-    queue->seeking_victims = false;  // all of it is leased or delayed
+  if (result.end_reached) {  // all of it is leased or delayed
+    queue->lacks_victims = true;
+    EndSearch(*queue);
   } else {
     ReadLowestRank(*queue, result.rows.back().key);
   }
 }
 
-void Overflow::ReadVictims(const Queue& queue, std::string from) {
+void Overflow::ReadVictims(const Queue& queue, ReadyPosition from) {
   ReadRequest request;
-  request.begin = std::move(from);
+  request.begin = ReadyKey(queue.number, from);
   request.end = AllOf(RowKind::kReady, queue.number).end;
   request.rows_max = kVictimsPerRead;
   request.bytes_max = state_.options.chunk_bytes;
@@ -218,24 +267,26 @@ void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) 
   uint64_t messages = queue->stored_count();
   uint64_t bytes = queue->stored_bytes();
   std::vector<MessageId> victims;
+  std::optional<ReadyPosition> last;
   for (const Row& row : result.rows) {
     if (!IsOver(*queue, messages, bytes)) break;
     const auto view = MessageFromRow(*queue, row.key, *row.value, std::nullopt);
     if (view == nullptr) continue;
-    if (queue->leased.contains(view->position()) || view->bytes() > bytes) continue;
+    last = view->position();
+    if (queue->leased.contains(*last) || view->bytes() > bytes) continue;
     victims.push_back(view->id);
     --messages;
     bytes -= view->bytes();
   }
   if (victims.empty()) {
-    const bool more = IsOverNow(*queue) && !result.end_reached && !result.rows.empty();
-    if (more) {  // the oldest are all leased
-      ReadVictims(*queue, result.rows.back().key + '\0');
-    } else {
-      queue->seeking_victims = false;
-    }
-    return;
+    if (!IsOverNow(*queue)) return EndSearch(*queue);
+    if (!result.end_reached && last.has_value()) return ReadVictims(*queue, Successor(*last));
+    // The oldest are all leased; or there are older ones again.
+    queue->victims_from = {};
+    queue->lacks_victims = ++queue->victimless_passes > 1;
+    return EndSearch(*queue);
   }
+  queue->victims_from = Successor(*last);
   struct Search {
     size_t left;
     bool put_off = false;
@@ -255,17 +306,22 @@ void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) 
           search->evicted = true;
         } else {
           search->put_off = true;
+          still->victims_from = std::min(still->victims_from, message->position());
         }
       }
       if (--search->left > 0) return;
-      still->seeking_victims = false;
-      if (!IsOverNow(*still)) {
-        still->admitted_over = 0;
-      } else if (!search->put_off && search->evicted) {  // those named were not enough
-        SeekVictims(*still);
-      }  // else the next publish seeks: to read again at once would only read again
+      if (search->evicted) {
+        still->lacks_victims = false;
+        still->victimless_passes = 0;
+      }
+      EndSearch(*still);
     });
   }
+}
+
+void Overflow::EndSearch(Queue& queue) {
+  queue.seeking_victims = false;
+  if (!IsOverNow(queue)) IsWithin(queue);
 }
 
 }  // namespace baton

@@ -2,13 +2,15 @@
 // room.
 //
 // The victim is in memory when nothing is spilled. Otherwise only the disk can name it: the publish is taken,
-// the queue is over its limit for as long as the read takes, and a bounded number of messages only; beyond
-// that publishers are refused. The same when more must go than one commit should hold.
+// and the queue is over its limit for as long as the read takes, by a bounded number of messages and bytes;
+// beyond that publishers wait (MustWait). The same when more must go than one commit should hold. They are
+// refused when nothing can go.
 #pragma once
 
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "server/engine/life_cycle.h"
 #include "server/engine/locator.h"
 #include "server/engine/reads.h"
@@ -22,12 +24,21 @@ class Overflow {
 
   // Before a message of so many bytes is stored. QUEUE_FULL when it may not be.
   absl::Status MakeRoom(Queue& queue, uint64_t bytes, Instant now);
+  // It has taken as much over its limits as it may, and what makes room is on its way.
+  static bool MustWait(const Queue& queue);
+  // Goes on with the queues that are over their limits, in each turn.
+  void GoOn(Instant now);
+  // When to go on if nothing else happens before.
+  Instant NextDue(Instant now) const;
 
  private:
   // Would it be over its limits with so much? Is it now?
   static bool IsOver(const Queue& queue, uint64_t messages, uint64_t bytes);
   static bool IsOverNow(const Queue& queue);
-  static absl::Status AdmitOver(Queue& queue);
+  absl::Status AdmitOver(Queue& queue, uint64_t bytes);
+  static void IsWithin(Queue& queue);
+  // From memory, as many as it takes and this turn may hold.
+  void EvictResident(Queue& queue, Instant now);
   bool MayReplaceInMemory(const Queue& queue, uint64_t bytes) const;
 
   // Those that go for a message, the oldest of the lowest priority first.
@@ -40,9 +51,14 @@ class Overflow {
     End end = End::kNoneLeft;
     std::vector<Message*> messages;
   };
-  // Until a message of so many bytes fits, and so much of shared memory is freed. Changes nothing.
-  // REQUIRES: nothing ready is spilled.
-  Victims Choose(Queue& queue, uint64_t bytes, uint64_t memory_wanted);
+  // What there is to be room for.
+  struct Wanted {
+    uint64_t messages = 0;
+    uint64_t bytes = 0;
+    uint64_t shared_memory = 0;  // to be freed
+  };
+  // Changes nothing. REQUIRES: nothing ready is spilled.
+  Victims Choose(Queue& queue, const Wanted& wanted);
   // What evicting it adds to the commit, at most or nearly.
   static size_t CostOf(const Message& victim);
   bool MayEvict(const Queue& queue) const;
@@ -54,13 +70,15 @@ class Overflow {
   void ReadLowestRank(const Queue& queue, std::string before);
   bool CouldNotRead(Queue& queue, const ReadResult& result);
   void OnLowestRank(QueueId number, const ReadResult& result);
-  void ReadVictims(const Queue& queue, std::string from);
+  void ReadVictims(const Queue& queue, ReadyPosition from);
   void OnVictims(QueueId number, const ReadResult& result, Instant now);
+  void EndSearch(Queue& queue);
 
   BrokerState& state_;
   LifeCycle& life_cycle_;
   Locator& locator_;
   Reads& reads_;
+  absl::btree_set<QueueId> over_;  // their limits
 };
 
 }  // namespace baton

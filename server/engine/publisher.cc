@@ -1,5 +1,6 @@
 #include "server/engine/publisher.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -51,24 +52,44 @@ Session* Publisher::FindSession(SessionId id) {
   return found == state_.sessions.end() ? nullptr : found->second.get();
 }
 
-void Publisher::HoldBack(Waiting command) {
+std::optional<Publisher::LineId> Publisher::MustWait(const Queue* queue) const {
+  if (queue == nullptr) return std::nullopt;
+  if (Overflow::MustWait(*queue) || lines_.contains(queue->number)) return queue->number;
+  const bool behind = !queue->is_memory() && (lines_.contains(LineId()) || state_.budget.StoreIsBehind());
+  return behind ? std::optional(LineId()) : std::nullopt;
+}
+
+bool Publisher::IsRunnable(LineId id, const Line& line) const {
+  const Queue* queue = id ? state_.FindQueue(id) : nullptr;
+  if (queue != nullptr && Overflow::MustWait(*queue)) return false;
+  const bool to_memory = queue != nullptr && queue->is_memory();
+  return !line.commands.empty() && (to_memory || !state_.budget.StoreIsBehind());
+}
+
+bool Publisher::HasRunnable() const {
+  return std::any_of(lines_.begin(), lines_.end(),
+                     [this](const auto& line) { return IsRunnable(line.first, line.second); });
+}
+
+void Publisher::HoldBack(LineId line, Waiting command) {
   std::visit(
-      [this](const auto& typed) {
+      [&](const auto& typed) {
         waiting_bytes_ += BytesOf(typed);
-        if (Session* session = FindSession(typed.session)) ++session->held_back;
+        if (Session* session = FindSession(typed.session)) {
+          ++session->held_back;
+          session->held_in = line;
+        }
       },
       command);
-  waiting_.push_back(std::move(command));
+  lines_[line].commands.push_back(std::move(command));
 }
 
 void Publisher::Handle(Publish command, Instant now) {
   Session* session = FindSession(command.session);
   if (session != nullptr) session->unconfirmed += command.messages.size();
-  const Queue* queue = state_.FindQueue(command.queue);
-  const bool to_disk = queue != nullptr && !queue->is_memory();
-  const bool waits = (to_disk && (!waiting_.empty() || state_.budget.StoreIsBehind())) ||
-                     (session != nullptr && session->held_back > 0);
-  if (!waits) {
+  auto line = MustWait(state_.FindQueue(command.queue));
+  if (session != nullptr && session->held_back > 0) line = session->held_in;
+  if (!line.has_value()) {
     Run(std::move(command), now);
     return;
   }
@@ -78,7 +99,7 @@ void Publisher::Handle(Publish command, Instant now) {
                                      "the disk does not keep up with what is published: try again shortly"));
     return;
   }
-  HoldBack(std::move(command));
+  HoldBack(*line, std::move(command));
 }
 
 void Publisher::Handle(SettleTags command, Instant now) {
@@ -97,28 +118,38 @@ void Publisher::Handle(SettleTags command, Instant now) {
                   "behind it than it can have deliveries: name tags as ranges, and each once"));
     return;
   }
-  HoldBack(std::move(command));
+  const QueueId line = session->held_in;
+  HoldBack(line, std::move(command));
 }
 
 void Publisher::TakeWaiting(Instant now) {
-  while (HasRunnable()) {
-    Waiting command = std::move(waiting_.front());
-    waiting_.pop_front();
-    std::visit(
-        [this](const auto& typed) {
-          waiting_bytes_ -= BytesOf(typed);
-          if (Session* session = FindSession(typed.session)) --session->held_back;
-        },
-        command);
-    if (auto* publish = std::get_if<Publish>(&command)) {
-      Run(std::move(*publish), now);
-    } else {
-      auto& settle = std::get<SettleTags>(command);
-      if (Session* session = FindSession(settle.session)) session->held_back_bytes -= BytesOf(settle);
-      settler_.Handle(settle, now);
+  bool goes_on = true;
+  for (auto at = lines_.begin(); at != lines_.end() && goes_on;) {
+    auto& [id, line] = *at;
+    while (goes_on && IsRunnable(id, line)) {
+      Waiting command = std::move(line.commands.front());
+      line.commands.pop_front();
+      RunHeldBack(std::move(command), now);
+      goes_on = !state_.budget.StoreFallsBehind() && !state_.budget.IsFull();
     }
-    if (state_.budget.StoreFallsBehind() || state_.budget.IsFull()) break;
+    at = line.commands.empty() ? lines_.erase(at) : std::next(at);
   }
+}
+
+void Publisher::RunHeldBack(Waiting command, Instant now) {
+  std::visit(
+      [this](const auto& typed) {
+        waiting_bytes_ -= BytesOf(typed);
+        if (Session* session = FindSession(typed.session)) --session->held_back;
+      },
+      command);
+  if (auto* publish = std::get_if<Publish>(&command)) {
+    Run(std::move(*publish), now);
+    return;
+  }
+  auto& settle = std::get<SettleTags>(command);
+  if (Session* session = FindSession(settle.session)) session->held_back_bytes -= BytesOf(settle);
+  settler_.Handle(settle, now);
 }
 
 void Publisher::Run(Publish command, Instant now) {

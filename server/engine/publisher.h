@@ -1,11 +1,14 @@
 // Publish: every message is answered for itself, when its promise holds.
 //
-// While the disk is behind, what is published to it waits in a line, and with it whatever else its session
-// sends: first the result, then the ack of what it was made from. So what a session sends is decided in the
-// order in which it was sent; and nobody else waits.
+// While the disk is behind, what is published to it waits in a line; what is published to a queue that must
+// drop more before it may take more (Overflow) in a line of that queue. And with it waits whatever else its
+// session sends: first the result, then the ack of what it was made from. So what a session sends is decided
+// in the order in which it was sent; and nobody else waits.
 #pragma once
 
 #include <deque>
+#include <map>
+#include <optional>
 #include <variant>
 #include <vector>
 
@@ -26,15 +29,25 @@ class Publisher {
   void Handle(SettleTags command, Instant now);
   // Those that waited, as far as the store has caught up.
   void TakeWaiting(Instant now);
-  bool HasRunnable() const { return !waiting_.empty() && !state_.budget.StoreIsBehind(); }
+  bool HasRunnable() const;
   // What those that wait take in memory.
   size_t WaitingBytes() const { return waiting_bytes_; }
 
  private:
   using Waiting = std::variant<Publish, SettleTags>;
 
+  // Of a queue that drops; none: of the disk.
+  using LineId = QueueId;
+  struct Line {
+    std::deque<Waiting> commands;  // in the order they came
+  };
+
   Session* FindSession(SessionId id);
-  void HoldBack(Waiting command);
+  // Where a publish to it has to wait, if it has to.
+  std::optional<LineId> MustWait(const Queue* queue) const;
+  bool IsRunnable(LineId id, const Line& line) const;
+  void HoldBack(LineId line, Waiting command);
+  void RunHeldBack(Waiting command, Instant now);
   struct Publishing {  // whose messages they are
     ProducerId producer;
     OwnerId owner;
@@ -51,9 +64,9 @@ class Publisher {
   LifeCycle& life_cycle_;
   Overflow& overflow_;
   Settler& settler_;
-  // In the order they came. Bounded: calls are refused when there is too much, and of sessions nothing more
-  // is taken in (Engine::Turn::waiting_publish_bytes).
-  std::deque<Waiting> waiting_;
+  // Bounded: calls are refused when there is too much, and of sessions nothing more is taken in
+  // (Engine::Turn::waiting_publish_bytes). A session's are in one of them (Session::held_in).
+  std::map<LineId, Line> lines_;
   size_t waiting_bytes_ = 0;
 };
 

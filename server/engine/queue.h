@@ -64,9 +64,15 @@ struct Queue {
   bool read_refused = false;       // of delayed rows: there was no room for it
   bool read_when_due = false;      // of delayed rows: there was no room for what was read ahead
   Instant scheduled_due = kNever;  // its entry in BrokerState::delay_schedule
-  uint64_t admitted_over = 0;      // messages taken over its limits, whose victims only the disk can name
+  // Messages taken over its limits, whose victims go later: only the disk can name them, or they are more
+  // than one commit should hold.
+  uint64_t admitted_over = 0;
+  uint64_t admitted_over_bytes = 0;
   bool seeking_victims = false;
-  absl::Status damage;  // why its next rows cannot be read; OK: they can, as far as is known
+  bool lacks_victims = false;  // the last search found none: what is there is leased or delayed
+  ReadyPosition victims_from;  // nothing older of its rank was there to be dropped
+  int victimless_passes = 0;   // over all of them, since the last that could be dropped
+  absl::Status damage;         // why its next rows cannot be read; OK: they can, as far as is known
   // The window cannot be read on, until Residency tries again.
   bool ready_awaits_repair = false;
   bool delayed_awaits_repair = false;

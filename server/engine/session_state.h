@@ -55,6 +55,7 @@ struct Session {
   absl::btree_map<SubscriptionId, std::unique_ptr<Subscription>> subscriptions;
   uint64_t held_back = 0;      // its commands that wait for the store (Publisher), in order
   size_t held_back_bytes = 0;  // of these, settlements
+  QueueId held_in;             // the line in which they wait
   uint64_t unconfirmed = 0;    // messages it published that have no answer yet
   absl::btree_map<uint64_t, Unsettled> unsettled;  // by tag
   uint64_t last_tag = 0;

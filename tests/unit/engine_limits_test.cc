@@ -206,21 +206,6 @@ TEST(DropOldest, OnDiskComesDownToALoweredLimit) {
   EXPECT_EQ(broker.Drain("orders"), Numbers(91, 100));
 }
 
-TEST(DropOldest, IsOverTheLimitByABoundedNumberWhileVictimsAreRead) {
-  EngineFixture broker({.messages_max = 10, .overflow = OverflowPolicy::kDropOldest},
-                       {.window_messages = 3, .chunk_rows = 2});
-  broker.PublishMany("orders", 10);
-  broker.Hold(EngineFixture::Work::kReads);
-  int accepted = 0;
-  while (broker.TryPublish("orders", "x").status.ok()) ASSERT_LT(++accepted, 10'000);
-  EXPECT_GT(accepted, 0);
-
-  broker.LetGo(EngineFixture::Work::kReads);
-
-  EXPECT_EQ(broker.Queue("orders").ready, 10u);
-  EXPECT_TRUE(broker.TryPublish("orders", "y").status.ok());
-}
-
 TEST(DeadLetterOldest, MovesTheOldestWithTheReason) {
   EngineFixture broker({.messages_max = 2});
   ASSERT_TRUE(broker.Create("dead").ok());
