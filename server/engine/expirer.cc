@@ -35,7 +35,7 @@ void Expirer::FireDue(Instant now) {
     }
   }
   for (const auto& [position, id] : due) {
-    if (!locator_.HasRoom() || !state_.budget.HasArrows() || state_.budget.IsFull()) break;
+    if (!locator_.HasRoomToSpare() || !state_.budget.HasArrows() || state_.budget.IsFull()) break;
     if (!state_.expiry.Erase(position)) continue;
     if (IsVoid(position)) {
       RemoveHint(position);
@@ -151,7 +151,7 @@ void Expirer::Trim() {
 
 Instant Expirer::NextDue(Instant now) const {
   auto& expiry = state_.expiry;
-  if (!locator_.HasRoom()) return kNever;  // a read that completes is a reason of its own
+  if (!locator_.HasRoomToSpare()) return kNever;  // a read that completes is a reason of its own
   Instant next = expiry.empty() ? kNever : expiry.begin()->first.deadline;
   if (passed_) next = std::max(next, now + kLookAgain);
   if (RunsLow(expiry, HintChunk())) next = std::min(next, expiry.boundary().deadline - kHintsAhead);

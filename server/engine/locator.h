@@ -36,13 +36,14 @@ class Locator {
   void Find(const MessageId& id, Instant now, Decide decide, Fail fail = nullptr);
   // Whoever can wait asks first: there is room for another search.
   bool HasRoom() const { return to_start_.size() < kSearchesMax; }
-  // … or none is needed.
+  // For what the broker does by itself: half of the room stays for those who ask.
+  bool HasRoomToSpare() const { return to_start_.size() < kSearchesMax / 2; }
+  // There is room for another search, or none is needed.
   bool MayFind(const MessageId& id) const;
   // The message changed, entered memory or left it.
   void Touch(Seq birth);
   // Starts reads for what is looked for, many messages by each. At the end of a turn.
   void StartReads();
-  size_t pending() const { return pending_.size(); }
 
  private:
   static constexpr size_t kSearchesMax = 4'096;

@@ -197,7 +197,7 @@ void Overflow::Evict(Message& victim, Instant now) {
 
 void Overflow::SeekVictims(Queue& queue) {
   // What is not sought now is in another turn (GoOn).
-  if (queue.seeking_victims || !reads_.HasRoom() || !locator_.HasRoom() || !MayEvict(queue)) return;
+  if (queue.seeking_victims || !reads_.HasRoom() || !locator_.HasRoomToSpare() || !MayEvict(queue)) return;
   queue.seeking_victims = true;
   over_.insert(queue.number);
   ReadLowestRank(queue, AllOf(RowKind::kReady, queue.number).end);

@@ -14,13 +14,10 @@
 namespace baton {
 namespace {
 
-// Of tokens whose message is not in memory. More would keep everybody's reads waiting.
-constexpr size_t kSearchesMax = 4'096;
-// Work that waits for room, of all; beyond it calls are refused. (A session's: by what it has unsettled.)
+// Work that waits for room; beyond it calls are refused. (Sessions: by what they have unsettled.)
 constexpr size_t kDeferredMax = 65'536;
 
-// These are made once and shared: a client may ask for a hundred thousand of them with a few bytes. Whoever
-// asked knows the token or the tag that he named.
+// Made once and shared: a client may ask for many with a few bytes. Whoever asked knows what he named.
 
 const absl::Status& LeaseLost() {
   static const absl::Status status =
@@ -322,7 +319,10 @@ void Settler::Flush() {
 // ---- By token.
 
 void Settler::Handle(const SettleTokens& command, Instant now) {
-  if (command.call && (locator_.pending() >= kSearchesMax || state_.budget.deferred() >= kDeferredMax)) {
+  const bool can_be_found =
+      std::all_of(command.tokens.begin(), command.tokens.end(),
+                  [this](const auto& token) { return !token.has_value() || locator_.MayFind(token->id); });
+  if (command.call && (!can_be_found || state_.budget.deferred() >= kDeferredMax)) {
     state_.outputs->Answer(
         command.call,
         MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,

@@ -319,5 +319,20 @@ TEST_F(MadeUpId, OfWhichThereAreManyIsRefusedInsteadOfReadWithoutBound) {
   EXPECT_GT(looked_for, kReadsInFlightMax);
 }
 
+TEST_F(MadeUpId, OfWhichThereAreManyKeepsNobodyFromSettlingWhatIsInMemory) {
+  const MessageId id = broker.Publish("orders", "a");
+  PushOutOfMemory();
+  ASSERT_TRUE(broker.Create("other").ok());
+  broker.Publish("other", "b");
+  const Delivery held = broker.Receive("other").value();
+  broker.Hold(EngineFixture::Work::kAnswers);
+  for (size_t i = 1; i <= 6'000; ++i) {
+    MessageId made_up = id;
+    made_up.place += i;
+    broker.Start(GetMessage{.call = {}, .id = made_up});
+  }
+  EXPECT_TRUE(broker.Ack(held).ok());
+}
+
 }  // namespace
 }  // namespace baton
