@@ -58,17 +58,10 @@ std::string BootId() {
 
 // The queues, their ledgers and the producers, in this order.
 absl::Status LoadEngine(Store& store, Engine& engine) {
-  const auto load = [&](RowKind kind, absl::Status (Engine::*function)(std::string_view, std::string_view)) {
+  return engine.Load([&store](RowKind kind, const Engine::Visit& visit) {
     const KeyRange range = AllOf(kind);
-    return store.ScanNow(range.begin, range.end, [&](std::string_view key, std::string_view value) {
-      return (engine.*function)(key, value);
-    });
-  };
-  absl::Status status = load(RowKind::kQueue, &Engine::LoadQueue);
-  if (status.ok()) status = load(RowKind::kLedger, &Engine::LoadLedger);
-  if (status.ok()) status = load(RowKind::kProducer, &Engine::LoadProducer);
-  if (status.ok()) status = load(RowKind::kMemoryProducer, &Engine::LoadProducer);
-  return status;
+    return store.ScanNow(range.begin, range.end, visit);
+  });
 }
 
 }  // namespace

@@ -9,7 +9,8 @@
 namespace baton {
 
 void IdleRows::Add(std::string key) {
-  if (!key.empty() && key[0] == static_cast<char>(RowKind::kLedger)) {
+  const auto is = [&key](RowKind kind) { return !key.empty() && key[0] == static_cast<char>(kind); };
+  if (is(RowKind::kLedger) || is(RowKind::kBirths)) {
     ledgers_.insert(std::move(key));
   } else {
     keys_.push_back(std::move(key));

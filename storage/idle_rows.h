@@ -21,8 +21,8 @@ class IdleRows {
   static constexpr size_t kAllPieces = SIZE_MAX;
 
   void Add(std::string key);
-  // A row is put under this key: it means something now. Only ledgers come back: of a queue whose definition
-  // a kill lost, with its number.
+  // A row is put under this key: it means something now. Only ledgers come back, and births with them: of a
+  // queue whose definition a kill lost, with its number.
   void Revive(std::string_view key);
   bool empty() const { return keys_.empty() && ledgers_.empty(); }
   void Clear();
@@ -30,7 +30,7 @@ class IdleRows {
   // Each piece makes room for the next. What want of memory leaves goes when it is tried again.
   void Remove(MemoryStore& rows, size_t pieces_max);
 
-  // All but ledgers.
+  // All but ledgers and births.
   const std::vector<std::string>& keys() const { return keys_; }
   bool IsLedger(std::string_view key) const { return ledgers_.contains(key); }
 

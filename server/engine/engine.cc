@@ -92,14 +92,16 @@ Engine::Engine(const EngineOptions& options, Outputs* outputs, LifeCycleObserver
     : parts_(std::make_unique<Parts>(options, outputs, observer)) {}
 Engine::~Engine() = default;
 
-absl::Status Engine::LoadQueue(std::string_view key, std::string_view value) {
-  return parts_->admin.Load(key, value);
-}
-absl::Status Engine::LoadLedger(std::string_view key, std::string_view value) {
-  return parts_->admin.LoadLedger(key, value);
-}
-absl::Status Engine::LoadProducer(std::string_view key, std::string_view value) {
-  return parts_->state.producers.Load(key, value);
+absl::Status Engine::Load(const std::function<absl::Status(RowKind, const Visit&)>& scan) {
+  QueueAdmin& admin = parts_->admin;
+  Producers& producers = parts_->state.producers;
+  absl::Status status = scan(RowKind::kQueue, [&](auto key, auto value) { return admin.Load(key, value); });
+  // Before the ledgers, which refer to them.
+  status.Update(scan(RowKind::kBirths, [&](auto key, auto value) { return admin.LoadBirths(key, value); }));
+  status.Update(scan(RowKind::kLedger, [&](auto key, auto value) { return admin.LoadLedger(key, value); }));
+  for (const RowKind kind : {RowKind::kProducer, RowKind::kMemoryProducer})
+    status.Update(scan(kind, [&](auto key, auto value) { return producers.Load(key, value); }));
+  return status;
 }
 
 void Engine::Start(Instant now) {
@@ -162,7 +164,11 @@ void Engine::Parts::WriteLedgers(Instant now) {
     if (!queue->delayed.empty())
       ledger.next_due = std::min(ledger.next_due, queue->delayed.begin()->first.due);
     if (!queue->due_homes.empty()) ledger.next_due = std::min(ledger.next_due, queue->due_homes.begin()->due);
-    state.turn.commit().Put(LedgerKey(queue->number), EncodeLedger(ledger));
+    Commit& commit = state.turn.commit();
+    const auto births = ledger.births.TakeRow();
+    if (births.has_value() && births->empty()) commit.Delete(BirthsKey(queue->number));
+    if (births.has_value() && !births->empty()) commit.Put(BirthsKey(queue->number), EncodeBirths(*births));
+    commit.Put(LedgerKey(queue->number), EncodeLedger(ledger));
     residency.Schedule(*queue, now);
   }
   state.dirty_ledgers.clear();

@@ -20,6 +20,7 @@
 #include "server/engine/commands.h"
 #include "server/engine/outputs.h"
 #include "storage/format/commit.h"
+#include "storage/format/keys.h"
 #include "storage/store.h"
 
 namespace baton {
@@ -52,11 +53,10 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
   ~Engine();
 
-  // What is to be loaded at start: the rows of these kinds, in this order, each by its Load. O(queues +
-  // producers). DATA_LOSS for a row that cannot be understood. After the last one: Start.
-  absl::Status LoadQueue(std::string_view key, std::string_view value);
-  absl::Status LoadLedger(std::string_view key, std::string_view value);
-  absl::Status LoadProducer(std::string_view key, std::string_view value);
+  // Once, before Start: takes what it has to know, by `scan`, which visits every row of a kind. O(queues +
+  // producers). ERRORS: of `scan`; DATA_LOSS for a row that cannot be understood.
+  using Visit = std::function<absl::Status(std::string_view key, std::string_view value)>;
+  absl::Status Load(const std::function<absl::Status(RowKind kind, const Visit& visit)>& scan);
   void Start(Instant now);
 
   void Handle(Command command, Instant now);

@@ -15,6 +15,13 @@ namespace {
 
 constexpr size_t kUsersNamed = 5;  // of a dead-letter queue, in an error
 
+absl::Status UnreadableLedger(QueueId number) {
+  return absl::DataLossError(fmt::format(
+      "the ledger of queue number {} cannot be read, or its queue is missing: the store is damaged "
+      "or of a newer version",
+      number.value()));
+}
+
 }  // namespace
 
 Queue& QueueAdmin::Add(std::string name, QueueId number) {
@@ -181,6 +188,7 @@ void QueueAdmin::Handle(const DeleteQueue& command) {
   std::erase(state_.awaiting_room, queue);
   if (queue->scheduled_due != kNever) state_.delay_schedule.erase({queue->scheduled_due, queue->number});
   state_.turn.commit().Delete(LedgerKey(queue->number));
+  if (queue->ledger.births.TakeRow().has_value()) state_.turn.commit().Delete(BirthsKey(queue->number));
   state_.turn.commit().Delete(QueueKey(queue->name));
   state_.turn.Require(Promise::kSynced);
   const QueueId number = queue->number;
@@ -249,6 +257,15 @@ absl::Status QueueAdmin::Load(std::string_view key, std::string_view value) {
   return absl::OkStatus();
 }
 
+absl::Status QueueAdmin::LoadBirths(std::string_view key, std::string_view value) {
+  Queue* queue = state_.FindQueue(QueueOfRow(key));
+  const auto births = DecodeBirths(value);
+  if (queue == nullptr || key != BirthsKey(queue->number) || !births.has_value())
+    return UnreadableLedger(QueueOfRow(key));
+  queue->ledger.births = *births;
+  return absl::OkStatus();
+}
+
 absl::Status QueueAdmin::LoadLedger(std::string_view key, std::string_view value) {
   ByteReader reader(key);
   reader.Byte();
@@ -260,14 +277,10 @@ absl::Status QueueAdmin::LoadLedger(std::string_view key, std::string_view value
     state_.last_queue_number = std::max(state_.last_queue_number, last->value());
     return absl::OkStatus();
   }
-  const auto record = DecodeLedger(value);
   Queue* queue = state_.FindQueue(number);
-  if (!reader.AtEnd() || !record.has_value() || queue == nullptr) {
-    return absl::DataLossError(fmt::format(
-        "the ledger of queue number {} cannot be read, or its queue is missing: the store is damaged "
-        "or of a newer version",
-        number.value()));
-  }
+  if (!reader.AtEnd() || queue == nullptr) return UnreadableLedger(number);
+  const auto record = DecodeLedger(value, queue->ledger.births);
+  if (!record.has_value()) return UnreadableLedger(number);
   queue->ledger = *record;
   queue->counters.found = queue->stored_count() + record->parked.rows;
   if (record->ready.rows > 0) queue->ready.StartAt(record->head);

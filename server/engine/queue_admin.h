@@ -20,6 +20,7 @@ class QueueAdmin {
 
   // At start, from its row.
   absl::Status Load(std::string_view key, std::string_view value);
+  absl::Status LoadBirths(std::string_view key, std::string_view value);
   absl::Status LoadLedger(std::string_view key, std::string_view value);
 
  private:

@@ -22,6 +22,7 @@ void BirthBuckets::Add(Instant born) {
   if (index >= 0) {
     Bucket& bucket = buckets_[static_cast<size_t>(index)];
     if (born - bucket.start < kResolution || born <= bucket.last) {
+      Loosen(static_cast<size_t>(index));
       bucket.last = std::max(bucket.last, born);
       ++bucket.count;
       return;
@@ -29,16 +30,54 @@ void BirthBuckets::Add(Instant born) {
   }
   // Behind everything that the bucket before has counted: mostly the newest, but messages come from other
   // queues, too.
-  buckets_.insert(buckets_.begin() + (index + 1), {.start = born, .last = born, .count = 1});
-  if (buckets_.size() > kBucketsMax) MergeCheapest();
+  Insert(static_cast<size_t>(index + 1), {.start = born, .last = born, .count = 1});
+  if (buckets_.size() <= kBucketsMax + kUnmergedMax) return;
+  while (buckets_.size() > kBucketsMax) MergeCheapest();
 }
 
 bool BirthBuckets::Take(Instant born) {
   const ptrdiff_t index = IndexOf(born);
   if (index < 0) return false;
-  const auto bucket = buckets_.begin() + index;
-  if (--bucket->count == 0) buckets_.erase(bucket);
+  const auto at = static_cast<size_t>(index);
+  Loosen(at);
+  if (--buckets_[at].count == 0) Erase(at);
   return true;
+}
+
+void BirthBuckets::Clear() {
+  buckets_.clear();
+  kept_ = 0;
+}
+
+void BirthBuckets::Loosen(size_t index) {
+  if (index < kept_at_ || index >= kept_at_ + kept_) return;
+  const size_t before = index - kept_at_;
+  const size_t after = kept_ - before - 1;
+  kept_ = std::max(before, after);
+  if (before >= after) return;
+  kept_from_ += before + 1;
+  kept_at_ = index + 1;
+}
+
+void BirthBuckets::Insert(size_t index, const Bucket& bucket) {
+  const bool splits = index > kept_at_ && index < kept_at_ + kept_;
+  if (splits) {
+    const size_t before = index - kept_at_;
+    const size_t after = kept_ - before;
+    kept_ = std::max(before, after);
+    if (before < after) {
+      kept_from_ += before;
+      kept_at_ = index;
+    }
+  }
+  if (index <= kept_at_) ++kept_at_;
+  buckets_.insert(buckets_.begin() + static_cast<ptrdiff_t>(index), bucket);
+}
+
+void BirthBuckets::Erase(size_t index) {
+  Loosen(index);
+  if (index < kept_at_) --kept_at_;
+  buckets_.erase(buckets_.begin() + static_cast<ptrdiff_t>(index));
 }
 
 void BirthBuckets::MergeCheapest() {
@@ -55,42 +94,100 @@ void BirthBuckets::MergeCheapest() {
       least = cost;
     }
   }
+  Loosen(cheapest);
   buckets_[cheapest].count += buckets_[cheapest + 1].count;
   buckets_[cheapest].last = std::max(buckets_[cheapest].last, buckets_[cheapest + 1].last);
-  buckets_.erase(buckets_.begin() + static_cast<ptrdiff_t>(cheapest) + 1);
+  Erase(cheapest + 1);
+}
+
+std::optional<std::string> BirthBuckets::TakeRow() {
+  if (buckets_.size() - kept_ > kLooseMax) {
+    kept_at_ = kept_from_ = 0;
+    kept_ = buckets_.size();
+    has_row_ = true;
+    std::string row;
+    AppendBuckets(row, 0, kept_);
+    return row;
+  }
+  if (kept_ > 0 || !has_row_) return std::nullopt;
+  has_row_ = false;
+  return "";
 }
 
 void BirthBuckets::AppendTo(std::string& out) const {
-  AppendVarint(out, buckets_.size());
-  Instant before;
-  for (const Bucket& bucket : buckets_) {
-    AppendVarint(out, static_cast<uint64_t>((bucket.start - before).count()));
+  AppendVarint(out, kept_);
+  size_t after = 0;
+  if (kept_ > 0) {
+    AppendVarint(out, kept_from_);
+    AppendVarint(out, kept_at_);
+    AppendBuckets(out, 0, kept_at_);
+    after = kept_at_ + kept_;
+  }
+  AppendVarint(out, buckets_.size() - after);
+  AppendBuckets(out, after, buckets_.size());
+}
+
+void BirthBuckets::AppendBuckets(std::string& out, size_t begin, size_t end) const {
+  for (size_t i = begin; i < end; ++i) {
+    const Bucket& bucket = buckets_[i];
+    AppendVarint(out, static_cast<uint64_t>((bucket.start - StartBefore(i)).count()));
     AppendVarint(out, static_cast<uint64_t>((bucket.last - bucket.start).count()));
     AppendVarint(out, bucket.count);
-    before = bucket.start;
   }
 }
 
-bool BirthBuckets::ReadFrom(ByteReader& reader) {
+std::optional<BirthBuckets> BirthBuckets::FromRow(std::string_view value) {
+  BirthBuckets row;
+  ByteReader reader(value);
+  while (!reader.AtEnd()) {
+    if (!row.ReadBucket(reader)) return std::nullopt;
+  }
+  if (row.empty()) return std::nullopt;
+  row.has_row_ = true;
+  return row;
+}
+
+bool BirthBuckets::ReadFrom(ByteReader& reader, const BirthBuckets& row) {
   buckets_.clear();
-  const uint64_t size = reader.Varint();
-  if (size > kBucketsMax) return false;
-  uint64_t last = 0;  // of the bucket before
-  uint64_t start = 0;
-  for (uint64_t i = 0; i < size; ++i) {
-    const uint64_t distance = reader.Varint();
-    const uint64_t span = reader.Varint();
-    const uint64_t count = reader.Varint();
-    if (!reader.ok() || count == 0 || distance > kMicrosMax - start || span > kMicrosMax - start - distance)
-      return false;
-    start += distance;
-    if (i > 0 && start <= last) return false;
-    last = start + span;
-    buckets_.push_back({.start = InstantFromMicros(static_cast<int64_t>(start)),
-                        .last = InstantFromMicros(static_cast<int64_t>(last)),
-                        .count = count});
+  has_row_ = row.has_row_;
+  kept_at_ = kept_from_ = 0;
+  kept_ = reader.Varint();
+  if (kept_ > 0) {
+    kept_from_ = reader.Varint();
+    const size_t size = row.buckets_.size();
+    if (!ReadBuckets(reader) || kept_from_ > size || kept_ > size - kept_from_) return false;
+    kept_at_ = buckets_.size();
+    const auto first = row.buckets_.begin() + static_cast<ptrdiff_t>(kept_from_);
+    const bool in_order = buckets_.empty() || buckets_.back().last < first->start;
+    if (!in_order || kept_ + kept_at_ > kBucketsMax + kUnmergedMax) return false;
+    buckets_.insert(buckets_.end(), first, first + static_cast<ptrdiff_t>(kept_));
+  }
+  return ReadBuckets(reader);
+}
+
+bool BirthBuckets::ReadWhole(ByteReader& reader) { return ReadBuckets(reader); }
+
+bool BirthBuckets::ReadBuckets(ByteReader& reader) {
+  const uint64_t count = reader.Varint();
+  for (uint64_t i = 0; i < count; ++i) {
+    if (!ReadBucket(reader)) return false;
   }
   return reader.ok();
+}
+
+bool BirthBuckets::ReadBucket(ByteReader& reader) {
+  const auto before = static_cast<uint64_t>(ToMicros(StartBefore(buckets_.size())));
+  const uint64_t distance = reader.Varint();
+  const uint64_t span = reader.Varint();
+  const uint64_t count = reader.Varint();
+  if (!reader.ok() || buckets_.size() == kBucketsMax + kUnmergedMax) return false;
+  if (count == 0 || distance > kMicrosMax - before || span > kMicrosMax - before - distance) return false;
+  const Bucket bucket{.start = InstantFromMicros(static_cast<int64_t>(before + distance)),
+                      .last = InstantFromMicros(static_cast<int64_t>(before + distance + span)),
+                      .count = count};
+  if (!buckets_.empty() && bucket.start <= buckets_.back().last) return false;
+  buckets_.push_back(bucket);
+  return true;
 }
 
 }  // namespace baton

@@ -87,6 +87,7 @@ std::string LocatorKey(Seq seq) {
 }
 
 std::string LedgerKey(QueueId queue) { return Start(RowKind::kLedger, queue); }
+std::string BirthsKey(QueueId queue) { return Start(RowKind::kBirths, queue); }
 
 std::string QueueKey(std::string_view name) { return Start(RowKind::kQueue).append(name); }
 
@@ -179,6 +180,7 @@ QueueId QueueOfRow(std::string_view key) {
     case RowKind::kParked:
     case RowKind::kAttempts:
     case RowKind::kLedger:
+    case RowKind::kBirths:
       return QueueId(reader.Fixed32());
     case RowKind::kExpiry:
       reader.Fixed64();

@@ -7,6 +7,7 @@
 //   A queue:4 seq:8                    attempts   Put / Delete
 //   I seq:8                            locator    Put / Delete
 //   L queue:4                          ledger     Put / Delete
+//   B queue:4                          births     Put / Delete
 //   Q name                             queue      Put / Delete
 //   N producer:8                       producer   Put / Delete
 //   n producer:8                       the same, of what memory queues accepted
@@ -36,6 +37,7 @@ enum class RowKind : char {
   kAttempts = 'A',
   kLocator = 'I',
   kLedger = 'L',
+  kBirths = 'B',
   kQueue = 'Q',
   kProducer = 'N',
   kMemoryProducer = 'n',
@@ -90,6 +92,7 @@ std::string ExpiryKey(ExpiryPosition position);
 std::string AttemptsKey(QueueId queue, Seq seq);
 std::string LocatorKey(Seq seq);
 std::string LedgerKey(QueueId queue);
+std::string BirthsKey(QueueId queue);
 std::string QueueKey(std::string_view name);
 std::string ProducerKey(ProducerId producer);
 std::string MemoryProducerKey(ProducerId producer);

@@ -5,9 +5,10 @@
 namespace baton {
 namespace {
 
-constexpr uint8_t kVersion = 1;          // of a record, unless it has one of its own
-constexpr uint8_t kLedgerVersion = 2;    // and 1
-constexpr uint8_t kProducerVersion = 2;  // and 1
+constexpr uint8_t kVersion = 1;             // of a record, unless it has one of its own
+constexpr uint8_t kLedgerVersion = 3;       // and 2, 1
+constexpr uint8_t kWholeLedgerVersion = 2;  // has all births
+constexpr uint8_t kProducerVersion = 2;     // and 1
 
 // Flags of a message record.
 constexpr uint8_t kHasDeadline = 1;
@@ -217,10 +218,10 @@ std::string EncodeLedger(const LedgerRecord& record) {
   return out;
 }
 
-std::optional<LedgerRecord> DecodeLedger(std::string_view value) {
+std::optional<LedgerRecord> DecodeLedger(std::string_view value, const BirthBuckets& births) {
   ByteReader reader(value);
   const uint8_t version = reader.Byte();
-  if (version != kVersion && version != kLedgerVersion) return std::nullopt;
+  if (version < kVersion || version > kLedgerVersion) return std::nullopt;
   LedgerRecord record;
   record.ready = ReadRowCount(reader);
   record.delayed = ReadRowCount(reader);
@@ -236,12 +237,26 @@ std::optional<LedgerRecord> DecodeLedger(std::string_view value) {
   record.next_due = InstantFromMicros(static_cast<int64_t>(next_due));
   record.generation = reader.Varint();
   record.floor_seq = Seq(reader.Varint());
-  if (!record.births.ReadFrom(reader) || !reader.AtEnd()) return std::nullopt;
+  const bool has_births = version <= kWholeLedgerVersion ? record.births.ReadWhole(reader)
+                                                         : record.births.ReadFrom(reader, births);
+  if (!has_births || !reader.AtEnd()) return std::nullopt;
   // Where there are rows there is a first one.
   const bool has_first = (record.ready.rows == 0 || record.head < kReadyEnd) &&
                          (record.delayed.rows == 0 || record.next_due < kNever);
   if (!has_first) return std::nullopt;
   return record;
+}
+
+std::string EncodeBirths(std::string_view row) {
+  std::string out;
+  AppendByte(out, kVersion);
+  return out.append(row);
+}
+
+std::optional<BirthBuckets> DecodeBirths(std::string_view value) {
+  ByteReader reader(value);
+  if (reader.Byte() != kVersion) return std::nullopt;
+  return BirthBuckets::FromRow(reader.Rest());
 }
 
 std::string EncodeProducer(const ProducerRecord& record) {

@@ -8,10 +8,11 @@
 //   attempts (A)       version:1 count:v reason:lp
 //   locator (I)        version:1 row key
 //   expiry hint (X)    version:1 id:24
-//   ledger (L)         version:2 (rows:v bytes:v) of ready, delayed, parked; attempt rows:v
+//   ledger (L)         version:3 (rows:v bytes:v) of ready, delayed, parked; attempt rows:v
 //                      head priority:v (2^32 - 1 - rank) head seq + 1:v next due + 1:v (0: never)
-//                      generation:v floor seq:v birth buckets (birth_buckets.h); version 1: rank, seq, next
-//                      due as they are
+//                      generation:v floor seq:v birth buckets (birth_buckets.h); version 2: all of them
+//                      here; version 1: likewise, rank, seq, next due as they are
+//   births (B)         version:1 birth buckets
 //   producer (N)       version:2 highest:v last use:v runs:v length:v …, of ones, zeros, ones …; the rest is
 //                      zeros; no runs: bitmap:128; version 1: the bitmap always
 //
@@ -85,10 +86,14 @@ struct LedgerRecord {
   BirthBuckets births;
   friend bool operator==(const LedgerRecord&, const LedgerRecord&) = default;
 };
-// The longest that there can be, with its key.
-inline constexpr size_t kLedgerBytesMax = 2'048;
+// The longest that there can be, with the births and the keys of both.
+inline constexpr size_t kLedgerBytesMax = 2'560;
 std::string EncodeLedger(const LedgerRecord& record);
-std::optional<LedgerRecord> DecodeLedger(std::string_view value);
+// `births`: of the queue's other row, when it has one.
+std::optional<LedgerRecord> DecodeLedger(std::string_view value, const BirthBuckets& births);
+// `row`: as BirthBuckets::TakeRow gives it.
+std::string EncodeBirths(std::string_view row);
+std::optional<BirthBuckets> DecodeBirths(std::string_view value);
 
 struct ProducerRecord {
   uint64_t highest = 0;  // accepted sequence

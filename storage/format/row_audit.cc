@@ -36,7 +36,10 @@ bool RowAudit::IsIdle(QueueId queue, Seq seq) {
 absl::Status RowAudit::AddLedger(std::string_view key, std::string_view value) {
   ByteReader reader(key.substr(1));
   const QueueId number(reader.Fixed32());
-  const auto ledger = DecodeLedger(value);
+  const auto row = find_(BirthsKey(number));
+  const auto births = row.has_value() ? DecodeBirths(*row) : BirthBuckets();
+  if (!births.has_value()) return Wrong(number, "the births of its messages cannot be read");
+  const auto ledger = DecodeLedger(value, *births);
   if (!reader.AtEnd() || !ledger.has_value()) return Wrong("a ledger cannot be read");
   if (Counted* queue = FindQueue(number)) {
     queue->ledger = *ledger;
@@ -61,7 +64,8 @@ absl::Status RowAudit::Add(std::string_view key, std::string_view value) {
       return AddLocator(key, value);
     case RowKind::kExpiry:
       return AddHint(key, value);
-    case RowKind::kLedger: {
+    case RowKind::kLedger:
+    case RowKind::kBirths: {
       ByteReader reader(key.substr(1));
       return FindQueue(QueueId(reader.Fixed32())) != nullptr ? absl::OkStatus() : Idle(key);
     }

@@ -39,21 +39,10 @@ void FuzzCore::Start() {
   engine_ = std::make_unique<Engine>(options, router_.get());
   engine_->OnMemoryRoom(kPlenty);
   written_ = {};
-  const auto load = [this](RowKind kind,
-                           absl::Status (Engine::*function)(std::string_view, std::string_view)) {
-    const KeyRange range = AllOf(kind);
-    for (auto at = store_.rows().lower_bound(range.begin); at != store_.rows().end() && at->first < range.end;
-         ++at) {
-      if (stopped_) return;
-      const absl::Status loaded = (engine_.get()->*function)(at->first, at->second);
-      stopped_ = !loaded.ok();
-      BATON_CHECK(loaded.ok() || damaged_) << loaded;
-    }
-  };
-  load(RowKind::kQueue, &Engine::LoadQueue);
-  load(RowKind::kLedger, &Engine::LoadLedger);
-  load(RowKind::kProducer, &Engine::LoadProducer);
-  load(RowKind::kMemoryProducer, &Engine::LoadProducer);
+  const absl::Status loaded =
+      engine_->Load([this](RowKind kind, const Engine::Visit& visit) { return store_.Scan(kind, visit); });
+  stopped_ = !loaded.ok();
+  BATON_CHECK(loaded.ok() || damaged_) << loaded;
   if (stopped_) return;
   engine_->Start(now_);
   ComeToRest();

@@ -89,6 +89,7 @@ std::vector<std::string> KeySeeds() {
           AttemptsKey(kQueue, seq),
           LocatorKey(seq),
           LedgerKey(kQueue),
+          BirthsKey(kQueue),
           QueueKey("orders"),
           ProducerKey(ProducerId(9))};
 }
@@ -112,8 +113,19 @@ std::string WriteMessage(const MessageRecord& record) {
   return out.append(record.body);
 }
 
+// The ledger of a queue whose births have a row of their own.
+const BirthBuckets& SomeBirths() {
+  static const BirthBuckets births = [] {
+    BirthBuckets some;
+    for (int i = 0; i < 20; ++i) some.Add(kSometime + std::chrono::seconds(i));
+    return DecodeBirths(EncodeBirths(some.TakeRow().value())).value();
+  }();
+  return births;
+}
+std::optional<LedgerRecord> ReadLedger(std::string_view bytes) { return DecodeLedger(bytes, SomeBirths()); }
+
 void FuzzRecords(FuzzInput& input) {
-  const uint64_t kind = input.Upto(8);
+  const uint64_t kind = input.Upto(9);
   const std::string bytes = input.TakeRest();
   switch (kind) {
     case 0:
@@ -125,13 +137,16 @@ void FuzzRecords(FuzzInput& input) {
     case 3:
       return CheckRecord(bytes, &DecodeExpiryHint, &EncodeExpiryHint);
     case 4:
-      return CheckRecord(bytes, &DecodeLedger, &EncodeLedger);
+      return CheckRecord(bytes, &ReadLedger, &EncodeLedger);
     case 5:
       return CheckRecord(bytes, &DecodeProducer, &EncodeProducer);
     case 6:
       return CheckRecord(bytes, &DecodeQueue, &EncodeQueue);
     case 7:
       return CheckRecord(bytes, &DecodeLastQueueNumber, &EncodeLastQueueNumber);
+    case 8:
+      (void)DecodeBirths(bytes);
+      return;
     default:
       return CheckRecord(bytes, &DecodeWriteMark, &EncodeWriteMark);
   }
@@ -166,9 +181,10 @@ std::vector<std::string> RecordSeeds() {
       EncodeProducer(producer),
       EncodeQueue({.number = kQueue, .created = kSometime, .paused = true, .config = {}}),
       EncodeLastQueueNumber(kQueue),
+      EncodeBirths(BirthBuckets(SomeBirths()).TakeRow().value()),
       EncodeWriteMark({.secret = 1, .number = 2, .synced = 1})};
   std::vector<std::string> seeds;
-  for (char kind = 0; kind < 9; ++kind) seeds.push_back({kind, '\0'});
+  for (char kind = 0; kind < 10; ++kind) seeds.push_back({kind, '\0'});
   for (size_t kind = 0; kind < seeds.size(); ++kind) seeds[kind] += records[kind];
   return seeds;
 }

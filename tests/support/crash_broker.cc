@@ -39,16 +39,10 @@ absl::Status CrashBroker::Start(Instant now) {
 
 // As the broker does (server/broker.cc).
 absl::Status CrashBroker::Load() {
-  const auto load = [this](RowKind kind, auto function) {
+  return engine_->Load([this](RowKind kind, const Engine::Visit& visit) {
     const KeyRange range = AllOf(kind);
-    return store_->ScanNow(range.begin, range.end, [&](std::string_view key, std::string_view value) {
-      return (engine_.get()->*function)(key, value);
-    });
-  };
-  absl::Status status = load(RowKind::kQueue, &Engine::LoadQueue);
-  if (status.ok()) status = load(RowKind::kLedger, &Engine::LoadLedger);
-  if (status.ok()) status = load(RowKind::kProducer, &Engine::LoadProducer);
-  return status;
+    return store_->ScanNow(range.begin, range.end, visit);
+  });
 }
 
 void CrashBroker::Stop() {

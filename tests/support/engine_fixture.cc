@@ -68,20 +68,13 @@ void EngineFixture::StartEngine() {
   engine_->OnMemoryRoom(memory_room_);
   rows_loaded_ = rows_read_ = reads_started_ = 0;
   reported_written_ = reported_synced_ = CommitNumber();
-  const auto load = [this](RowKind kind, auto&& row) {
-    const KeyRange range = AllOf(kind);
-    for (auto at = store_.rows().lower_bound(range.begin); at != store_.rows().end() && at->first < range.end;
-         ++at) {
-      const absl::Status loaded = row(at->first, at->second);
-      BATON_CHECK(loaded.ok()) << loaded;
+  const absl::Status loaded = engine_->Load([this](RowKind kind, const Engine::Visit& visit) {
+    return store_.Scan(kind, [&](std::string_view key, std::string_view value) {
       ++rows_loaded_;
-    }
-  };
-  load(RowKind::kQueue, [this](auto& key, auto& value) { return engine_->LoadQueue(key, value); });
-  load(RowKind::kLedger, [this](auto& key, auto& value) { return engine_->LoadLedger(key, value); });
-  load(RowKind::kProducer, [this](auto& key, auto& value) { return engine_->LoadProducer(key, value); });
-  load(RowKind::kMemoryProducer,
-       [this](auto& key, auto& value) { return engine_->LoadProducer(key, value); });
+      return visit(key, value);
+    });
+  });
+  BATON_CHECK(loaded.ok()) << loaded;
   engine_->Start(now_);
   ComeToRest();
 }

@@ -57,10 +57,9 @@ void EngineSimulation::StartBroker() {
   };
   engine_ = std::make_unique<Engine>(engine_options, static_cast<Outputs*>(this), &model_);
   store_.Open();
-  store_.Load(RowKind::kQueue, [this](auto key, auto value) { return engine_->LoadQueue(key, value); });
-  store_.Load(RowKind::kLedger, [this](auto key, auto value) { return engine_->LoadLedger(key, value); });
-  for (const RowKind kind : {RowKind::kProducer, RowKind::kMemoryProducer})
-    store_.Load(kind, [this](auto key, auto value) { return engine_->LoadProducer(key, value); });
+  const absl::Status loaded =
+      engine_->Load([this](RowKind kind, const Engine::Visit& visit) { return store_.Scan(kind, visit); });
+  BATON_CHECK(loaded.ok()) << loaded;
   store_.Start();
   engine_->OnMemoryRoom(store_.memory_room());
   engine_->Start(now_);

@@ -68,6 +68,17 @@ CommitNumber FakeStore::Crash(size_t keep_unsynced) {
   return survived;
 }
 
+absl::Status FakeStore::Scan(
+    RowKind kind,
+    const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) const {
+  const KeyRange range = AllOf(kind);
+  absl::Status status;
+  for (auto at = rows_.lower_bound(range.begin); status.ok() && at != rows_.end() && at->first < range.end;
+       ++at)
+    status = visit(at->first, at->second);
+  return status;
+}
+
 size_t FakeStore::CountOf(RowKind kind) const {
   return static_cast<size_t>(std::count_if(rows_.begin(), rows_.end(), [kind](const auto& row) {
     return row.first.front() == static_cast<char>(kind);

@@ -10,6 +10,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -58,6 +59,9 @@ class FakeStore {
   // REQUIRES: everything is written and synced.
   void Tamper(const std::function<void(Rows&)>& change);
   size_t CountOf(RowKind kind) const;
+  absl::Status Scan(
+      RowKind kind,
+      const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) const;
 
  private:
   struct Pending {

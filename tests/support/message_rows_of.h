@@ -49,6 +49,9 @@ class MessageRowsOf {
 
   // With the ledger.
   Rows rows() {
+    const auto births = ledger_.births.TakeRow();
+    if (births.has_value() && births->empty()) rows_.erase(BirthsKey(queue_));
+    if (births.has_value() && !births->empty()) rows_[BirthsKey(queue_)] = EncodeBirths(*births);
     rows_[LedgerKey(queue_)] = EncodeLedger(ledger_);
     return rows_;
   }

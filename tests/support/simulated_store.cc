@@ -109,11 +109,10 @@ void SimulatedStore::Open() {
   set_aside_expected_ = false;
 }
 
-void SimulatedStore::Load(
+absl::Status SimulatedStore::Scan(
     RowKind kind, const std::function<absl::Status(std::string_view key, std::string_view value)>& visit) {
   const KeyRange range = AllOf(kind);
-  const absl::Status scanned = tiered_->ScanNow(range.begin, range.end, visit);
-  BATON_CHECK(scanned.ok()) << scanned;
+  return tiered_->ScanNow(range.begin, range.end, visit);
 }
 
 void SimulatedStore::Start() { tiered_->Start(this); }
@@ -198,10 +197,11 @@ SimulatedStore::Survived SimulatedStore::Crash(size_t keep_unsynced, Memory memo
 
 size_t SimulatedStore::CountOf(RowKind kind) {
   size_t count = 0;
-  Load(kind, [&count](std::string_view /*key*/, std::string_view /*value*/) {
+  const absl::Status scanned = Scan(kind, [&count](std::string_view /*key*/, std::string_view /*value*/) {
     ++count;
     return absl::OkStatus();
   });
+  BATON_CHECK(scanned.ok()) << scanned;
   return count;
 }
 

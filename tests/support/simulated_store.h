@@ -25,8 +25,8 @@ class SimulatedStore : private Store::Listener {
 
   // As a broker begins: opens what is there, loads rows, and goes to work.
   void Open();
-  void Load(RowKind kind,
-            const std::function<absl::Status(std::string_view key, std::string_view value)>& visit);
+  absl::Status Scan(RowKind kind,
+                    const std::function<absl::Status(std::string_view key, std::string_view value)>& visit);
   void Start();
 
   void Submit(CommitNumber number, Commit commit, Promise promise);

@@ -40,14 +40,24 @@ class Births {
     ++checks_;
   }
   void StoreAndLoad() {
-    std::string bytes;
-    buckets_.AppendTo(bytes);
+    Store();
+    BirthBuckets row;
+    if (!row_.empty()) row = BirthBuckets::FromRow(row_).value();
     BirthBuckets loaded;
-    ByteReader reader(bytes);
-    ASSERT_TRUE(loaded.ReadFrom(reader) && reader.AtEnd());
+    ByteReader reader(ledger_);
+    ASSERT_TRUE(loaded.ReadFrom(reader, row) && reader.AtEnd());
     ASSERT_EQ(loaded, buckets_);
     buckets_ = loaded;
   }
+  // As a commit does. How many bytes it takes.
+  size_t Store() {
+    const auto row = buckets_.TakeRow();
+    if (row.has_value()) row_ = *row;
+    ledger_.clear();
+    buckets_.AppendTo(ledger_);
+    return ledger_.size() + (row.has_value() ? row->size() : 0);
+  }
+  bool has_row() const { return !row_.empty(); }
   size_t size() const { return exact_.size(); }
   double mean() const { return sum_ / static_cast<double>(checks_); }  // of the errors
   uint64_t Below(uint64_t bound) { return random_() % bound; }
@@ -66,6 +76,8 @@ class Births {
   uint64_t checks_ = 0;
   BirthBuckets buckets_;
   std::multiset<Instant> exact_;
+  std::string row_;
+  std::string ledger_;
 };
 
 TEST(BirthBuckets, OfAFewMessagesAreExact) {
@@ -138,7 +150,7 @@ TEST(BirthBuckets, FindEveryBirthAgainWhateverHappens) {
         if (births.size() > 0 && births.size() < 2'000) births.RemoveAny();
         break;
       case 4:
-        if (births.Below(100) == 0) births.StoreAndLoad();
+        births.Below(4) == 0 ? births.StoreAndLoad() : static_cast<void>(births.Store());
         break;
       default:
         births.Add(births.now);
@@ -149,12 +161,58 @@ TEST(BirthBuckets, FindEveryBirthAgainWhateverHappens) {
   births.Check();
 }
 
+TEST(BirthBuckets, AreReadAgainAfterEveryChange) {
+  Births births(RandomSeed());
+  const auto step = [&births](int grows) {
+    births.now += Duration(births.Below(300'000));
+    if (births.Below(8) < static_cast<uint64_t>(grows)) {
+      births.Add(births.now - Duration(births.Below(4) == 0 ? births.Below(10'000'000) : 0));
+    } else if (births.size() > 0) {
+      births.Below(2) == 0 ? births.RemoveOldest() : births.RemoveAny();
+    }
+    births.StoreAndLoad();
+  };
+  for (int i = 0; i < 2'000; ++i) step(6);
+  for (int i = 0; i < 10'000; ++i) step(2);
+  while (births.size() > 0) births.RemoveOldest();
+  births.StoreAndLoad();
+  EXPECT_FALSE(births.has_row());
+}
+
+TEST(BirthBuckets, CostACommitLittleHoweverManyThereAre) {
+  Births births(RandomSeed());
+  for (int i = 0; i < 100'000; ++i) births.Add(births.now += 10ms);
+  size_t bytes = 0;
+  constexpr int kCommits = 10'000;
+  for (int i = 0; i < kCommits; ++i) {  // one comes, one goes
+    births.Add(births.now += 10ms);
+    births.RemoveOldest();
+    bytes += births.Store();
+  }
+  EXPECT_LT(bytes / kCommits, 50u);
+}
+
+TEST(BirthBuckets, OfAFewNeedNoRow) {
+  Births births(RandomSeed());
+  for (int i = 0; i < 1'000; ++i) {
+    births.Add(births.now += 50ms);
+    if (births.size() > 5) births.RemoveOldest();
+    births.Store();
+    EXPECT_FALSE(births.has_row());
+  }
+}
+
+std::string Numbers(std::initializer_list<uint64_t> numbers) {
+  std::string bytes;
+  for (const uint64_t number : numbers) AppendVarint(bytes, number);
+  return bytes;
+}
+
 TEST(BirthBuckets, ThatMakeNoSenseAreRefused) {
   const auto reads = [](std::initializer_list<uint64_t> numbers) {
-    std::string bytes;
-    for (const uint64_t number : numbers) AppendVarint(bytes, number);
+    const std::string bytes = Numbers(numbers);
     ByteReader reader(bytes);
-    return BirthBuckets().ReadFrom(reader);
+    return BirthBuckets().ReadWhole(reader);
   };
   EXPECT_TRUE(reads({0}));
   EXPECT_TRUE(reads({2, 100, 5, 1, 6, 0, 1}));
@@ -167,13 +225,29 @@ TEST(BirthBuckets, ThatMakeNoSenseAreRefused) {
   EXPECT_FALSE(reads({2, INT64_MAX, 0, 1, 1, 0, 1}));
 }
 
+TEST(BirthBuckets, ThatDoNotFitTheirRowAreRefused) {
+  const BirthBuckets row = BirthBuckets::FromRow(Numbers({100, 5, 1, 10, 5, 1, 10, 5, 1})).value();
+  const auto reads = [&row](std::initializer_list<uint64_t> numbers) {
+    const std::string bytes = Numbers(numbers);
+    ByteReader reader(bytes);
+    return BirthBuckets().ReadFrom(reader, row);
+  };
+  EXPECT_TRUE(reads({0, 0}));
+  EXPECT_TRUE(reads({2, 1, 1, 100, 9, 1, 1, 10, 0, 1}));  // one before the last two, one behind them
+  EXPECT_FALSE(reads({3, 1, 0, 0}));                      // more than there are
+  EXPECT_FALSE(reads({1, 3, 0, 0}));
+  EXPECT_FALSE(reads({1, UINT64_MAX, 0, 0}));
+  EXPECT_FALSE(reads({UINT64_MAX, 1, 0, 0}));
+  EXPECT_FALSE(reads({2, 1, 1, 100, 10, 1, 0}));  // the one before reaches into the first kept
+  EXPECT_FALSE(reads({3, 0, 0, 1, 4, 0, 1}));     // the one behind starts in the last kept
+  EXPECT_FALSE(BirthBuckets::FromRow("").has_value());
+  EXPECT_FALSE(BirthBuckets::FromRow(Numbers({100, 5})).has_value());
+}
+
 TEST(BirthBuckets, TakeAFewHundredBytesHoweverManyMessages) {
-  BirthBuckets buckets;
-  Instant now = InstantFromMicros(1'700'000'000'000'000);
-  for (int i = 0; i < 1'000'000; ++i) buckets.Add(now += 37ms);
-  std::string bytes;
-  buckets.AppendTo(bytes);
-  EXPECT_LT(bytes.size(), 1'000u);
+  Births births(RandomSeed());
+  for (int i = 0; i < 1'000'000; ++i) births.Add(births.now += 37ms);
+  EXPECT_LT(births.Store(), 1'000u);
 }
 
 }  // namespace

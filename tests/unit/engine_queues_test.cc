@@ -258,6 +258,32 @@ TEST(Pause, ReadsNothingAhead) {
   EXPECT_EQ(broker.Take(session).size(), 10u);
 }
 
+TEST(OldestAge, IsTheSameAfterARestartHoweverManyBirths) {
+  EngineFixture broker;
+  const auto births = [&broker] { return broker.store().CountOf(RowKind::kBirths); };
+  for (int i = 0; i < 30; ++i) {
+    broker.Publish("orders", "m");
+    broker.Advance(1s);
+  }
+  EXPECT_EQ(births(), 1u);
+  for (int i = 0; i < 30; ++i) {
+    ASSERT_EQ(broker.Queue("orders").oldest_age, 30s - i * 1s);
+    broker.Restart();
+    ASSERT_EQ(broker.Queue("orders").oldest_age, 30s - i * 1s) << i;
+    ASSERT_TRUE(broker.Ack(broker.Receive("orders").value()).ok());
+  }
+  EXPECT_EQ(births(), 0u);
+
+  broker.PublishMany("orders", 5);
+  for (int i = 0; i < 30; ++i) {
+    broker.Advance(1s);
+    broker.Publish("orders", "m");
+  }
+  EXPECT_EQ(births(), 1u);
+  broker.Purge("orders");
+  EXPECT_EQ(births(), 0u);
+}
+
 TEST(Purge, TakesEverythingInEveryState) {
   EngineFixture broker({.attempts_max = 1}, {.window_messages = 4, .chunk_rows = 2});
   broker.Publish("orders", "parked");

@@ -29,6 +29,7 @@ TEST(Key, HasTheBytesItAlwaysHad) {
   EXPECT_EQ(ToHex(AttemptsKey(QueueId(3), seq)), "41 00 00 00 03 00 00 02 00 00 00 00 05");
   EXPECT_EQ(ToHex(LocatorKey(seq)), "49 00 00 02 00 00 00 00 05");
   EXPECT_EQ(ToHex(LedgerKey(QueueId(3))), "4c 00 00 00 03");
+  EXPECT_EQ(ToHex(BirthsKey(QueueId(3))), "42 00 00 00 03");
   EXPECT_EQ(ToHex(QueueKey("ab")), "51 61 62");
   EXPECT_EQ(ToHex(ProducerKey(ProducerId(258))), "4e 00 00 00 00 00 00 01 02");
 }

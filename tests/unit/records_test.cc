@@ -101,6 +101,9 @@ TEST(Record, OfAnExpiryHintIsGolden) {
   EXPECT_EQ(ToHex(EncodeExpiryHint(*id)), ToHex(golden));
 }
 
+// Of a queue without a row of births.
+std::optional<LedgerRecord> ReadLedger(std::string_view value) { return DecodeLedger(value, {}); }
+
 TEST(Record, OfALedgerIsGolden) {
   LedgerRecord ledger{.ready = {.rows = 1'000, .bytes = 250'000},
                       .delayed = {.rows = 20, .bytes = 4'000},
@@ -114,17 +117,29 @@ TEST(Record, OfALedgerIsGolden) {
   for (int i = 0; i < 999; ++i) ledger.births.Add(kSometime);
   ledger.births.Add(kSometime + 50ms);
   for (int i = 0; i < 23; ++i) ledger.births.Add(kSometime + 1h);
-  const std::string golden = ReadGoldenFile("ledger_v2");
+  const std::string golden = ReadGoldenFile("ledger_v3");
 
   EXPECT_EQ(ToHex(EncodeLedger(ledger)), ToHex(golden));
-  EXPECT_EQ(DecodeLedger(golden), ledger);
-  EXPECT_EQ(DecodeLedger(ReadGoldenFile("ledger_v1")), ledger);
+  for (const char* name : {"ledger_v1", "ledger_v2", "ledger_v3"})
+    EXPECT_EQ(ReadLedger(ReadGoldenFile(name)), ledger) << name;
 }
 
 TEST(Record, OfALedgerThatIsEmptyIsShort) {
   const LedgerRecord ledger{.head = kReadyEnd, .next_due = kNever};
-  EXPECT_EQ(DecodeLedger(EncodeLedger(ledger)), ledger);
-  EXPECT_LE(EncodeLedger(ledger).size(), 18u);
+  EXPECT_EQ(ReadLedger(EncodeLedger(ledger)), ledger);
+  EXPECT_LE(EncodeLedger(ledger).size(), 19u);
+}
+
+TEST(Record, OfBirthsIsGolden) {
+  LedgerRecord ledger{.head = kReadyEnd, .births = {}};
+  for (int i = 0; i < 10; ++i) ledger.births.Add(kSometime + i * 1s);
+  const std::string row = EncodeBirths(ledger.births.TakeRow().value());
+  ASSERT_TRUE(ledger.births.Take(kSometime));
+  ledger.births.Add(kSometime + 10s);
+
+  EXPECT_EQ(ToHex(row), ToHex(ReadGoldenFile("births_v1")));
+  EXPECT_EQ(ToHex(EncodeLedger(ledger)), ToHex(ReadGoldenFile("ledger_v3_with_births")));
+  EXPECT_EQ(DecodeLedger(EncodeLedger(ledger), DecodeBirths(row).value()), ledger);
 }
 
 TEST(Record, OfAProducerIsGolden) {
@@ -202,7 +217,21 @@ std::vector<Kind> AllKinds() {
       {{"attempts_v1"}, rewrite(&DecodeAttempts, &EncodeAttempts)},
       {{"locator_v1"}, rewrite(&DecodeLocator, &EncodeLocator)},
       {{"expiry_hint_v1"}, rewrite(&DecodeExpiryHint, &EncodeExpiryHint)},
-      {{"ledger_v1", "ledger_v2"}, rewrite(&DecodeLedger, &EncodeLedger)},
+      {{"ledger_v1", "ledger_v2", "ledger_v3"}, rewrite(&ReadLedger, &EncodeLedger)},
+      {{"ledger_v3_with_births"},
+       [](std::string_view bytes) -> std::optional<std::string> {
+         const auto record = DecodeLedger(bytes, DecodeBirths(ReadGoldenFile("births_v1")).value());
+         if (!record.has_value()) return std::nullopt;
+         return EncodeLedger(*record);
+       }},
+      {{"births_v1"},
+       [](std::string_view bytes) -> std::optional<std::string> {
+         auto births = DecodeBirths(bytes);
+         const auto row = births.has_value() ? births->TakeRow() : std::nullopt;  // none, "": of a few
+         if (!row.has_value() || row->empty()) return std::nullopt;
+         return EncodeBirths(*row);
+       },
+       true},
       {{"producer_v1", "producer_v2"}, rewrite(&DecodeProducer, &EncodeProducer)},
       {{"queue_v1"}, rewrite(&DecodeQueue, &EncodeQueue)},
       {{"last_queue_number_v1"}, rewrite(&DecodeLastQueueNumber, &EncodeLastQueueNumber)},
@@ -242,7 +271,7 @@ TEST(HostileRecord, OfAnotherVersionIsRefused) {
   for (const Kind& kind : AllKinds()) {
     for (const std::string& name : kind.goldens) {
       std::string bytes = ReadGoldenFile(name);
-      for (const char version : {'\0', '\x03', '\xff'}) {
+      for (const char version : {'\0', '\x04', '\xff'}) {
         bytes[0] = version;
         EXPECT_FALSE(kind.rewrite(bytes).has_value()) << name;
       }

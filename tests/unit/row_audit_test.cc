@@ -28,6 +28,7 @@ class RowAuditTest : public testing::Test {
     queue.Returned(12, "third");
     queue.Parked(13, "fourth");
     queue.Mortal(14, "fifth");
+    for (uint64_t seq = 15; seq < 25; ++seq) queue.Ready(seq, "more");
     rows = queue.rows();
     rows[MemoryProducerKey(ProducerId(3))] = EncodeProducer({.highest = 7, .last_use = {}, .accepted = 1});
   }
@@ -75,25 +76,35 @@ TEST_F(RowAuditTest, FindsARowThatIsTooMany) {
     return Fault(more);
   };
   const std::string message = rows.at(ReadyKey(kQueue, {.rank = RankOfPriority(0), .seq = Seq(10)}));
-  EXPECT_THAT(with(ReadyKey(kQueue, {.rank = RankOfPriority(0), .seq = Seq(20)}), message),
+  EXPECT_THAT(with(ReadyKey(kQueue, {.rank = RankOfPriority(0), .seq = Seq(40)}), message),
               HasSubstr("its ledger"));
   EXPECT_THAT(with(AttemptsKey(kQueue, Seq(10)), EncodeAttempts({.count = 1, .reason = ""})),
               HasSubstr("its ledger counts"));
-  EXPECT_THAT(with(LocatorKey(Seq(20)), EncodeLocator(ParkedKey(kQueue, Seq(20)))),
+  EXPECT_THAT(with(LocatorKey(Seq(40)), EncodeLocator(ParkedKey(kQueue, Seq(40)))),
               HasSubstr("a locator without a message"));
-  EXPECT_THAT(with(ExpiryKey({InstantFromMicros(5), kQueue, Seq(20)}), EncodeExpiryHint(queue.Id(20))),
+  EXPECT_THAT(with(ExpiryKey({InstantFromMicros(5), kQueue, Seq(40)}), EncodeExpiryHint(queue.Id(40))),
               HasSubstr("an expiry hint without a message"));
   EXPECT_THAT(with(QueueKey("name"), ""), HasSubstr("a kind that does not belong there"));
 }
 
 TEST_F(RowAuditTest, FindsALedgerThatCountsOtherBytesOrBirths) {
   queue.ledger().ready.bytes += 1;
-  EXPECT_THAT(Fault(queue.rows()), HasSubstr("its ledger counts 3 ready, 1 delayed, 1 parked messages"));
+  EXPECT_THAT(Fault(queue.rows()), HasSubstr("its ledger counts 13 ready, 1 delayed, 1 parked messages"));
   queue.ledger().ready.bytes -= 1;
   queue.ledger().births.Add(InstantFromMicros(1));
   EXPECT_THAT(Fault(queue.rows()), HasSubstr("its ledger counts"));
   queue.ledger().births.Clear();
   EXPECT_THAT(Fault(queue.rows()), HasSubstr("does not count a birth"));
+}
+
+TEST_F(RowAuditTest, FindsBirthsThatAreNotThoseOfTheLedger) {
+  ASSERT_TRUE(rows.contains(BirthsKey(kQueue)));
+  rows[BirthsKey(kQueue)] = "?";
+  EXPECT_THAT(Fault(rows), HasSubstr("the births of its messages cannot be read"));
+  BirthBuckets others;
+  for (int i = 0; i < 20; ++i) others.Add(InstantFromMicros(1'000'000'000 + i * 1'000'000));
+  rows[BirthsKey(kQueue)] = EncodeBirths(others.TakeRow().value());
+  EXPECT_TRUE(absl::IsDataLoss(Judge(rows)));
 }
 
 TEST_F(RowAuditTest, FindsAMessageBeforeTheHead) {

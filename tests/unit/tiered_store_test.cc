@@ -318,6 +318,7 @@ TEST_F(Tiered, APurgeTakesTheHintsAndLocatorsOfItsOwnMessages) {
     purge.DeleteRange(range.begin, range.end);
   }
   purge.Delete(LedgerKey(kInMemory));
+  purge.Delete(BirthsKey(kInMemory));
   Submit(std::move(purge));
   std::vector<std::string> keys;
   for (const auto& [key, value] : kept.rows()) keys.push_back(key);
@@ -332,6 +333,7 @@ TEST_F(Tiered, APurgeOfManyIsDoneInShares) {
   const KeyRange range = AllOf(RowKind::kReady, kInMemory);
   purge.DeleteRange(range.begin, range.end);
   purge.Put(LedgerKey(kInMemory), "ledger");
+  purge.Delete(BirthsKey(kInMemory));
   Submit(std::move(purge));
   const size_t with_hints = store->memory_room().index_bytes;
   store->LookAgain();
@@ -342,14 +344,15 @@ TEST_F(Tiered, APurgeOfManyIsDoneInShares) {
 TEST_F(Tiered, ALedgerThatAKillLeftIsNotRemovedOnceItsQueueLives) {
   auto rows = MemoryStore::Create(OtherRegionOptions());
   ASSERT_TRUE(rows.ok()) << rows.status();
-  const std::string ledger = LedgerKey(kInMemory);
-  IdleRows idle;
-  idle.Add(ledger);
-  ASSERT_TRUE((*rows)->Apply(Put(ledger)).ok());
-  idle.Revive(ledger);
-  idle.Remove(**rows, IdleRows::kAllPieces);
-  EXPECT_TRUE((*rows)->Find(ledger).has_value());
-  EXPECT_TRUE(idle.empty());
+  for (const std::string& key : {LedgerKey(kInMemory), BirthsKey(kInMemory)}) {
+    IdleRows idle;
+    idle.Add(key);
+    ASSERT_TRUE((*rows)->Apply(Put(key)).ok());
+    idle.Revive(key);
+    idle.Remove(**rows, IdleRows::kAllPieces);
+    EXPECT_TRUE((*rows)->Find(key).has_value());
+    EXPECT_TRUE(idle.empty());
+  }
 }
 
 TEST_F(Tiered, APurgeLeavesTheLocatorsOfWhatWasMovedAwayBeforeInTheSameCommit) {
