@@ -13,6 +13,7 @@
 #include "server/engine/expirer.h"
 #include "server/engine/life_cycle.h"
 #include "server/engine/locator.h"
+#include "server/engine/locator_sweep.h"
 #include "server/engine/overflow.h"
 #include "server/engine/publisher.h"
 #include "server/engine/queue_admin.h"
@@ -37,7 +38,8 @@ struct Engine::Parts {
         returner(&state, &life_cycle),
         settler(&state, &life_cycle, &locator),
         publisher(&state, &life_cycle, &overflow, &settler),
-        admin(&state, &life_cycle, &dispatcher),
+        sweep(&state, &reads),
+        admin(&state, &life_cycle, &dispatcher, &sweep),
         browser(&state, &life_cycle, &locator, &reads),
         session_table(&state, &dispatcher, &returner) {
     life_cycle.set_locator(&locator);
@@ -82,6 +84,7 @@ struct Engine::Parts {
   Returner returner;
   Settler settler;
   Publisher publisher;
+  LocatorSweep sweep;
   QueueAdmin admin;
   Browser browser;
   SessionTable session_table;
@@ -101,6 +104,7 @@ absl::Status Engine::Load(const std::function<absl::Status(RowKind, const Visit&
   status.Update(scan(RowKind::kLedger, [&](auto key, auto value) { return admin.LoadLedger(key, value); }));
   for (const RowKind kind : {RowKind::kProducer, RowKind::kMemoryProducer})
     status.Update(scan(kind, [&](auto key, auto value) { return producers.Load(key, value); }));
+  status.Update(scan(RowKind::kMeta, [&](auto key, auto value) { return parts_->sweep.Load(key, value); }));
   return status;
 }
 
@@ -211,6 +215,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
   parts.dispatcher.DispatchWanted(now);
   parts.dispatcher.EndWaits(now);
   parts.residency.Evict(now);
+  parts.sweep.GoOn();
   parts.ForgetIdleProducers(now);
   parts.RaiseEpoch();
   parts.settler.Flush();

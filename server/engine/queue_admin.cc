@@ -155,13 +155,18 @@ void QueueAdmin::Handle(const UpdateQueue& command, Instant now) {
   AnswerWhenSynced(command.call, Describe(*queue, now));
 }
 
+uint64_t QueueAdmin::Purge(Queue& queue) {
+  sweep_.BeforePurge(queue);
+  return life_cycle_.Purge(queue);
+}
+
 void QueueAdmin::Handle(const PurgeQueue& command) {
   Queue* queue = state_.FindQueue(command.name);
   if (queue == nullptr) {
     state_.outputs->Answer(command.call, QueueNotFound(command.name));
     return;
   }
-  const uint64_t messages = life_cycle_.Purge(*queue);
+  const uint64_t messages = Purge(*queue);
   state_.turn.Require(Promise::kSynced);
   AnswerWhenSynced(command.call, MessageCount{.messages = messages});
 }
@@ -178,7 +183,7 @@ void QueueAdmin::Handle(const DeleteQueue& command) {
                   fmt::format("queue {} holds {} message{}: purge it first, or delete it with its messages",
                               queue->name, held, held == 1 ? "" : "s")));
   }
-  const uint64_t messages = life_cycle_.Purge(*queue);
+  const uint64_t messages = Purge(*queue);
   dispatcher_.EndAll(*queue, MakeError(absl::StatusCode::kNotFound, reason::kQueueDeleted,
                                        fmt::format("queue {} was deleted", queue->name)));
   // The ledger's row goes, not a new version of it.

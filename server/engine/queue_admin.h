@@ -3,13 +3,14 @@
 
 #include "server/engine/dispatcher.h"
 #include "server/engine/life_cycle.h"
+#include "server/engine/locator_sweep.h"
 
 namespace baton {
 
 class QueueAdmin {
  public:
-  QueueAdmin(BrokerState* state, LifeCycle* life_cycle, Dispatcher* dispatcher)
-      : state_(*state), life_cycle_(*life_cycle), dispatcher_(*dispatcher) {}
+  QueueAdmin(BrokerState* state, LifeCycle* life_cycle, Dispatcher* dispatcher, LocatorSweep* sweep)
+      : state_(*state), life_cycle_(*life_cycle), dispatcher_(*dispatcher), sweep_(*sweep) {}
 
   void Handle(const CreateQueue& command, Instant now);
   void Handle(const UpdateQueue& command, Instant now);
@@ -30,6 +31,8 @@ class QueueAdmin {
   // FAILED_PRECONDITION (QUEUE_IN_USE) when a queue names `target` as its dead-letter queue.
   absl::Status CheckNotInUse(std::string_view target) const;
   void Store(const Queue& queue);
+  // How many messages that were.
+  uint64_t Purge(Queue& queue);
   QueueInfo Describe(const Queue& queue, Instant now) const;
   // Answers when the change is synced, whatever the queue's durability: administration is rare and must last.
   void AnswerWhenSynced(CallId call, Reply reply);
@@ -37,6 +40,7 @@ class QueueAdmin {
   BrokerState& state_;
   LifeCycle& life_cycle_;
   Dispatcher& dispatcher_;
+  LocatorSweep& sweep_;
 };
 
 }  // namespace baton

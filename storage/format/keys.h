@@ -11,7 +11,7 @@
 //   Q name                             queue      Put / Delete
 //   N producer:8                       producer   Put / Delete
 //   n producer:8                       the same, of what memory queues accepted
-//   M name                             the store's own (format, identity, epoch); written by the store only
+//   M name                             the broker's own (epoch, write mark, sweep of locators)
 //   U                                  reserved for dedup keys
 //
 // To change a key: never. Add a row kind with a new letter, raise kFormatVersion, and write the step that

@@ -5,7 +5,6 @@
 #include "base/check.h"
 #include "base/limits.h"
 #include "rocksdb/db.h"
-#include "storage/format/epoch_row.h"
 #include "storage/format/keys.h"
 #include "storage/rocks/rocks_status.h"
 #include "storage/rocks/write_mark.h"
@@ -40,8 +39,7 @@ void RocksWriter::Add(const Commit& commit) {
   PutMarkFirst();
   has_content_ = true;
   commit.ForEach([this](const Commit::Op& op) {
-    const bool is_meta = op.key.empty() || op.key.front() == static_cast<char>(RowKind::kMeta);
-    BATON_CHECK(!is_meta || op.key == kEpochKey) << "M rows are the store's own, but for the epoch";
+    BATON_CHECK(!op.key.empty() && op.key != kWriteMarkKey) << "the write mark is the store's own";
     if (alternation_ != nullptr) alternation_->Check(op);
     const rocksdb::Slice key = ToSlice(op.key);
     rocksdb::Status status;

@@ -213,7 +213,7 @@ TEST_F(FailureDeathTest, DeleteAndSingleDeleteAreNotMixed) {
 }
 
 TEST_F(FailureDeathTest, TheStoresOwnRowsAreNotForOthers) {
-  EXPECT_DEATH(listener_->WaitForSynced(Put("Mwrite")), "M rows are the store's own");
+  EXPECT_DEATH(listener_->WaitForSynced(Put("Mwrite")), "the write mark is the store.s own");
 }
 
 TEST_F(FailureDeathTest, CommitsAreNumberedWithoutAGap) {

@@ -473,8 +473,6 @@ void CrashScenario::CheckNoRowsLeft() {
   if (!store.ok()) return Complain(std::string(store.status().message()));
   for (const RowKind kind : {RowKind::kReady, RowKind::kDelayed, RowKind::kParked, RowKind::kExpiry,
                              RowKind::kAttempts, RowKind::kLocator}) {
-    // A purge knows no ids of what is on disk only, so their locators stay; nobody asks for them again.
-    if (kind == RowKind::kLocator && tally_.purges > 0) continue;
     uint64_t rows = 0;
     const absl::Status status =
         (*store)->ScanNow(AllOf(kind).begin, AllOf(kind).end, [&](std::string_view, std::string_view) {

@@ -76,8 +76,8 @@ std::string EngineSimulation::Remains() {
 }
 
 void EngineSimulation::CheckRows() {
-  for (const RowKind kind :
-       {RowKind::kReady, RowKind::kDelayed, RowKind::kParked, RowKind::kAttempts, RowKind::kExpiry}) {
+  for (const RowKind kind : {RowKind::kReady, RowKind::kDelayed, RowKind::kParked, RowKind::kAttempts,
+                             RowKind::kExpiry, RowKind::kLocator, RowKind::kBirths}) {
     BATON_CHECK_EQ(store_.CountOf(kind), 0u) << "rows of kind " << static_cast<char>(kind) << " are left";
   }
   for (const std::string& queue : queues_) {
