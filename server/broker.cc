@@ -203,6 +203,8 @@ absl::Status Broker::Parts::OpenStore() {
     return made;
   };
   engine_options.memory_use = [this] { return store->memory_use(); };
+  engine_options.on_memory_queue = [this](std::string_view name) { facts.memory_queues.Add(name); };
+  engine_options.on_memory_queue_gone = [this](std::string_view name) { facts.memory_queues.Remove(name); };
   engine.emplace(engine_options, &router);
   if (absl::Status loaded = LoadEngine(*store, *engine); !loaded.ok()) return loaded;
   engine->Start(time.Now());

@@ -68,6 +68,8 @@ struct Publish {
   ProducerId producer;          // calls only; a session's producer is that of OpenSession
   uint64_t first_sequence = 0;  // 0 = none (calls only)
   bool want_ids = false;
+  // What of a session may have to wait for the disk: for a queue on disk, or behind something that is.
+  bool to_disk = true;
   std::vector<NewMessage> messages;
 };
 

@@ -234,7 +234,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
   }
   parts.locator.StartReads();
   turn.reads.swap(state.reads);
-  turn.waiting_publish_bytes = parts.publisher.WaitingBytes();
+  turn.held_back = parts.publisher.held_back();
   const bool goes_on = parts.publisher.HasRunnable() || state.budget.HasRunnable() ||
                        !state.to_dispatch.empty() || parts.residency.MustEvictMore();
   turn.next_due = goes_on ? now : parts.NextDue(now);

@@ -40,6 +40,16 @@ struct EngineOptions {
   // (Store::MakeMemoryRoom), and says what there is then. Absent: there is no shared memory.
   std::function<absl::Status(size_t bytes, size_t message_bytes, MemoryRoom& room)> make_memory_room = {};
   std::function<MemoryUse()> memory_use = {};  // Store::memory_use; absent likewise
+  // Told of each memory queue that there is, and of each that goes. Optional.
+  std::function<void(std::string_view name)> on_memory_queue = {};
+  std::function<void(std::string_view name)> on_memory_queue_gone = {};
+};
+
+// What is published and waits in the engine, in bytes.
+struct HeldBack {
+  size_t for_disk = 0;    // until it has caught up
+  size_t for_memory = 0;  // until a memory queue has dropped as much
+  friend bool operator==(const HeldBack&, const HeldBack&) = default;
 };
 
 // Sees each arrow of a message's life as it is taken, for tests. Optional.
@@ -75,9 +85,8 @@ class Engine {
     Commit commit;
     Promise promise = Promise::kApplied;
     std::vector<ReadRequest> reads;
-    // Publishes that wait until the store has caught up: the owner lets in no more of sessions when there are
-    // too many.
-    size_t waiting_publish_bytes = 0;
+    // The owner lets in no more of sessions for the one or the other when there is too much.
+    HeldBack held_back;
     std::vector<std::string> damage;  // what could not be read of the store: for the log
     Instant next_due = kNever;        // call EndTurn again by then, or when something happened
     absl::Status failure;             // rows and ledger disagree: end the process like after a failed commit

@@ -62,8 +62,11 @@ std::optional<Publisher::LineId> Publisher::MustWait(const Queue* queue) const {
 bool Publisher::IsRunnable(LineId id, const Line& line) const {
   const Queue* queue = id ? state_.FindQueue(id) : nullptr;
   if (queue != nullptr && Overflow::MustWait(*queue)) return false;
-  const bool to_memory = queue != nullptr && queue->is_memory();
-  return !line.commands.empty() && (to_memory || !state_.budget.StoreIsBehind());
+  return !line.commands.empty() && (IsMemoryQueue(id) || !state_.budget.StoreIsBehind());
+}
+
+bool Publisher::GoesOn(LineId id) const {
+  return !state_.budget.IsFull() && (IsMemoryQueue(id) || !state_.budget.StoreFallsBehind());
 }
 
 bool Publisher::HasRunnable() const {
@@ -74,7 +77,7 @@ bool Publisher::HasRunnable() const {
 void Publisher::HoldBack(LineId line, Waiting command) {
   std::visit(
       [&](const auto& typed) {
-        waiting_bytes_ += BytesOf(typed);
+        HeldBackIn(line) += BytesOf(typed);
         if (Session* session = FindSession(typed.session)) {
           ++session->held_back;
           session->held_in = line;
@@ -93,10 +96,10 @@ void Publisher::Handle(Publish command, Instant now) {
     Run(std::move(command), now);
     return;
   }
-  if (command.call && waiting_bytes_ + BytesOf(command) > state_.options.uncommitted_bytes_max) {
-    state_.outputs->Answer(command.call,
-                           MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
-                                     "the disk does not keep up with what is published: try again shortly"));
+  if (command.call && HeldBackIn(*line) + BytesOf(command) > state_.options.uncommitted_bytes_max) {
+    state_.outputs->Answer(
+        command.call, MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+                                "the broker does not keep up with what is published: try again shortly"));
     return;
   }
   HoldBack(*line, std::move(command));
@@ -123,23 +126,21 @@ void Publisher::Handle(SettleTags command, Instant now) {
 }
 
 void Publisher::TakeWaiting(Instant now) {
-  bool goes_on = true;
-  for (auto at = lines_.begin(); at != lines_.end() && goes_on;) {
+  for (auto at = lines_.begin(); at != lines_.end() && !state_.budget.IsFull();) {
     auto& [id, line] = *at;
-    while (goes_on && IsRunnable(id, line)) {
+    for (bool goes_on = true; goes_on && IsRunnable(id, line); goes_on = GoesOn(id)) {
       Waiting command = std::move(line.commands.front());
       line.commands.pop_front();
-      RunHeldBack(std::move(command), now);
-      goes_on = !state_.budget.StoreFallsBehind() && !state_.budget.IsFull();
+      RunHeldBack(id, std::move(command), now);
     }
     at = line.commands.empty() ? lines_.erase(at) : std::next(at);
   }
 }
 
-void Publisher::RunHeldBack(Waiting command, Instant now) {
+void Publisher::RunHeldBack(LineId line, Waiting command, Instant now) {
   std::visit(
-      [this](const auto& typed) {
-        waiting_bytes_ -= BytesOf(typed);
+      [this, line](const auto& typed) {
+        HeldBackIn(line) -= BytesOf(typed);
         if (Session* session = FindSession(typed.session)) --session->held_back;
       },
       command);

@@ -1,12 +1,14 @@
 // Publish: every message is answered for itself, when its promise holds.
 //
 // While the disk is behind, what is published to it waits in a line; what is published to a queue that must
-// drop more before it may take more (Overflow) in a line of that queue. And with it waits whatever else its
-// session sends: first the result, then the ack of what it was made from. So what a session sends is decided
-// in the order in which it was sent; and nobody else waits.
+// drop more before it may take more (Overflow) in a line of that queue. Lines of memory queues do not wait
+// for the disk's, and their room is their own. And with it waits whatever else its session sends: first the
+// result, then the ack of what it was made from. So what a session sends is decided in the order in which it
+// was sent; and nobody else waits.
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <variant>
@@ -31,7 +33,7 @@ class Publisher {
   void TakeWaiting(Instant now);
   bool HasRunnable() const;
   // What those that wait take in memory.
-  size_t WaitingBytes() const { return waiting_bytes_; }
+  const HeldBack& held_back() const { return held_back_; }
 
  private:
   using Waiting = std::variant<Publish, SettleTags>;
@@ -46,8 +48,11 @@ class Publisher {
   // Where a publish to it has to wait, if it has to.
   std::optional<LineId> MustWait(const Queue* queue) const;
   bool IsRunnable(LineId id, const Line& line) const;
+  // May more be done of the line in this turn?
+  bool GoesOn(LineId id) const;
+  size_t& HeldBackIn(LineId id) { return IsMemoryQueue(id) ? held_back_.for_memory : held_back_.for_disk; }
   void HoldBack(LineId line, Waiting command);
-  void RunHeldBack(Waiting command, Instant now);
+  void RunHeldBack(LineId line, Waiting command, Instant now);
   struct Publishing {  // whose messages they are
     ProducerId producer;
     OwnerId owner;
@@ -65,9 +70,10 @@ class Publisher {
   Overflow& overflow_;
   Settler& settler_;
   // Bounded: calls are refused when there is too much, and of sessions nothing more is taken in
-  // (Engine::Turn::waiting_publish_bytes). A session's are in one of them (Session::held_in).
-  std::map<LineId, Line> lines_;
-  size_t waiting_bytes_ = 0;
+  // (Engine::Turn::held_back). A session's are in one of them (Session::held_in). Memory queues first: their
+  // numbers are the larger ones.
+  std::map<LineId, Line, std::greater<>> lines_;
+  HeldBack held_back_;
 };
 
 }  // namespace baton

@@ -31,6 +31,7 @@ Queue& QueueAdmin::Add(std::string name, QueueId number) {
   Queue& added = *queue;
   state_.queues.emplace(std::move(name), std::move(queue));
   state_.queues_by_number.emplace(number, &added);
+  if (IsMemoryQueue(number) && state_.options.on_memory_queue) state_.options.on_memory_queue(added.name);
   return added;
 }
 
@@ -199,6 +200,8 @@ void QueueAdmin::Handle(const DeleteQueue& command) {
   const QueueId number = queue->number;
   state_.queues_by_number.erase(number);
   state_.budget.OnQueueGone(number);
+  if (IsMemoryQueue(number) && state_.options.on_memory_queue_gone)
+    state_.options.on_memory_queue_gone(command.name);
   state_.queues.erase(state_.queues.find(command.name));
   AnswerWhenSynced(command.call, MessageCount{.messages = messages});
 }

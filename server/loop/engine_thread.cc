@@ -190,9 +190,9 @@ void EngineThread::FinishTurn(Instant now) {
   if (!store_failed_) {
     for (ReadRequest& read : turn.reads) store_->Read(std::move(read));
   }
-  if (turn.waiting_publish_bytes != held_back_bytes_) {
-    held_back_bytes_ = turn.waiting_publish_bytes;
-    if (inbox_->HoldBack(held_back_bytes_)) RingBells();
+  if (turn.held_back != held_back_) {
+    held_back_ = turn.held_back;
+    if (inbox_->HoldBack(held_back_)) RingBells();
   }
   next_due_ = turn.next_due;
 

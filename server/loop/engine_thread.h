@@ -128,9 +128,9 @@ class EngineThread final : public Store::Listener {
   // Held by whoever takes a turn, with all that belongs to the engine's thread elsewhere.
   Mutex turn_mutex_;
   Inbox::Batch batch_ ABSL_GUARDED_BY(turn_mutex_);
-  size_t next_post_ ABSL_GUARDED_BY(turn_mutex_) = 0;        // of batch_.posts: those before it are handled
-  size_t next_read_ ABSL_GUARDED_BY(turn_mutex_) = 0;        // of batch_.reads
-  size_t held_back_bytes_ ABSL_GUARDED_BY(turn_mutex_) = 0;  // what the inbox was told last
+  size_t next_post_ ABSL_GUARDED_BY(turn_mutex_) = 0;  // of batch_.posts: those before it are handled
+  size_t next_read_ ABSL_GUARDED_BY(turn_mutex_) = 0;  // of batch_.reads
+  HeldBack held_back_ ABSL_GUARDED_BY(turn_mutex_);    // what the inbox was told last
   Instant next_due_ ABSL_GUARDED_BY(turn_mutex_) = kNever;
   Instant sleeps_until_ ABSL_GUARDED_BY(turn_mutex_);  // the thread, when it sleeps
   Instant next_wall_check_ ABSL_GUARDED_BY(turn_mutex_);

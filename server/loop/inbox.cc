@@ -7,9 +7,10 @@
 namespace baton {
 namespace {
 
-bool IsPublishOfSession(const Command& command) {
+// What a session publishes; null: something else.
+const Publish* PublishOfSession(const Command& command) {
   const auto* publish = std::get_if<Publish>(&command);
-  return publish != nullptr && publish->session;
+  return publish != nullptr && publish->session ? publish : nullptr;
 }
 
 }  // namespace
@@ -47,18 +48,22 @@ bool Inbox::TryPost(std::vector<Post>& posts) {
   if (posts.empty()) return true;
   Growth growth = Growth::kShrinks;
   bool publishes = false;
+  bool to_disk = false;
   CommandLines::Load load{.commands = posts.size(), .bytes = 0};
   for (const Post& post : posts) {
     if (GrowthOf(post.command) == Growth::kGrows) growth = Growth::kGrows;
-    publishes = publishes || IsPublishOfSession(post.command);
+    if (const Publish* publish = PublishOfSession(post.command)) {
+      publishes = true;
+      to_disk = to_disk || publish->to_disk;
+    }
     load.bytes += CostOf(post.command).bytes;
   }
   bool taken = false;
   Add([&] {
     taken = HasRoomFor(posts, growth, load);
-    if (publishes && held_back_bytes_ > 0) {
-      taken = taken && held_back_bytes_ + lines_.total(growth).bytes + load.bytes <= options_.bytes_max;
-    }
+    const size_t held_back = to_disk ? held_back_.for_disk : held_back_.for_memory;
+    if (publishes && held_back > 0)
+      taken = taken && held_back + lines_.total(growth).bytes + load.bytes <= options_.bytes_max;
     if (!taken) {
       pending_.refused = true;
       return;
@@ -73,10 +78,10 @@ void Inbox::PostAlways(Command command) {
   Add([&] { lines_.Add({.command = std::move(command)}, Growth::kShrinks); });
 }
 
-bool Inbox::HoldBack(size_t bytes) {
+bool Inbox::HoldBack(const HeldBack& held_back) {
   std::lock_guard lock(mutex_);
-  const bool room = bytes < held_back_bytes_;
-  held_back_bytes_ = bytes;
+  const bool room = held_back.for_disk < held_back_.for_disk || held_back.for_memory < held_back_.for_memory;
+  held_back_ = held_back;
   return room && std::exchange(pending_.refused, false);
 }
 

@@ -4,7 +4,8 @@
 // BOUNDED: commands that make the broker grow (publishes, subscriptions, calls) have so much room, what
 // shrinks it (settlements, credit) as much again of its own; what ends something, and the store's events, are
 // always taken: sessions, calls and reads are bounded themselves. Publishes that the engine has taken and
-// holds back, because the store is behind, use up room too (HoldBack). A refused post stays with its carrier,
+// holds back, because the disk is behind, use up the room of others that may have to wait for it too, and of
+// nobody else (HoldBack). A refused post stays with its carrier,
 // whose bell is rung when half of the room is free. The engine never waits for a client, so room always
 // comes.
 //
@@ -26,6 +27,7 @@
 #include "base/limits.h"
 #include "base/time.h"
 #include "server/engine/commands.h"
+#include "server/engine/engine.h"
 #include "server/loop/command_lines.h"
 #include "server/loop/parking.h"
 #include "server/loop/recipients.h"
@@ -74,10 +76,10 @@ class Inbox {
   // could not be delivered, credit): there is no more of it than of sessions, subscriptions and calls.
   void PostAlways(Command command);
 
-  // So many bytes of publishes wait in the engine for the store: those of sessions are refused while they and
-  // what is posted exceed `bytes_max`. (Calls are answered instead.) True: someone who was refused may retry.
-  // Engine's thread.
-  [[nodiscard]] bool HoldBack(size_t bytes);
+  // So many bytes of publishes wait in the engine: those of sessions that may have to wait for the disk
+  // (Publish::to_disk), or the others, are refused while they and what is posted exceed `bytes_max`. (Calls
+  // are answered instead.) True: someone who was refused may retry. Engine's thread.
+  [[nodiscard]] bool HoldBack(const HeldBack& held_back);
 
   // Runs `question` on the engine's thread, between turns. Dropped unrun once the engine has stopped.
   void Ask(Question question);
@@ -124,7 +126,7 @@ class Inbox {
   mutable std::mutex mutex_;
   CommandLines lines_;
   Batch pending_;  // without posts
-  size_t held_back_bytes_ = 0;
+  HeldBack held_back_;
   bool parked_ = false;
 };
 

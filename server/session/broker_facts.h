@@ -11,6 +11,7 @@
 #include "base/ids.h"
 #include "server/loop/broker_time.h"
 #include "server/loop/inbox.h"
+#include "server/loop/memory_queue_names.h"
 #include "server/loop/rate_limited_log.h"
 #include "server/session/publish_credit.h"
 #include "server/session/session_frames.h"
@@ -37,6 +38,7 @@ struct BrokerFacts {
   const BrokerTime* time = nullptr;
   const Store* store = nullptr;
   Inbox* inbox = nullptr;
+  MemoryQueueNames memory_queues;
   RateLimitedLog* incidents = nullptr;  // what clients did that was not let pass; null = nobody listens
 
   void NoteIncident(const RateLimitedLog::Line& line) {

@@ -120,7 +120,12 @@ absl::Status ClientSession::DecodePublishes(v1::ClientFrame& frame) {
     if (!decoded.ok()) return decoded.status();
     absl::Status taken = credit_.Take(decoded->first_sequence, std::move(decoded->sizes));
     if (!taken.ok()) return taken;
-    for (Publish& publish : decoded->commands) pending_.push_back({.command = std::move(publish)});
+    for (Publish& publish : decoded->commands) {
+      // What was sent later is not decided sooner.
+      published_to_disk_ = published_to_disk_ || !facts_->memory_queues.Contains(publish.queue);
+      publish.to_disk = published_to_disk_;
+      pending_.push_back({.command = std::move(publish)});
+    }
     for (PublishFailure& failure : decoded->failures) {
       const uint64_t sequence = failure.sequence;
       ConfirmRun run{.first = sequence, .last = sequence, .failures = {}, .duplicates = {}, .ids = {}};
@@ -191,6 +196,7 @@ void ClientSession::NoteTaken(const v1::ServerFrame& frame) {
   for (const v1::Confirm& confirm : frame.confirms()) {
     credit_.GiveBack(confirm.first_sequence(), confirm.last_sequence());
   }
+  if (credit_.messages() == 0) published_to_disk_ = false;
   for (const v1::SettleReply& reply : frame.settled()) {
     for (; settled_through_ < reply.through(); ++settled_through_) {
       unanswered_tags_ -= settled_tags_.front();

@@ -117,6 +117,7 @@ class ClientSession final : public SessionRecipient, public std::enable_shared_f
   bool greeted_ = false;       // the client was given HelloReply
   std::vector<Post> pending_;  // decoded, perhaps refused; in order
   PublishCredit credit_;
+  bool published_to_disk_ = false;  // among what the client has not been told of
   struct Asked {
     uint32_t times = 0;  // a second time is an error, which the engine answers
     uint32_t credit_messages = 0;

@@ -141,6 +141,7 @@ void EngineFixture::ComeToRest() {
     BATON_CHECK(turn.failure.ok()) << turn.failure;
     damage_.insert(damage_.end(), turn.damage.begin(), turn.damage.end());
     largest_commit_ = std::max(largest_commit_, turn.commit.bytes());
+    held_back_ = turn.held_back;
     if (turn.number) {
       store_.Submit(turn.number, std::move(turn.commit), turn.promise);
       engine_->OnHandedOver(turn.number);

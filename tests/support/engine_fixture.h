@@ -137,6 +137,7 @@ class EngineFixture : private Outputs {
   uint64_t SettleTags(SessionId session, std::vector<TagRange> tags, const Settlement& settlement = {});
   // Bytes of the largest commit so far.
   size_t largest_commit() const { return largest_commit_; }
+  const HeldBack& held_back() const { return held_back_; }  // after the last turn
   const SessionLog& Log(SessionId session) const { return sessions_.at(session); }
 
   // ---- Commands as such: for calls whose answer comes later. Start gives the call's id.
@@ -215,6 +216,7 @@ class EngineFixture : private Outputs {
   Epoch epoch_;
   Instant now_ = InstantFromMicros(1'700'000'000'000'000);
   size_t largest_commit_ = 0;
+  HeldBack held_back_;
   std::vector<std::string> damage_;
   Instant next_due_ = kNever;
   CommitNumber reported_written_;

@@ -28,10 +28,11 @@ class SessionFixture : public testing::Test {
     frame.mutable_hello()->set_protocol_version(1);
     return frame;
   }
-  static v1::ClientFrame PublishOne(uint64_t sequence, const std::string& body = "x") {
+  static v1::ClientFrame PublishOne(uint64_t sequence, const std::string& body = "x",
+                                    const std::string& queue = "q") {
     v1::ClientFrame frame;
     v1::PublishBatch* batch = frame.add_publish();
-    batch->set_queue("q");
+    batch->set_queue(queue);
     batch->set_first_sequence(sequence);
     batch->add_body_sizes(static_cast<uint32_t>(body.size()));
     batch->set_bodies(body);
@@ -255,6 +256,38 @@ TEST_F(SessionFixture, AsksForDeliveriesAgainWhenItsFullOutboxWasTaken) {
   EXPECT_EQ(credit.subscription, SubscriptionId(4));
   EXPECT_EQ(credit.messages, 77u);
   EXPECT_EQ(credit.bytes, 0u);
+}
+
+// While the engine holds back what is for the disk.
+TEST_F(SessionFixture, OnASlowDiskPublishesToMemoryQueuesUntilItHasSentSomethingToTheDisk) {
+  Open();
+  facts.memory_queues.Add("fast");
+  uint64_t sequence = 0;
+  const auto publish = [&](const std::string& queue) {
+    v1::ClientFrame frame = PublishOne(++sequence, "x", queue);
+    return session->OnFrame(frame);
+  };
+  const auto confirm = [&](uint64_t through) {
+    session->Confirm({.first = through, .last = through, .failures = {}, .duplicates = {}, .ids = {}});
+    session->Flush();
+    (void)TakeFrame();
+  };
+  (void)inbox.HoldBack({.for_disk = SIZE_MAX / 2});
+  EXPECT_EQ(publish("fast"), Reading::kNext);
+  EXPECT_EQ(publish("fast"), Reading::kNext);
+  (void)inbox.HoldBack({});
+  EXPECT_EQ(publish("q"), Reading::kNext);
+  (void)inbox.HoldBack({.for_disk = SIZE_MAX / 2});
+  EXPECT_THAT(TakePosted(), ElementsAre("publish", "publish", "publish"));
+  for (const uint64_t confirmed : {1, 2}) confirm(confirmed);
+  EXPECT_EQ(publish("fast"), Reading::kRefused) << "it is decided after what was sent before";
+  (void)inbox.HoldBack({});
+  EXPECT_EQ(session->Retry(), Reading::kNext);
+  for (const uint64_t confirmed : {3, 4}) confirm(confirmed);
+  (void)inbox.HoldBack({.for_disk = SIZE_MAX / 2});
+  EXPECT_EQ(publish("fast"), Reading::kNext) << "nothing of it is on its way to the disk any more";
+  facts.memory_queues.Remove("fast");
+  EXPECT_EQ(publish("fast"), Reading::kRefused);
 }
 
 class FullInboxFixture : public SessionFixture {

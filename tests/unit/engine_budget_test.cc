@@ -154,6 +154,27 @@ TEST_F(SlowDisk, DoesNotKeepPublishesToMemoryQueuesWaiting) {
   EXPECT_TRUE(broker.IsAnswered(waits));
 }
 
+TEST_F(SlowDisk, LeavesPublishesToMemoryQueuesTheirOwnRoom) {
+  ASSERT_TRUE(broker.Create("fast", {.durability = Durability::kMemory}).ok());
+  const SessionId to_disk = broker.Connect(ProducerId(7));
+  const SessionId to_memory = broker.Connect(ProducerId(8));
+  FallBehind();
+  for (uint64_t i = 1; i <= 20; ++i) {
+    broker.PublishBatch(to_disk, "next", i, {std::string(1'000, 'x')});
+    broker.PublishBatch(to_memory, "fast", i, {"now"});
+  }
+  EXPECT_EQ(broker.Queue("fast").ready, 20u);
+  EXPECT_GT(broker.held_back().for_disk, 20'000u);
+  EXPECT_EQ(broker.held_back().for_memory, 0u);
+  const CallId refused = broker.Start(Publish{.queue = "next", .messages = {{.headers = {}, .body = "x"}}});
+  const CallId call = broker.Start(Publish{.queue = "fast", .messages = {{.headers = {}, .body = "x"}}});
+  EXPECT_TRUE(broker.IsAnswered(refused) && broker.IsAnswered(call));
+  EXPECT_EQ(broker.Queue("fast").ready, 21u);
+  CatchUp();
+  EXPECT_EQ(broker.held_back(), HeldBack());
+  EXPECT_EQ(broker.Queue("next").ready, 21u);
+}
+
 TEST_F(SlowDisk, DoesNotKeepMemoryQueuesLeasesAndExpiriesWaiting) {
   ASSERT_TRUE(broker.Create("fast", {.durability = Durability::kMemory, .expired = Disposal::kPark}).ok());
   ASSERT_TRUE(broker.Update("orders", {.expired = Disposal::kPark}).ok());

@@ -129,7 +129,7 @@ TEST(Inbox, CountsBytesAndTakesOneLargePostWhenEmpty) {
 TEST(Inbox, RefusesPublishesOfSessionsWhileTheEngineHoldsBackTooMuch) {
   Parking parking;
   Inbox inbox({.commands_max = 100, .bytes_max = 10'000}, &parking);
-  EXPECT_FALSE(inbox.HoldBack(9'000));
+  EXPECT_FALSE(inbox.HoldBack({.for_disk = 9'000}));
   auto publish = Growing(1, 5'000);
   EXPECT_FALSE(inbox.TryPost(publish));
   auto settling = Settling();
@@ -144,9 +144,36 @@ TEST(Inbox, RefusesPublishesOfSessionsWhileTheEngineHoldsBackTooMuch) {
   inbox.Take(batch);
 
   EXPECT_FALSE(inbox.TryPost(publish)) << "an empty inbox is no room";
-  EXPECT_TRUE(inbox.HoldBack(1'000)) << "whoever was refused may retry";
-  EXPECT_FALSE(inbox.HoldBack(500)) << "and is told once";
+  EXPECT_TRUE(inbox.HoldBack({.for_disk = 1'000})) << "whoever was refused may retry";
+  EXPECT_FALSE(inbox.HoldBack({.for_disk = 500})) << "and is told once";
   EXPECT_TRUE(inbox.TryPost(publish));
+}
+
+TEST(SlowDisk, LetsSessionsInThatPublishToMemoryQueuesOnly) {
+  Parking parking;
+  Inbox inbox({.commands_max = 100, .bytes_max = 10'000}, &parking);
+  const auto to_memory = [](uint64_t session) {
+    auto posts = Growing(session, 5'000);
+    std::get<Publish>(posts[0].command).to_disk = false;
+    return posts;
+  };
+  Inbox::Batch batch;
+  EXPECT_FALSE(inbox.HoldBack({.for_disk = 1'000'000}));
+  for (uint64_t session = 1; session < 20; ++session) {
+    auto posts = to_memory(session);
+    ASSERT_TRUE(inbox.TryPost(posts));
+    inbox.Take(batch);
+    batch.posts.clear();
+  }
+  auto both = to_memory(20);
+  both.push_back(Growing(20)[0]);
+  EXPECT_FALSE(inbox.TryPost(both)) << "one of them is for the disk";
+
+  EXPECT_TRUE(inbox.HoldBack({.for_memory = 9'000})) << "the disk has caught up";
+  auto posts = to_memory(21);
+  EXPECT_FALSE(inbox.TryPost(posts)) << "their room has an end, too";
+  auto to_disk = Growing(22, 5'000);
+  EXPECT_TRUE(inbox.TryPost(to_disk));
 }
 
 TEST(Inbox, LeavesPostsWhereTheyAreUntilTheLastOnesAreHandled) {
