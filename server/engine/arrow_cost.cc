@@ -21,4 +21,19 @@ Cost CostOfSpill(const Message& message) {
   return is_moved ? Cost::kRewrite : Cost::kNothing;
 }
 
+// Given back, a message may expire at once.
+Cost CostOfSettlement(SettleKind kind) {
+  switch (kind) {
+    case SettleKind::kNack:
+    case SettleKind::kDeadLetter:
+    case SettleKind::kRelease:
+      return Cost::kRewrite;
+    case SettleKind::kAck:
+      return Cost::kRemove;
+    case SettleKind::kExtend:
+      break;
+  }
+  return Cost::kNothing;
+}
+
 }  // namespace baton

@@ -1,6 +1,7 @@
 // What the arrows of a message's life cost the turn's commit, at most: for whoever asks TurnBudget before.
 #pragma once
 
+#include "server/engine/commands.h"
 #include "server/engine/deferred_work.h"
 #include "server/engine/message.h"
 #include "server/engine/queue.h"
@@ -10,5 +11,6 @@ namespace baton {
 Cost CostOfExpiry(const Queue& queue);
 Cost CostOfWake(const Message& message);
 Cost CostOfSpill(const Message& message);
+Cost CostOfSettlement(SettleKind kind);
 
 }  // namespace baton

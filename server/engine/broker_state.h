@@ -33,7 +33,7 @@
 
 namespace baton {
 
-// How long a lease is prolonged when shared memory has no room to write that it ended.
+// How long a lease is prolonged when there is no room to write that it ended, or a read is needed for that.
 inline constexpr Duration kLeaseProlonged = std::chrono::milliseconds(500);
 
 struct BrokerState {

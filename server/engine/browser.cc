@@ -23,16 +23,17 @@ MessageState StateOf(const Message& message) {
   return MessageState::kReady;
 }
 
-MessageInfo Describe(const Message& message, size_t body_bytes_max) {
+// `content`: whose headers and body these are.
+MessageInfo Describe(const Message& message, const Message& content, size_t body_bytes_max) {
   MessageInfo info;
   info.id = message.id;
   info.queue = message.queue->name;
   info.state = StateOf(message);
   info.priority = message.priority;
   info.attempts = message.attempts;
-  info.headers = message.headers;
-  info.body = message.body.substr(0, body_bytes_max);
-  info.body_bytes = message.body.size();
+  info.headers = content.headers;
+  info.body = content.body.substr(0, body_bytes_max);
+  info.body_bytes = content.body.size();
   info.published = message.born;
   if (info.state == MessageState::kDelayed) info.due = message.due;
   if (info.state != MessageState::kParked) info.expires = message.deadline;
@@ -105,10 +106,11 @@ void Browser::AnswerPage(const ListMessages& command, const ReadResult& result) 
     auto message = MessageFromRow(*queue, row.key, *row.value, row.companion);
     if (message == nullptr || message->seq < queue->ledger.floor_seq) continue;
     const Message* resident = state_.FindResident(message->id.seq);
-    const MessageInfo info = Describe(resident != nullptr ? *resident : *message, command.body_bytes_max);
+    const Message& known = resident != nullptr ? *resident : *message;
+    MessageInfo info = Describe(known, known.has_content() ? known : *message, command.body_bytes_max);
     // A due message keeps its delayed row for a while; it is listed among the ready ones.
     if (command.state == MessageState::kDelayed && info.state != MessageState::kDelayed) continue;
-    rows.emplace_back(row.key, info);
+    rows.emplace_back(row.key, std::move(info));
   }
   const std::string through = result.end_reached || result.rows.empty()
                                   ? AllOf(KindOf(command.state), queue->number).end
@@ -138,19 +140,19 @@ void Browser::AddDueMessages(Queue& queue, const ListMessages& command, const st
   }
   if (due.empty()) return;
   for (auto& [key, message] : due)
-    rows.emplace_back(std::move(key), Describe(*message, command.body_bytes_max));
+    rows.emplace_back(std::move(key), Describe(*message, *message, command.body_bytes_max));
   std::sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
 }
 
 // Refused here what could as well be asked again: reads have their bound.
-bool Browser::MayFind(CallId call, const MessageId& id) {
-  if (locator_.MayFind(id)) return true;
+bool Browser::MayFind(CallId call, const MessageId& id, Locator::Need need) {
+  if (locator_.MayFind(id, need)) return true;
   state_.outputs->Answer(call, TooManyReads());
   return false;
 }
 
 void Browser::Handle(const GetMessage& command, Instant now) {
-  if (!MayFind(command.call, command.id)) return;
+  if (!MayFind(command.call, command.id, Locator::Need::kContent)) return;
   const auto decide = [this, call = command.call, id = command.id](Message* message, Instant at) {
     const bool waits_for_expiry = message != nullptr && message->deadline <= at &&
                                   message->state != Message::State::kLeased &&
@@ -158,15 +160,17 @@ void Browser::Handle(const GetMessage& command, Instant now) {
     if (message == nullptr || waits_for_expiry) {
       state_.outputs->Answer(call, NoSuchMessage(id));
     } else {
-      state_.outputs->Answer(call, Reply(Describe(*message, message->body.size())));
+      state_.outputs->Answer(call, Reply(Describe(*message, *message, message->body.size())));
     }
   };
-  locator_.Find(command.id, now, decide,
-                [this, call = command.call](const absl::Status& why) { state_.outputs->Answer(call, why); });
+  const auto fail = [this, call = command.call](const absl::Status& why) {
+    state_.outputs->Answer(call, why);
+  };
+  locator_.Find(command.id, now, decide, fail, Locator::Need::kContent);
 }
 
 void Browser::Handle(const DeleteMessage& command, Instant now) {
-  if (!MayFind(command.call, command.id)) return;
+  if (!MayFind(command.call, command.id, Locator::Need::kState)) return;
   const auto decide = [this, call = command.call, id = command.id](Message* message, Instant at) {
     if (message == nullptr) {
       state_.outputs->Answer(call, NoSuchMessage(id));

@@ -18,7 +18,7 @@ class Browser {
   void Handle(const DeleteMessage& command, Instant now);
 
  private:
-  bool MayFind(CallId call, const MessageId& id);
+  bool MayFind(CallId call, const MessageId& id, Locator::Need need);
   void AnswerPage(const ListMessages& command, const ReadResult& result);
   void AddDueMessages(Queue& queue, const ListMessages& command, const std::string& through,
                       std::vector<std::pair<std::string, MessageInfo>>& rows);

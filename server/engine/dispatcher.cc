@@ -238,7 +238,8 @@ void Dispatcher::Resume() {
 }
 
 // What is leased stays in memory, so leases have their share of it. Beyond that a session without any gets
-// one message, so that nobody stands still because others hold much. Deliveries that are not settled take
+// one message, so that nobody stands still because others hold much; what is in it stays on disk then.
+// Deliveries that are not settled take
 // memory when their leases have ended, too: a session may have as many of them as there is room for besides.
 bool Dispatcher::HasRoom(const Subscription& taker) const {
   const bool scarce = state_.leased_bytes >= state_.options.leased_bytes_max;
@@ -295,6 +296,7 @@ void Dispatcher::Deliver(Message& message, Subscription& taker, Instant now) {
                                              .birth = taker.birth,
                                              .bytes = message.bytes()});
     state_.outputs->Deliver(session.id, view);
+    life_cycle_.LeaveContentIfScarce(message);
   }
   state_.MakeAble(taker);
 }

@@ -35,7 +35,7 @@ struct Engine::Parts {
         expirer(&state, &life_cycle, &locator, &reads),
         overflow(&state, &life_cycle, &locator, &reads),
         dispatcher(&state, &life_cycle, &residency),
-        returner(&state, &life_cycle),
+        returner(&state, &life_cycle, &locator),
         settler(&state, &life_cycle, &locator),
         publisher(&state, &life_cycle, &overflow, &settler),
         sweep(&state, &reads),

@@ -36,7 +36,13 @@ class LifeCycle {
   void Lease(Message& message, const Message::Lease& lease, Instant now);
   // Changes when the lease ends. Stays in memory.
   void Extend(Message& message, Instant end);
-  // Gone for good.
+  // While leases hold more than their share of memory, the row alone keeps headers and body of a large
+  // message: whatever writes or shows them reads them before (Locator). A row that is still a delayed one is
+  // written anew (CostOfSpill). Stays in memory. REQUIRES: leased.
+  void LeaveContentIfScarce(Message& message);
+  // … and has them again, from its row. Stays in memory.
+  void TakeContent(Message& message, Message& row);
+  // Gone for good. The content may be left in the row, here and where its end is to be dropped or purged.
   void Ack(Message& message, Instant now);
   // leased -> ready, in its place.
   void Release(Message& message, Instant now);
@@ -83,6 +89,7 @@ class LifeCycle {
   // From state kSpilled into the ready window, or out of memory.
   void PlaceReady(Message& message);
   void MoveToReadyRow(Message& message);
+  void Resize(Message& message, size_t footprint_before);
   void PlaceDelayed(Message& message, Instant due, Instant now);
 
   void Changed(const Message& message);

@@ -14,17 +14,25 @@ constexpr size_t kReadsAtOnce = 2;
 
 }  // namespace
 
-void Locator::Find(const MessageId& id, Instant now, Decide decide, Fail fail) {
+void Locator::Find(const MessageId& id, Instant now, Decide decide, Fail fail, Need need) {
   if (Message* resident = state_.FindResident(id.seq)) {
-    decide(resident->id == id ? resident : nullptr, now);
-    return;
+    Message* message = resident->id == id ? resident : nullptr;
+    if (message == nullptr || Has(*message, need)) return decide(message, now);
   }
   const auto [found, fresh] = pending_.try_emplace(id);
-  found->second.waiting.emplace_back(std::move(decide), std::move(fail));
+  found->second.waiting.push_back({.decide = std::move(decide), .fail = std::move(fail), .need = need});
   if (fresh) to_start_.push_back(id);
 }
 
-bool Locator::MayFind(const MessageId& id) const { return state_.residents.contains(id.seq) || HasRoom(); }
+bool Locator::MayFind(const MessageId& id, Need need) const {
+  const Message* resident = state_.FindResident(id.seq);
+  return (resident != nullptr && Has(*resident, need)) || HasRoom();
+}
+
+bool Locator::IsResident(const MessageId& id) const {
+  const Message* resident = state_.FindResident(id.seq);
+  return resident != nullptr && (resident->id != id || resident->has_content());
+}
 
 void Locator::Touch(Seq birth) {
   if (pending_.empty()) return;
@@ -82,7 +90,7 @@ void Locator::ReadRow(const MessageId& id, std::string row_key) {
 }
 
 bool Locator::StillTrue(const MessageId& id) {
-  if (!pending_.at(id).touched || state_.FindResident(id.seq) != nullptr) return true;
+  if (!pending_.at(id).touched || IsResident(id)) return true;
   to_start_.push_back(id);
   return false;
 }
@@ -131,38 +139,55 @@ void Locator::OnRow(const MessageId& id, const Row& row, Instant now) {
   Conclude(id, std::move(view), now);
 }
 
-// Whether there is such a message cannot be known. One that has come into memory meanwhile is.
+// Whether there is such a message, or what is in it, cannot be known. One that has come into memory meanwhile
+// is.
 void Locator::Give(const MessageId& id, const absl::Status& why, Instant now) {
-  if (state_.FindResident(id.seq) != nullptr) return Conclude(id, nullptr, now);
+  if (IsResident(id)) return Conclude(id, nullptr, now);
   state_.ReportDamage(why);
   const auto found = pending_.find(id);
   auto waiting = std::move(found->second.waiting);
   pending_.erase(found);
-  for (auto& [decide, fail] : waiting) fail ? fail(why) : decide(nullptr, now);
+  for (Asking& asking : waiting) {
+    Message* message = state_.FindResident(id.seq);
+    const bool suffices = message != nullptr && Has(*message, asking.need);
+    suffices || !asking.fail ? asking.decide(suffices ? message : nullptr, now) : asking.fail(why);
+  }
+}
+
+// What was read is the message, or has what the one in memory lacks.
+void Locator::Fill(const MessageId& id, std::unique_ptr<Message> view) {
+  Message* resident = state_.FindResident(id.seq);
+  if (resident == nullptr) {
+    view->commit = state_.turn.latest(view->queue->promise());
+    life_cycle_.MakeResident(std::move(view));
+  } else if (resident->id == id && !resident->has_content() && resident->bytes() == view->bytes()) {
+    life_cycle_.TakeContent(*resident, *view);
+  }
 }
 
 // Each command decides on what the one before left.
 void Locator::Conclude(const MessageId& id, std::unique_ptr<Message> view, Instant now) {
+  if (view != nullptr) Fill(id, std::move(view));
+  if (state_.FindResident(id.seq) != nullptr && !IsResident(id)) {  // its row is not there, or another's
+    return Give(id, absl::DataLossError(fmt::format("the row of message {} is missing", id.ToText())), now);
+  }
   const auto found = pending_.find(id);
   auto waiting = std::move(found->second.waiting);
   pending_.erase(found);
-  const bool resident = state_.FindResident(id.seq) != nullptr;
-  const bool exists = resident || view != nullptr;
-  if (view != nullptr && !resident) {
-    view->commit = state_.turn.latest(view->queue->promise());
-    life_cycle_.MakeResident(std::move(view));
-  }
-  for (auto& [decide, fail] : waiting) {
+  const bool exists = state_.FindResident(id.seq) != nullptr;
+  for (Asking& asking : waiting) {
     Message* message = state_.FindResident(id.seq);
     if (message == nullptr && exists) {
       // The command before removed it or placed it on disk: whoever is left looks again.
-      Find(id, now, std::move(decide), std::move(fail));
+      Find(id, now, std::move(asking.decide), std::move(asking.fail), asking.need);
       continue;
     }
-    decide(message != nullptr && message->id == id ? message : nullptr, now);
+    asking.decide(message != nullptr && message->id == id ? message : nullptr, now);
   }
   Message* message = state_.FindResident(id.seq);
-  if (message != nullptr && message->state == Message::State::kSpilled) life_cycle_.EraseResident(*message);
+  if (message == nullptr) return;
+  if (message->state == Message::State::kSpilled) life_cycle_.EraseResident(*message);
+  if (message->state == Message::State::kLeased) life_cycle_.LeaveContentIfScarce(*message);
 }
 
 }  // namespace baton

@@ -33,13 +33,17 @@ class Locator {
   // Called instead when the rows that would tell cannot be read; without one, there is no such message.
   using Fail = absl::AnyInvocable<void(const absl::Status& why)>;
 
-  void Find(const MessageId& id, Instant now, Decide decide, Fail fail = nullptr);
+  // What the decision needs of a message in memory: one that is leased may have left its content in its row.
+  enum class Need : uint8_t { kState, kContent };
+
+  void Find(const MessageId& id, Instant now, Decide decide, Fail fail = nullptr, Need need = Need::kState);
   // Whoever can wait asks first: there is room for another search.
   bool HasRoom() const { return to_start_.size() < kSearchesMax; }
   // For what the broker does by itself: half of the room stays for those who ask.
   bool HasRoomToSpare() const { return to_start_.size() < kSearchesMax / 2; }
   // There is room for another search, or none is needed.
-  bool MayFind(const MessageId& id) const;
+  bool MayFind(const MessageId& id, Need need) const;
+  static bool Has(const Message& message, Need need) { return need == Need::kState || message.has_content(); }
   // The message changed, entered memory or left it.
   void Touch(Seq birth);
   // Starts reads for what is looked for, many messages by each. At the end of a turn.
@@ -48,8 +52,13 @@ class Locator {
  private:
   static constexpr size_t kSearchesMax = 4'096;
 
+  struct Asking {
+    Decide decide;
+    Fail fail;
+    Need need;
+  };
   struct Search {
-    std::vector<std::pair<Decide, Fail>> waiting;
+    std::vector<Asking> waiting;
     bool touched = false;
   };
   struct BySeq {
@@ -61,11 +70,14 @@ class Locator {
   void ReadBirthPlaces();
   void OnBirthPlaces(const std::vector<MessageId>& ids, const ReadResult& result, Instant now);
   void ReadRow(const MessageId& id, std::string row_key);
+  // The message is in memory, with all that a row could tell of it.
+  bool IsResident(const MessageId& id) const;
   // False: the search has to start again, and did.
   bool StillTrue(const MessageId& id);
   void OnBirthPlace(const MessageId& id, const Row& at_birth, const Row& locator, Instant now);
   void OnRow(const MessageId& id, const Row& row, Instant now);
   void Give(const MessageId& id, const absl::Status& why, Instant now);
+  void Fill(const MessageId& id, std::unique_ptr<Message> view);
   void Conclude(const MessageId& id, std::unique_ptr<Message> view, Instant now);
 
   BrokerState& state_;

@@ -44,6 +44,8 @@ struct Message {
   uint64_t sequence = 0;
   std::string headers;
   std::string body;
+  // Bytes of both that only the row holds: they were left there for want of room. state == kLeased only.
+  uint64_t left_in_row = 0;
 
   // Where it is.
   State state = State::kSpilled;
@@ -68,7 +70,8 @@ struct Message {
   uint64_t rank() const { return RankOfPriority(priority); }
   ReadyPosition position() const { return {rank(), seq}; }
   DelayedPosition delayed_position() const { return {due, seq}; }
-  uint64_t bytes() const { return headers.size() + body.size(); }
+  uint64_t bytes() const { return headers.size() + body.size() + left_in_row; }
+  bool has_content() const { return left_in_row == 0; }
   // Memory it takes while resident, with its share of the indices.
   static constexpr size_t FootprintOfEmpty();
   size_t footprint() const;

@@ -67,6 +67,7 @@ std::string_view MessageRows::KeyOf(const Message& message) {
 }
 
 void MessageRows::Put(Message& message, std::string_view parked_reason) {
+  BATON_CHECK(message.has_content()) << message.id.seq;
   Queue& queue = *message.queue;
   const std::string_view key = KeyOf(message);
   const bool at_birth = IsAtBirth(message);

@@ -10,7 +10,9 @@ void Returner::EndLeases(Instant now) {
          state_.budget.HasArrows()) {
     Message& message = *state_.lease_ends.begin()->second;
     const QueueId queue = message.queue->number;
-    if (state_.budget.Allows(queue, Cost::kRewrite)) {
+    if (!message.has_content()) {
+      ReadThenReturn(message, ReturnCause::kLeaseEnded, "lease ended", now);
+    } else if (state_.budget.Allows(queue, Cost::kRewrite)) {
       life_cycle_.Return(message, ReturnCause::kLeaseEnded, std::nullopt, "lease ended", now);
     } else if (!state_.budget.WillAllow(queue, Cost::kRewrite)) {
       life_cycle_.Extend(message, now + kLeaseProlonged);  // there is no room to write that it was returned
@@ -53,8 +55,26 @@ QueueId Returner::ReturnOne(const Unsettled& delivery, Instant now) {
     return {};
   const QueueId queue = message->queue->number;
   if (!state_.budget.HasArrows() || !state_.budget.Allows(queue, Cost::kRewrite)) return queue;
+  if (!message->has_content()) {
+    ReadThenReturn(*message, ReturnCause::kConsumerGone, "consumer gone", now);
+    return {};
+  }
   life_cycle_.Return(*message, ReturnCause::kConsumerGone, std::nullopt, "consumer gone", now);
   return {};
+}
+
+// Its lease goes on meanwhile. What goes wrong is tried again when that ends.
+void Returner::ReadThenReturn(Message& message, ReturnCause cause, std::string_view reason, Instant now) {
+  state_.budget.Spend();
+  life_cycle_.Extend(message, now + kLeaseProlonged);
+  if (!locator_.HasRoomToSpare()) return;
+  const auto decide = [this, number = message.lease.number, cause, reason](Message* found, Instant at) {
+    if (found == nullptr || found->state != Message::State::kLeased || found->lease.number != number) return;
+    if (!state_.budget.HasArrows() || !state_.budget.Allows(found->queue->number, Cost::kRewrite)) return;
+    life_cycle_.Return(*found, cause, std::nullopt, reason, at);
+  };
+  locator_.Find(
+      MessageId(message.id), now, decide, [](const absl::Status&) {}, Locator::Need::kContent);
 }
 
 }  // namespace baton

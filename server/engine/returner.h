@@ -4,14 +4,17 @@
 #include <vector>
 
 #include "server/engine/life_cycle.h"
+#include "server/engine/locator.h"
 
 namespace baton {
 
 class Returner {
  public:
-  Returner(BrokerState* state, LifeCycle* life_cycle) : state_(*state), life_cycle_(*life_cycle) {}
+  Returner(BrokerState* state, LifeCycle* life_cycle, Locator* locator)
+      : state_(*state), life_cycle_(*life_cycle), locator_(*locator) {}
 
-  // Those that are over. One that cannot be given back for want of room is prolonged.
+  // Those that are over. One that cannot be given back for want of room, or whose content must be read for
+  // that, is prolonged.
   void EndLeases(Instant now);
   // The session is gone: what it holds goes back, in shares when it is much.
   void ReturnAll(Session& session, Instant now);
@@ -19,9 +22,11 @@ class Returner {
  private:
   void ReturnLater(QueueId queue, std::vector<Unsettled> deliveries);
   QueueId ReturnOne(const Unsettled& delivery, Instant now);
+  void ReadThenReturn(Message& message, ReturnCause cause, std::string_view reason, Instant now);
 
   BrokerState& state_;
   LifeCycle& life_cycle_;
+  Locator& locator_;
 };
 
 }  // namespace baton

@@ -153,30 +153,22 @@ void Settler::SettleRange(Session& session, uint64_t number, const TagRange& ran
   }
 }
 
-// What it costs. Given back, a message may expire at once.
-Cost Settler::CostOf(const Settlement& settlement) {
-  switch (settlement.kind) {
-    case SettleKind::kNack:
-    case SettleKind::kDeadLetter:
-    case SettleKind::kRelease:
-      return Cost::kRewrite;
-    case SettleKind::kAck:
-      return Cost::kRemove;
-    case SettleKind::kExtend:
-      break;
-  }
-  return Cost::kNothing;
+// Given back, it may be written to another place.
+Locator::Need Settler::NeedOf(const Settlement& settlement) {
+  return CostOfSettlement(settlement.kind) == Cost::kRewrite ? Locator::Need::kContent
+                                                             : Locator::Need::kState;
 }
 
 bool Settler::MustWait(const Settlement& settlement, const Message& message) const {
-  return !state_.budget.HasArrows() || !state_.budget.Allows(message.queue->number, CostOf(settlement));
+  return !state_.budget.HasArrows() ||
+         !state_.budget.Allows(message.queue->number, CostOfSettlement(settlement.kind));
 }
 
 // Goes with the session, whose end gives the leases back.
 void Settler::PutOff(Session& session, uint64_t number, QueueId queue, std::vector<uint64_t> tags,
                      const Settlement& settlement) {
   session.settlements[number - session.first_settlement].undecided += tags.size();
-  state_.budget.Defer(Asker::Of(session.id), queue, CostOf(settlement),
+  state_.budget.Defer(Asker::Of(session.id), queue, CostOfSettlement(settlement.kind),
                       [this, id = session.id, number, queue, tags = std::move(tags), settlement,
                        next = size_t{0}](Instant now) mutable {
                         Session& still = *state_.sessions.at(id);
@@ -228,7 +220,8 @@ void Settler::SettleTag(Session& session, uint64_t number, uint64_t tag, const S
                          .delivery = delivery.number,
                          .attempt = delivery.attempt,
                          .id = delivery.id};
-  if (Message* resident = state_.FindResident(token.id.seq)) {  // nearly always
+  Message* resident = state_.FindResident(token.id.seq);
+  if (resident != nullptr && Locator::Has(*resident, NeedOf(settlement))) {  // nearly always
     Record(session.id, number, tag, Decide(resident, token, settlement, lease, now));
     return;
   }
@@ -252,15 +245,17 @@ void Settler::SearchTag(const TagPlace& place, const LeaseToken& token, const Se
     if (message != nullptr && MustWait(settlement, *message)) {
       // The message's queue asks: this is decided even when the session has gone.
       const QueueId queue = message->queue->number;
-      state_.budget.Defer(Asker::Of(queue), queue, CostOf(settlement), [=, this](Instant later) {
-        SearchTag(place, token, settlement, lease, later);
-        return true;
-      });
+      state_.budget.Defer(Asker::Of(queue), queue, CostOfSettlement(settlement.kind),
+                          [=, this](Instant later) {
+                            SearchTag(place, token, settlement, lease, later);
+                            return true;
+                          });
       return;
     }
     record(Decide(message, token, settlement, lease, at));
   };
-  locator_.Find(token.id, now, decide, [record](const absl::Status& why) { record({.status = why}); });
+  const auto fail = [record](const absl::Status& why) { record({.status = why}); };
+  locator_.Find(token.id, now, decide, fail, NeedOf(settlement));
 }
 
 void Settler::Record(SessionId session_id, uint64_t number, uint64_t tag, Outcome outcome) {
@@ -319,9 +314,9 @@ void Settler::Flush() {
 // ---- By token.
 
 void Settler::Handle(const SettleTokens& command, Instant now) {
-  const bool can_be_found =
-      std::all_of(command.tokens.begin(), command.tokens.end(),
-                  [this](const auto& token) { return !token.has_value() || locator_.MayFind(token->id); });
+  const bool can_be_found = std::all_of(command.tokens.begin(), command.tokens.end(), [&](const auto& token) {
+    return !token.has_value() || locator_.MayFind(token->id, NeedOf(command.settlement));
+  });
   if (command.call && (!can_be_found || state_.budget.deferred() >= kDeferredMax)) {
     state_.outputs->Answer(
         command.call,
@@ -358,7 +353,7 @@ void Settler::SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index
         MustWait(settlement, *message)) {
       const QueueId queue = message->queue->number;
       const Asker asker = batch->call ? Asker::Of(batch->call) : Asker::Of(queue);
-      state_.budget.Defer(asker, queue, CostOf(settlement), [=, this](Instant later) {
+      state_.budget.Defer(asker, queue, CostOfSettlement(settlement.kind), [=, this](Instant later) {
         SettleToken(batch, index, token, settlement, later);
         return true;
       });
@@ -367,10 +362,11 @@ void Settler::SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index
     DecideToken(*batch, index, message, token, settlement, at);
     if (--batch->undecided == 0) Finish(batch);
   };
-  locator_.Find(token.id, now, decide, [this, batch, index](const absl::Status& why) {
+  const auto fail = [this, batch, index](const absl::Status& why) {
     batch->reply.results[index] = why;
     if (--batch->undecided == 0) Finish(batch);
-  });
+  };
+  locator_.Find(token.id, now, decide, fail, NeedOf(settlement));
 }
 
 void Settler::DecideToken(TokenBatch& batch, size_t index, Message* message, const LeaseToken& token,

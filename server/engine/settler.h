@@ -34,7 +34,7 @@ class Settler {
   Outcome Decide(Message* message, const LeaseToken& token, const Settlement& settlement, Duration lease,
                  Instant now);
 
-  static Cost CostOf(const Settlement& settlement);
+  static Locator::Need NeedOf(const Settlement& settlement);
   bool MustWait(const Settlement& settlement, const Message& message) const;
   void PutOff(Session& session, uint64_t number, QueueId queue, std::vector<uint64_t> tags,
               const Settlement& settlement);

@@ -15,7 +15,11 @@ BrokerModel::Entry& BrokerModel::At(const Message& message) {
   const auto found = now_.entries.find(message.id.seq);
   BATON_CHECK(found != now_.entries.end()) << "an arrow for a message that is gone: " << message.id.seq;
   Entry& entry = found->second;
-  BATON_CHECK_EQ(entry.body, message.body);
+  if (message.has_content()) {
+    BATON_CHECK_EQ(entry.body, message.body);
+  } else {
+    BATON_CHECK_EQ(entry.bytes, message.bytes());
+  }
   return entry;
 }
 
