@@ -158,6 +158,23 @@ class AtScale : public testing::TestWithParam<Scale> {
     WatchMemory();
   }
 
+  // Sessions that honestly hold what they were given.
+  struct Holder {
+    Client client;
+    Consumer consumer;
+  };
+  std::vector<Holder> HoldOneEach() {
+    std::vector<Holder> holders;
+    for (size_t i = 0; i < 40; ++i) {
+      auto other = Client::Connect({.url = broker.url()});
+      EXPECT_TRUE(other.ok()) << other.status();
+      auto consumer = other->Subscribe({.queue = queues[i % (queues.size() - 1)], .credit = 1});
+      EXPECT_TRUE(consumer.ok()) << consumer.status();
+      holders.push_back({.client = *std::move(other), .consumer = *std::move(consumer)});
+    }
+    return holders;
+  }
+
   void TakeAndSettle(const std::string& queue) {
     const auto messages =
         client->Receive({.queue = queue, .messages_max = 1 + static_cast<uint32_t>(Random(200))});
@@ -368,6 +385,7 @@ TEST_P(AtScale, NothingIsLostInventedOrKeptInMemory) {
     // One that takes what its credit allows, and does nothing with it.
     auto idle = client->Subscribe({.queue = "work", .credit = 100});
     ASSERT_TRUE(idle.ok()) << idle.status();
+    const std::vector<Holder> others = HoldOneEach();
     for (int i = 0; i < 150; ++i) DoAnything();
     longest_turn = std::max(longest_turn, LongestTurnSeconds());
   }
