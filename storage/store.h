@@ -36,6 +36,8 @@ struct ReadRequest {
   // Point reads; when not empty the range below is ignored. The result has one row per key, in this order;
   // with `bytes_max` only of the first ones, until so many bytes of values are there (at least two).
   std::vector<std::string> keys = {};
+  // The keys are locators, which name no queue, of messages born in memory queues.
+  bool born_in_memory = false;
 
   // Otherwise the rows of [begin, end), in key order (`reverse`: from the last one backwards), until
   // `rows_max` rows or `bytes_max` bytes of values, or up to a row that cannot be read; always at least one

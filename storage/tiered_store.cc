@@ -319,7 +319,7 @@ void TieredStore::TellProgress(std::unique_lock<std::mutex> lock) {
 void TieredStore::Read(ReadRequest request) {
   if (memory_ != nullptr && IsOverAllQueues(request)) return ReadBoth(std::move(request));
   const std::string& first = request.keys.empty() ? request.begin : request.keys.front();
-  if (!IsMemoryQueue(QueueOfRow(first))) return disk_->Read(std::move(request));
+  if (!IsMemoryQueue(QueueOfRow(first)) && !request.born_in_memory) return disk_->Read(std::move(request));
   if (memory_ != nullptr) return listener_->OnRead(memory_->Read(request));
   // Of a queue that has no rows yet, or none any more.
   ReadResult nothing{

@@ -25,9 +25,9 @@ bool Expirer::MustPass(const ExpiryPosition& position) const {
 void Expirer::FireDue(Instant now) {
   std::vector<std::pair<ExpiryPosition, MessageId>> due;
   passed_ = false;
+  const size_t most = locator_.HasRoomToSpare() ? TurnBudget::kArrowsPerPhase : 0;
   for (auto at = state_.expiry.begin();
-       at != state_.expiry.end() && at->first.deadline <= now && due.size() < TurnBudget::kArrowsPerPhase;
-       ++at) {
+       at != state_.expiry.end() && at->first.deadline <= now && due.size() < most; ++at) {
     if (MustPass(at->first)) {
       passed_ = true;
     } else {

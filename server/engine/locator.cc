@@ -44,40 +44,50 @@ void Locator::Touch(Seq birth) {
 }
 
 void Locator::StartReads() {
-  while (!to_start_.empty() && reads_of_many_ < kReadsAtOnce) ReadBirthPlaces();
+  while (!to_locate_.empty() && reads_of_many_ < kReadsAtOnce) {
+    ReadMany(
+        to_locate_, [](const MessageId& id) { return LocatorKey(id.seq); }, nullptr,
+        [this](const MessageId& id, const Row& row, Instant now) { OnLocator(id, row, now); });
+  }
+  while (!to_start_.empty() && reads_of_many_ < kReadsAtOnce) {
+    const auto key_of = [this](const MessageId& id) {
+      pending_.at(id).touched = false;
+      return BirthKeyOf(id);
+    };
+    ReadMany(to_start_, key_of, &AttemptsKeyOfRow,
+             [this](const MessageId& id, const Row& row, Instant now) { OnBirthPlace(id, row, now); });
+  }
 }
 
-// Of those that wait longest, as far as they are in one store.
-void Locator::ReadBirthPlaces() {
+// One row of each of those that wait longest, as far as they are in one store.
+void Locator::ReadMany(std::deque<MessageId>& waiting,
+                       absl::FunctionRef<std::string(const MessageId&)> key_of,
+                       std::string (*companion)(std::string_view row_key), OnOne on_one) {
   ReadRequest request;
   request.bytes_max = ChunkOf(state_).bytes;
-  request.companion = &AttemptsKeyOfRow;
+  request.companion = companion;
   std::vector<MessageId> ids;
-  while (!to_start_.empty() && ids.size() < kSearchesPerRead) {
-    const MessageId id = to_start_.front();
+  while (!waiting.empty() && ids.size() < kSearchesPerRead) {
+    const MessageId id = waiting.front();
     if (!ids.empty() && IsMemoryQueue(id.queue) != IsMemoryQueue(ids.front().queue)) break;
-    to_start_.pop_front();
-    pending_.at(id).touched = false;
-    request.keys.push_back(BirthKeyOf(id));
-    request.keys.push_back(LocatorKey(id.seq));
+    waiting.pop_front();
+    request.keys.push_back(key_of(id));
     ids.push_back(id);
   }
+  request.born_in_memory = IsMemoryQueue(ids.front().queue);
   ++reads_of_many_;
-  reads_.Start(std::move(request), [this, ids = std::move(ids)](const ReadResult& result, Instant now) {
+  reads_.Start(std::move(request), [this, &waiting, ids = std::move(ids), on_one = std::move(on_one)](
+                                       const ReadResult& result, Instant now) mutable {
     --reads_of_many_;
-    OnBirthPlaces(ids, result, now);
+    if (!result.status.ok()) {
+      for (const MessageId& id : ids) Give(id, result.status, now);
+      return;
+    }
+    // Those that had no room in the answer are next.
+    const size_t answered = result.rows.size();
+    waiting.insert(waiting.begin(), ids.begin() + static_cast<ptrdiff_t>(answered), ids.end());
+    for (size_t i = 0; i < answered; ++i) on_one(ids[i], result.rows[i], now);
   });
-}
-
-void Locator::OnBirthPlaces(const std::vector<MessageId>& ids, const ReadResult& result, Instant now) {
-  if (!result.status.ok()) {
-    for (const MessageId& id : ids) Give(id, result.status, now);
-    return;
-  }
-  const size_t answered = result.rows.size() / 2;
-  // Those that had no room in the answer are next.
-  to_start_.insert(to_start_.begin(), ids.begin() + static_cast<ptrdiff_t>(answered), ids.end());
-  for (size_t i = 0; i < answered; ++i) OnBirthPlace(ids[i], result.rows[2 * i], result.rows[2 * i + 1], now);
 }
 
 void Locator::ReadRow(const MessageId& id, std::string row_key) {
@@ -95,23 +105,17 @@ bool Locator::StillTrue(const MessageId& id) {
   return false;
 }
 
-void Locator::OnBirthPlace(const MessageId& id, const Row& at_birth, const Row& locator, Instant now) {
+void Locator::OnBirthPlace(const MessageId& id, const Row& row, Instant now) {
+  if (row.value.has_value() || !row.status.ok()) return OnRow(id, row, now);
+  if (StillTrue(id)) to_locate_.push_back(id);
+}
+
+void Locator::OnLocator(const MessageId& id, const Row& row, Instant now) {
   if (!StillTrue(id)) return;
-  if (at_birth.value.has_value()) {
-    OnRow(id, at_birth, now);
-  } else if (!at_birth.status.ok() || !locator.status.ok()) {
-    Give(id, !at_birth.status.ok() ? at_birth.status : locator.status, now);
-  } else if (locator.value.has_value()) {
-    const auto row_key = DecodeLocator(*locator.value);
-    if (row_key.has_value()) {
-      ReadRow(id, std::string(*row_key));
-    } else {
-      Give(id, absl::DataLossError(fmt::format("the locator of message {} makes no sense", id.ToText())),
-           now);
-    }
-  } else {
-    Conclude(id, nullptr, now);
-  }
+  if (!row.status.ok()) return Give(id, row.status, now);
+  if (!row.value.has_value()) return Conclude(id, nullptr, now);
+  if (const auto row_key = DecodeLocator(*row.value)) return ReadRow(id, std::string(*row_key));
+  Give(id, absl::DataLossError(fmt::format("the locator of message {} makes no sense", id.ToText())), now);
 }
 
 void Locator::OnRow(const MessageId& id, const Row& row, Instant now) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "absl/functional/any_invocable.h"
+#include "absl/functional/function_ref.h"
 #include "server/engine/life_cycle.h"
 #include "server/engine/reads.h"
 
@@ -38,9 +39,9 @@ class Locator {
 
   void Find(const MessageId& id, Instant now, Decide decide, Fail fail = nullptr, Need need = Need::kState);
   // Whoever can wait asks first: there is room for another search.
-  bool HasRoom() const { return to_start_.size() < kSearchesMax; }
+  bool HasRoom() const { return waiting() < kSearchesMax; }
   // For what the broker does by itself: half of the room stays for those who ask.
-  bool HasRoomToSpare() const { return to_start_.size() < kSearchesMax / 2; }
+  bool HasRoomToSpare() const { return waiting() < kSearchesMax / 2; }
   // There is room for another search, or none is needed.
   bool MayFind(const MessageId& id, Need need) const;
   static bool Has(const Message& message, Need need) { return need == Need::kState || message.has_content(); }
@@ -67,14 +68,17 @@ class Locator {
     }
   };
 
-  void ReadBirthPlaces();
-  void OnBirthPlaces(const std::vector<MessageId>& ids, const ReadResult& result, Instant now);
+  using OnOne = absl::AnyInvocable<void(const MessageId& id, const Row& row, Instant now)>;
+  void ReadMany(std::deque<MessageId>& waiting, absl::FunctionRef<std::string(const MessageId&)> key_of,
+                std::string (*companion)(std::string_view row_key), OnOne on_one);
   void ReadRow(const MessageId& id, std::string row_key);
+  size_t waiting() const { return to_start_.size() + to_locate_.size(); }
   // The message is in memory, with all that a row could tell of it.
   bool IsResident(const MessageId& id) const;
   // False: the search has to start again, and did.
   bool StillTrue(const MessageId& id);
-  void OnBirthPlace(const MessageId& id, const Row& at_birth, const Row& locator, Instant now);
+  void OnBirthPlace(const MessageId& id, const Row& row, Instant now);
+  void OnLocator(const MessageId& id, const Row& row, Instant now);
   void OnRow(const MessageId& id, const Row& row, Instant now);
   void Give(const MessageId& id, const absl::Status& why, Instant now);
   void Fill(const MessageId& id, std::unique_ptr<Message> view);
@@ -84,8 +88,9 @@ class Locator {
   LifeCycle& life_cycle_;
   Reads& reads_;
   std::map<MessageId, Search, BySeq> pending_;
-  std::deque<MessageId> to_start_;  // of these, without a read yet
-  size_t reads_of_many_ = 0;        // on their way
+  std::deque<MessageId> to_start_;   // of these, without a read yet
+  std::deque<MessageId> to_locate_;  // not at their place of birth, their locator not read yet
+  size_t reads_of_many_ = 0;         // on their way
 };
 
 }  // namespace baton
