@@ -155,9 +155,21 @@ struct BrokerState {
   void MakeAble(Subscription& subscription) {
     if (!subscription.HasCredit()) return;
     WantDispatch(*subscription.queue);  // it may have room for a larger message now
-    if (subscription.in_able) return;
-    subscription.in_able = true;
-    subscription.queue->able.push_back(&subscription);
+    if (subscription.place == TakerLine::kNoPlace) {
+      subscription.queue->able.Join(&subscription, subscription.room());
+    } else {
+      subscription.queue->able.SetRoom(subscription, subscription.room());
+    }
+  }
+  // One delivery less. One that holds nothing may have another whatever others hold: lines are told.
+  void NoteSettled(Session& session) {
+    --unsettled;
+    RoomFreed();
+    if (!session.unsettled.empty() || !std::exchange(session.passed_as_busy, false)) return;
+    for (const auto& [id, subscription] : session.subscriptions) {
+      if (subscription->place != TakerLine::kNoPlace)
+        subscription->queue->able.SetRoom(*subscription, subscription->room());
+    }
   }
 };
 

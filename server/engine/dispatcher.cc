@@ -115,10 +115,7 @@ void Dispatcher::Detach(Subscription& subscription) {
   Queue& queue = *subscription.queue;
   queue.subscriptions.erase(&subscription);
   state_.FileForEviction(queue);
-  if (subscription.in_able) {
-    queue.able.erase(std::find(queue.able.begin(), queue.able.end(), &subscription));
-    subscription.in_able = false;
-  }
+  if (subscription.place != TakerLine::kNoPlace) queue.able.Leave(&subscription);
 }
 
 void Dispatcher::EndAll(Queue& queue, const absl::Status& why) {
@@ -204,24 +201,41 @@ bool Dispatcher::WaitsForRoom(Queue& queue, Cost cost) {
 // Whoever can take nothing leaves the round, and comes back when it can (BrokerState::MakeAble). Who only has
 // no room for a message of this size keeps its turn for a smaller one.
 Subscription* Dispatcher::NextTaker(Queue& queue, uint64_t bytes) {
-  for (auto at = queue.able.begin(); at != queue.able.end();) {
-    Subscription* taker = *at;
-    const bool has_credit = taker->HasCredit();
-    const bool has_room = !has_credit || HasRoom(*taker);
-    if (!has_room && !queue.awaits_room) {
-      queue.awaits_room = true;
-      state_.awaiting_room.push_back(&queue);
-    }
-    if (has_credit && !(has_room && taker->HasCreditFor(bytes))) {
-      ++at;
+  const bool scarce = LeasesAreScarce();
+  const TakerLine::Need need{.bytes = scarce ? TakerLine::kIdle : bytes,
+                             .held_below = std::max<size_t>(UnsettledMax(), 1)};
+  size_t from = 0;
+  while (Subscription* taker = queue.able.Next(from, need)) {
+    if (taker->HasCredit() && !(HasRoom(*taker) && taker->HasCreditFor(bytes))) {
+      from = taker->place + 1;
+      PassBy(*taker);
       continue;
     }
-    const bool takes = has_credit && (taker->call || Takes(*taker, bytes));
-    at = queue.able.erase(at);
-    taker->in_able = false;
+    const bool takes = taker->HasCredit() && (taker->call || Takes(*taker, bytes));
+    from = taker->place;
+    queue.able.Leave(taker);
     if (takes) return taker;
   }
+  // Of the others, those who lack nothing but room come again when there is some.
+  const bool lacks_room = scarce ? !queue.able.empty()
+                                 : queue.able.Next(0, {.bytes = bytes, .held_below = UINT64_MAX}) != nullptr;
+  if (lacks_room) AwaitRoom(queue);
   return nullptr;
+}
+
+// It holds something by another subscription, of which its line did not know; now it does.
+void Dispatcher::PassBy(Subscription& taker) {
+  if (!HasRoom(taker)) AwaitRoom(*taker.queue);
+  if (taker.call) return;
+  state_.sessions.at(taker.session)->passed_as_busy = true;
+  TakerLine::Room room = taker.room();
+  room.bytes = std::min(room.bytes, TakerLine::kAnySize);
+  taker.queue->able.SetRoom(taker, room);
+}
+
+void Dispatcher::AwaitRoom(Queue& queue) {
+  if (std::exchange(queue.awaits_room, true)) return;
+  state_.awaiting_room.push_back(&queue);
 }
 
 bool Dispatcher::Takes(const Subscription& taker, uint64_t bytes) {
@@ -237,17 +251,23 @@ void Dispatcher::Resume() {
   }
 }
 
+bool Dispatcher::LeasesAreScarce() const { return state_.leased_bytes >= state_.options.leased_bytes_max; }
+
+// A session that holds so many gets no more.
+size_t Dispatcher::UnsettledMax() const {
+  const size_t all_max = state_.options.unsettled_bytes_max / kUnsettledBytes;
+  return std::min(kUnsettledPerSessionMax, all_max - std::min(state_.unsettled, all_max));
+}
+
 // What is leased stays in memory, so leases have their share of it. Beyond that a session without any gets
 // one message, so that nobody stands still because others hold much; what is in it stays on disk then.
 // Deliveries that are not settled take
 // memory when their leases have ended, too: a session may have as many of them as there is room for besides.
 bool Dispatcher::HasRoom(const Subscription& taker) const {
-  const bool scarce = state_.leased_bytes >= state_.options.leased_bytes_max;
+  const bool scarce = LeasesAreScarce();
   if (taker.call) return !scarce;
   const size_t held = state_.sessions.at(taker.session)->unsettled.size();
-  const size_t unsettled_max = state_.options.unsettled_bytes_max / kUnsettledBytes;
-  const size_t left = unsettled_max - std::min(state_.unsettled, unsettled_max);
-  return held == 0 || (!scarce && held < kUnsettledPerSessionMax && held < left);
+  return held == 0 || (!scarce && held < UnsettledMax());
 }
 
 void Dispatcher::Deliver(Message& message, Subscription& taker, Instant now) {

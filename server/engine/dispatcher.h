@@ -41,7 +41,11 @@ class Dispatcher {
   // The next in turn with room for so many bytes; null when there is none.
   Subscription* NextTaker(Queue& queue, uint64_t bytes);
   // May it hold another message?
+  bool LeasesAreScarce() const;
+  size_t UnsettledMax() const;
   bool HasRoom(const Subscription& taker) const;
+  void PassBy(Subscription& taker);
+  void AwaitRoom(Queue& queue);
   bool Takes(const Subscription& taker, uint64_t bytes);
   void Deliver(Message& message, Subscription& taker, Instant now);
   void AnswerReceive(Subscription& receive, absl::Status status);

@@ -2,8 +2,8 @@
 // leased, who waits.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <vector>
 
@@ -18,6 +18,7 @@
 #include "server/engine/message.h"
 #include "server/engine/outputs.h"
 #include "server/engine/queue_config.h"
+#include "server/engine/taker_line.h"
 #include "storage/format/records.h"
 #include "storage/store.h"
 
@@ -54,7 +55,7 @@ struct Queue {
 
   // Who takes messages. `able`: those with credit, in the order of their turn.
   absl::flat_hash_set<Subscription*> subscriptions;
-  std::deque<Subscription*> able;
+  TakerLine able;
 
   bool dispatch_wanted = false;    // is in BrokerState::to_dispatch
   bool awaits_commit = false;      // is in BrokerState::awaiting_commit
@@ -113,7 +114,7 @@ struct Subscription {
   uint64_t credit_bytes = 0;
   uint32_t unsettled = 0;
   uint64_t unsettled_bytes = 0;
-  bool in_able = false;
+  size_t place = TakerLine::kNoPlace;     // in the queue's line
   Instant wait_end = kNever;              // calls only
   std::vector<ReceivedMessage> received;  // calls only
 
@@ -122,6 +123,12 @@ struct Subscription {
     return unsettled < credit_messages && (unsettled == 0 || unsettled_bytes + bytes <= credit_bytes);
   }
   bool HasCredit() const { return HasCreditFor(0); }
+  // For the queue's line. It does not know what its session holds by other subscriptions.
+  TakerLine::Room room() const {
+    if (call) return {.bytes = unsettled == 0 ? TakerLine::kAnySize : bytes_left(), .held = 0};
+    return {.bytes = unsettled == 0 ? TakerLine::kIdle : bytes_left(), .held = unsettled};
+  }
+  uint64_t bytes_left() const { return credit_bytes - std::min(unsettled_bytes, credit_bytes); }
 };
 
 }  // namespace baton

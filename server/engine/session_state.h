@@ -58,6 +58,7 @@ struct Session {
   QueueId held_in;             // the line in which they wait
   uint64_t unconfirmed = 0;    // messages it published that have no answer yet
   absl::btree_map<uint64_t, Unsettled> unsettled;  // by tag
+  bool passed_as_busy = false;                     // lines of queues know that it holds something
   uint64_t last_tag = 0;
   uint64_t last_birth = 0;  // of its subscriptions
 

@@ -212,8 +212,7 @@ void Settler::SettleTag(Session& session, uint64_t number, uint64_t tag, const S
   if (lease == Duration(0)) lease = kLeaseDefault;
   if (settlement.kind != SettleKind::kExtend) {
     session.unsettled.erase(found);
-    --state_.unsettled;
-    state_.RoomFreed();
+    state_.NoteSettled(session);
   }
 
   const LeaseToken token{.epoch = state_.options.epoch,
