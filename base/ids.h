@@ -46,6 +46,8 @@ using CommitNumber = StrongId<struct CommitNumberTag, uint64_t>;
 using ReadId = StrongId<struct ReadIdTag, uint64_t>;
 // A request that wants one answer (a unary call); unique while the process lives.
 using CallId = StrongId<struct CallIdTag, uint64_t>;
+// Where unary calls come from: a connection that has some under way; never given twice.
+using ClientId = StrongId<struct ClientIdTag, uint64_t>;
 // Random, chosen by the client library; names a producer across its reconnects.
 using ProducerId = StrongId<struct ProducerIdTag, uint64_t>;
 

@@ -9,6 +9,10 @@
 namespace baton {
 namespace {
 
+constexpr size_t kListsAtOnce = 2;
+constexpr size_t kListsPerClientMax = 256;  // that wait
+constexpr size_t kPageBytesMax = 8u << 20;
+
 RowKind KindOf(MessageState state) {
   if (state == MessageState::kDelayed) return RowKind::kDelayed;
   if (state == MessageState::kParked) return RowKind::kParked;
@@ -58,14 +62,27 @@ absl::Status NoSuchMessage(const MessageId& id) {
 
 }  // namespace
 
-void Browser::Handle(const ListMessages& command) {
+void Browser::Handle(ListMessages command, Instant now) {
+  const Asker client = Asker::Of(command.client);
+  if (lists_.size(client) >= kListsPerClientMax) {
+    state_.outputs->Answer(command.call, TooManyReads());
+    return;
+  }
+  lists_.Add(client, {}, Cost::kNothing, [this, command = std::move(command)](Instant) {
+    Start(command);
+    return true;
+  });
+  StartLists(now);
+}
+
+void Browser::StartLists(Instant now) {
+  lists_.Run(now, [this](Cost) { return lists_read_ < kListsAtOnce; });
+}
+
+void Browser::Start(const ListMessages& command) {
   const Queue* queue = state_.FindQueue(command.queue);
   if (queue == nullptr) {
     state_.outputs->Answer(command.call, QueueNotFound(command.queue));
-    return;
-  }
-  if (!reads_.HasRoom()) {
-    state_.outputs->Answer(command.call, TooManyReads());
     return;
   }
   const KeyRange range = AllOf(KindOf(command.state), queue->number);
@@ -83,11 +100,15 @@ void Browser::Handle(const ListMessages& command) {
   if (command.after.has_value()) request.begin = MessageKey(*command.after) + '\0';
   request.end = range.end;
   request.rows_max = command.limit;
-  request.bytes_max = 8u << 20;
+  request.bytes_max = std::min(kPageBytesMax, state_.WindowBytes() / 4);
   request.companion = &AttemptsKeyOfRow;
   request.skip_damage = queue->skips_damage;
-  reads_.Start(std::move(request),
-               [this, command](const ReadResult& result, Instant) { AnswerPage(command, result); });
+  ++lists_read_;
+  reads_.Start(std::move(request), [this, command](const ReadResult& result, Instant now) {
+    --lists_read_;
+    AnswerPage(command, result);
+    StartLists(now);
+  });
 }
 
 void Browser::AnswerPage(const ListMessages& command, const ReadResult& result) {

@@ -157,6 +157,7 @@ enum class MessageState : uint8_t { kReady, kLeased, kDelayed, kParked };
 
 struct ListMessages {
   CallId call;
+  ClientId client = {};  // whose it is: lists of one wait for one another
   std::string queue;
   MessageState state = MessageState::kReady;  // not kLeased
   std::optional<MessageKeyParts> after;       // the row of the last one listed, from MessagePage

@@ -30,6 +30,14 @@ bool DeferredWork::Forget(const Asker& asker) {
   return size() < before;
 }
 
+size_t DeferredWork::size(const Asker& asker) const {
+  size_t size = 0;
+  for (auto lane = lanes_.lower_bound({.asker = asker, .queue = {}, .cost = Cost::kNothing});
+       lane != lanes_.end() && lane->first.asker == asker; ++lane)
+    size += lane->second.size();
+  return size;
+}
+
 void DeferredWork::Free(QueueId queue) {
   for (auto lane = lanes_.begin(); lane != lanes_.end();) {
     if (lane->first.queue != queue || lane->first.cost == Cost::kNothing) {

@@ -26,13 +26,14 @@ enum class Cost : uint8_t {
 
 // Who asked for work: with him it ends.
 struct Asker {
-  enum class Kind : uint8_t { kQueue, kSession, kCall };
+  enum class Kind : uint8_t { kQueue, kSession, kCall, kClient };
   Kind kind = Kind::kQueue;
   uint64_t id = 0;
 
   static Asker Of(QueueId queue) { return {Kind::kQueue, queue.value()}; }
   static Asker Of(SessionId session) { return {Kind::kSession, session.value()}; }
   static Asker Of(CallId call) { return {Kind::kCall, call.value()}; }
+  static Asker Of(ClientId client) { return {Kind::kClient, client.value()}; }
   friend auto operator<=>(const Asker&, const Asker&) = default;
 };
 
@@ -51,6 +52,7 @@ class DeferredWork {
   // How many pieces wait; of so much cost.
   size_t size() const { return sizes_[0] + sizes_[1] + sizes_[2]; }
   size_t size(Cost cost) const { return sizes_[static_cast<size_t>(cost)]; }
+  size_t size(const Asker& asker) const;
 
   // Does one work of each lane in turn while `may(cost)`; each at most once, so what is put off once more
   // waits for the next call.

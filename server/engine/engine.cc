@@ -64,7 +64,7 @@ struct Engine::Parts {
   void Route(PurgeQueue& command, Instant) { admin.Handle(command); }
   void Route(GetQueue& command, Instant now) { admin.Handle(command, now); }
   void Route(ListQueues& command, Instant now) { admin.Handle(command, now); }
-  void Route(ListMessages& command, Instant) { browser.Handle(command); }
+  void Route(ListMessages& command, Instant now) { browser.Handle(std::move(command), now); }
   void Route(GetMessage& command, Instant now) { browser.Handle(command, now); }
   void Route(DeleteMessage& command, Instant now) { browser.Handle(command, now); }
 

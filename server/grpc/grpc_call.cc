@@ -45,29 +45,45 @@ void GrpcCall::OnRequested(bool ok) {
   }
   if (!calls_->stopping()) AcceptNext();
   if (kind_ == Kind::kWaits) ++outstanding_;  // done_tag_
-  BrokerFacts* facts = calls_->facts();
-  id_ = facts->NextCall();
-  const size_t calls_max = facts->calls_max * (kind_ == Kind::kWaits ? 1 : 2);
-  const size_t others = calls_->size();
-  calls_->Add(id_, this);
-  if (calls_->stopping()) {
-    Finish(BrokerStopping());
-  } else if (others >= calls_max) {
-    facts->NoteIncident({.event = "as many calls are under way as there may be (option sessions_max)",
-                         .peer = PeerOf(context_),
-                         .done = "refused a call"});
-    Finish(MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
-                     fmt::format("{} calls are under way, which is the limit: try again shortly", others)));
+  id_ = calls_->facts()->NextCall();
+  connection_ = ConnectionOf(context_);
+  if (absl::Status admitted = Admit(); !admitted.ok()) {
+    Finish(admitted);
   } else if (auto command = Decode(id_); !command.ok()) {
     Finish(command.status());
   } else if (!command->has_value()) {
     Finish(Reply(Done()));
   } else {
-    pending_.push_back(
-        {.command = **std::move(command), .recipient = std::make_shared<Answerer>(calls_, id_)});
+    std::visit(
+        [this](auto& typed) {
+          if constexpr (requires { typed.client; }) typed.client = client_;
+        },
+        **command);
+    pending_.push_back({.command = **std::move(command),
+                        .recipient = std::make_shared<Answerer>(calls_, id_),
+                        .client = client_});
     PostPending();
   }
   Returned();
+}
+
+// A connection may have as many calls as are free besides: so one alone takes half of them, and whoever comes
+// late finds room.
+absl::Status GrpcCall::Admit() {
+  BrokerFacts* facts = calls_->facts();
+  const size_t calls_max = facts->calls_max * (kind_ == Kind::kWaits ? 1 : 2);
+  const size_t others = calls_->size();
+  const GrpcCalls::Client& client = calls_->Add(id_, this, connection_);
+  client_ = client.id;
+  if (calls_->stopping()) return BrokerStopping();
+  if (client.calls == 1 ? others < calls_max : client.calls + others <= calls_max) return absl::OkStatus();
+  facts->NoteIncident({.event = "as many calls are under way as there may be (option sessions_max)",
+                       .peer = PeerOf(context_),
+                       .done = "refused a call"});
+  return MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+                   fmt::format("{} calls are under way, {} of them of this connection, and there may be {}: "
+                               "try again shortly",
+                               others, client.calls - 1, calls_max));
 }
 
 void GrpcCall::PostPending() {
@@ -134,7 +150,7 @@ void GrpcCall::OnFinished(bool ok) {
 void GrpcCall::OnDone(bool /*ok*/) {
   if (context_.IsCancelled()) {
     undelivered_ = true;
-    if (state_ == State::kPosted) calls_->facts()->inbox->PostAlways(CancelCall{id_});
+    if (state_ == State::kPosted) calls_->facts()->inbox->PostAlways(CancelCall{id_}, client_);
     if (state_ == State::kRefused) Finish(absl::CancelledError("the call was cancelled"));
   }
   Returned();
@@ -144,14 +160,23 @@ void GrpcCall::Returned() {
   const bool waits_for_answer = state_ == State::kPosted || state_ == State::kRefused;
   if (--outstanding_ > 0 || waits_for_answer) return;
   if (undelivered_) {
-    if (auto command = Undelivered()) calls_->facts()->inbox->PostAlways(*std::move(command));
+    if (auto command = Undelivered()) calls_->facts()->inbox->PostAlways(*std::move(command), client_);
   }
-  calls_->Remove(id_);
+  calls_->Remove(id_, connection_);
   delete this;
 }
 
-void GrpcCalls::Remove(CallId id) {
+const GrpcCalls::Client& GrpcCalls::Add(CallId id, GrpcCall* call, const void* connection) {
+  calls_.emplace(id, call);
+  Client& client = clients_[connection];
+  if (client.calls++ == 0) client.id = ClientId(id.value());  // as unique
+  return client;
+}
+
+void GrpcCalls::Remove(CallId id, const void* connection) {
   calls_.erase(id);
+  const auto client = clients_.find(connection);
+  if (--client->second.calls == 0) clients_.erase(client);
   on_gone_();
 }
 

@@ -74,11 +74,14 @@ class GrpcCall {
  private:
   enum class State { kWaiting, kRefused, kPosted, kFinishing };
 
+  absl::Status Admit();
   void PostPending();
   void Finish(absl::StatusOr<Reply> reply);
   void Returned();
 
   CallId id_;
+  const void* connection_ = nullptr;
+  ClientId client_;
   State state_ = State::kWaiting;
   std::vector<Post> pending_;
   int outstanding_ = 1;  // operations that have not come back; at first, the request
@@ -104,8 +107,13 @@ class GrpcCalls {
   // Calls whose client does not take the answer are ended.
   void OnSecond();
 
-  void Add(CallId id, GrpcCall* call) { calls_.emplace(id, call); }
-  void Remove(CallId id);
+  // Whose calls these are, by connection; one that has none is forgotten.
+  struct Client {
+    ClientId id;
+    size_t calls = 0;
+  };
+  const Client& Add(CallId id, GrpcCall* call, const void* connection);
+  void Remove(CallId id, const void* connection);
   void AddRefused(CallId id) { refused_.push_back(id); }
   void OnAnswer(CallId id, absl::StatusOr<Reply> reply, AnswerCharge charge);
   size_t size() const { return calls_.size(); }
@@ -119,7 +127,8 @@ class GrpcCalls {
   BrokerFacts* const facts_;
   GrpcQueue* const queue_;
   const std::function<void()> on_gone_;
-  absl::flat_hash_map<CallId, GrpcCall*> calls_;  // each deletes itself, after Remove
+  absl::flat_hash_map<CallId, GrpcCall*> calls_;      // each deletes itself, after Remove
+  absl::flat_hash_map<const void*, Client> clients_;  // by connection
   std::vector<CallId> refused_;
   size_t live_ = 0;
   bool stopping_ = false;

@@ -72,11 +72,11 @@ Growth GrowthOf(const Command& command) {
 }
 
 void CommandLines::Add(Post post, Growth growth) {
-  const SessionId session = SessionOf(post.command);
-  std::unique_ptr<Line>& line = lines_[session];
+  const LineKey key = KeyOf(post);
+  std::unique_ptr<Line>& line = lines_[key];
   if (line == nullptr) {
     line = std::make_unique<Line>();
-    line->session = session;
+    line->key = key;
   }
   if (line->empty()) ready_.push_back(line.get());
   line->ForgetTaken();
@@ -88,8 +88,12 @@ void CommandLines::Add(Post post, Growth growth) {
   }
 }
 
-CommandLines::Load CommandLines::OfLine(const Command& command, Growth growth) const {
-  const auto line = lines_.find(SessionOf(command));
+CommandLines::LineKey CommandLines::KeyOf(const Post& post) {
+  return {.session = SessionOf(post.command), .client = post.client};
+}
+
+CommandLines::Load CommandLines::OfLine(const Post& post, Growth growth) const {
+  const auto line = lines_.find(KeyOf(post));
   return line == lines_.end() ? Load() : line->second->load[static_cast<size_t>(growth)];
 }
 
@@ -161,9 +165,10 @@ void CommandLines::Line::ForgetTaken() {
 // Nothing of it waits any more.
 void CommandLines::Leave(Line& line) {
   line.deficit = 0;
-  const bool over = std::holds_alternative<CloseSession>(line.waiting.back().post.command);
+  // A client may have gone; nobody says so.
+  const bool over = line.key.client || std::holds_alternative<CloseSession>(line.waiting.back().post.command);
   if (over) {
-    lines_.erase(SessionId(line.session));
+    lines_.erase(LineKey(line.key));
     return;
   }
   line.waiting.clear();

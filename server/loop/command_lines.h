@@ -1,13 +1,14 @@
-// Commands that wait for the engine: a line for each session, and one for all calls. Lines take turns by what
-// their commands cost (deficit round robin), so that a session waits for its own commands, and for a share of
-// the others'. What a session says is handled in the order in which it said it. THREADS: not synchronised;
-// the inbox's mutex.
+// Commands that wait for the engine: a line for each session, and one for the calls of each connection. Lines
+// take turns by what their commands cost (deficit round robin), so that a session waits for its own commands,
+// and for a share of the others'. What a session says is handled in the order in which it said it. THREADS:
+// not synchronised; the inbox's mutex.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -21,6 +22,7 @@ namespace baton {
 struct Post {
   Command command;
   Recipient recipient = {};
+  ClientId client = {};  // of a call: who is charged for it
 };
 
 // What a command costs to hold and to handle: bytes it owns, and messages, tags or tokens it names (at least
@@ -55,8 +57,10 @@ class CommandLines {
   void Take(CommandCost share, std::vector<Post>& posts);
 
   bool empty() const { return ready_.empty(); }
+  size_t lines() const { return lines_.size(); }
   const Load& total(Growth growth) const { return total_[static_cast<size_t>(growth)]; }
-  Load OfLine(const Command& command, Growth growth) const;
+  // Of the line that `post` would join.
+  Load OfLine(const Post& post, Growth growth) const;
 
  private:
   struct Waiting {
@@ -65,8 +69,17 @@ class CommandLines {
     Growth growth = Growth::kGrows;
     size_t cut = 0;  // of a settlement: so many ranges are in parts that were taken
   };
-  struct Line {
+  struct LineKey {
     SessionId session;  // none: calls
+    ClientId client;
+    friend bool operator==(const LineKey&, const LineKey&) = default;
+    template <class H>
+    friend H AbslHashValue(H h, const LineKey& key) {
+      return H::combine(std::move(h), key.session, key.client);
+    }
+  };
+  struct Line {
+    LineKey key;
     std::vector<Waiting> waiting;
     size_t next = 0;     // of `waiting`: those before it are taken
     size_t deficit = 0;  // units that it may take and has not
@@ -77,13 +90,14 @@ class CommandLines {
     void ForgetTaken();
   };
 
+  static LineKey KeyOf(const Post& post);
   // False: what is next costs more than the line may take now.
   bool TakeOne(Line& line, CommandCost& spent, std::vector<Post>& posts);
   void TakePart(Line& line, Waiting& waiting, CommandCost& spent, std::vector<Post>& posts);
   void NoteTaken(Line& line, const Waiting& taken);
   void Leave(Line& line);
 
-  absl::flat_hash_map<SessionId, std::unique_ptr<Line>> lines_;
+  absl::flat_hash_map<LineKey, std::unique_ptr<Line>> lines_;
   std::deque<Line*> ready_;  // those that are not empty, in the order of their turns
   Load total_[2];
 };

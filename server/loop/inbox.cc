@@ -31,7 +31,7 @@ bool Inbox::HasRoomFor(const std::vector<Post>& posts, Growth growth, CommandLin
   const CommandLines::Load all = lines_.total(growth);
   if (all.commands == 0) return true;  // a post that is larger than the bounds would otherwise wait for ever
   if (all.commands >= options_.commands_max || all.bytes >= options_.bytes_max) return false;
-  const CommandLines::Load own = lines_.OfLine(posts.front().command, growth);
+  const CommandLines::Load own = lines_.OfLine(posts.front(), growth);
   return own.commands == 0 || (own.commands + load.commands <= options_.commands_max - all.commands &&
                                own.bytes + load.bytes <= options_.bytes_max - all.bytes);
 }
@@ -74,8 +74,8 @@ bool Inbox::TryPost(std::vector<Post>& posts) {
   return taken;
 }
 
-void Inbox::PostAlways(Command command) {
-  Add([&] { lines_.Add({.command = std::move(command)}, Growth::kShrinks); });
+void Inbox::PostAlways(Command command, ClientId client) {
+  Add([&] { lines_.Add({.command = std::move(command), .client = client}, Growth::kShrinks); });
 }
 
 bool Inbox::HoldBack(const HeldBack& held_back) {

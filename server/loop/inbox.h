@@ -9,11 +9,11 @@
 // whose bell is rung when half of the room is free. The engine never waits for a client, so room always
 // comes.
 //
-// FAIR: a session may hold as much as is free, so one alone takes half of the room, and some is left for
-// others however many take what they can; and the engine takes of each in turns (CommandLines). THREADS:
-// posting from any thread, never blocks; Take, Park and Unpark from the engine's thread. Everything is
-// guarded by one leaf mutex, the "parked" flag too, so no wake-up is lost and none is sent to a thread that
-// is awake.
+// FAIR: a session, and a client with all its calls, may hold as much as is free, so one alone takes half of
+// the room, and some is left for others however many take what they can; and the engine takes of each in
+// turns (CommandLines). THREADS: posting from any thread, never blocks; Take, Park and Unpark from the
+// engine's thread. Everything is guarded by one leaf mutex, the "parked" flag too, so no wake-up is lost and
+// none is sent to a thread that is awake.
 #pragma once
 
 #include <cstddef>
@@ -74,7 +74,8 @@ class Inbox {
   [[nodiscard]] bool TryPost(std::vector<Post>& posts);
   // Never refused. For what ends something or gives it back (CloseSession, CancelCall, the release of what
   // could not be delivered, credit): there is no more of it than of sessions, subscriptions and calls.
-  void PostAlways(Command command);
+  // What takes back a call: with its `client`, so that it stays behind the call.
+  void PostAlways(Command command, ClientId client = {});
 
   // So many bytes of publishes wait in the engine: those of sessions that may have to wait for the disk
   // (Publish::to_disk), or the others, are refused while they and what is posted exceed `bytes_max`. (Calls

@@ -117,6 +117,42 @@ TEST(GrpcUnary, ACancelledReceiveWaitsNoLongerAndTakesNothing) {
   EXPECT_EQ(received[0].attempt(), 1u);
 }
 
+// Over grpc.sock all clients have one name; their connections are told apart all the same.
+TEST(GrpcUnary, OneClientWithManyCallsLeavesRoomForThoseOfOthers) {
+  constexpr int kCallsMax = 64;
+  Config config;
+  config.sessions_max = kCallsMax;
+  LocalBroker broker(config);
+  broker.CreateQueue("orders");
+  std::vector<std::unique_ptr<grpc::ClientContext>> contexts;
+  std::vector<std::future<grpc::Status>> waiting;
+  v1::ReceiveRequest request;
+  request.set_queue("orders");
+  request.set_wait_ms(60'000);
+  for (int i = 0; i < kCallsMax; ++i) {
+    grpc::ClientContext* context = contexts.emplace_back(PatientContext()).get();
+    waiting.push_back(std::async(std::launch::async, [&broker, context, request] {
+      v1::ReceiveResponse response;
+      return broker.broker().Receive(context, request, &response);
+    }));
+  }
+  const auto is_refused = [](auto& call) { return call.wait_for(seconds(0)) == std::future_status::ready; };
+  const auto refused = [&] { return std::count_if(waiting.begin(), waiting.end(), is_refused); };
+  while (refused() < kCallsMax / 2 - 1) std::this_thread::yield();
+  EXPECT_LE(refused(), kCallsMax / 2 + 1);
+
+  const auto another = broker.OpenChannel();
+  v1::ReceiveResponse response;
+  request.set_wait_ms(0);
+  const auto stub = v1::Broker::NewStub(another);
+  for (int i = 0; i < 10; ++i)
+    EXPECT_TRUE(stub->Receive(PatientContext().get(), request, &response).ok()) << "another connection";
+  for (const auto& context : contexts) context->TryCancel();
+  int busy = 0;
+  for (auto& call : waiting) busy += ReasonOfRpc(call.get()) == "BROKER_BUSY" ? 1 : 0;
+  EXPECT_GE(busy, kCallsMax / 2 - 1);
+}
+
 // The race itself: calls are cancelled while a message arrives for them. An answer that was on the wire
 // already is lost with the client that does not want it any more, and only its lease's end brings the message
 // back; every other one comes back at once.

@@ -48,17 +48,21 @@ void LocalBroker::Start() {
   auto started = Broker::Start({.config = config_, .version = "test", .log = &log_, .on_store_failure = {}});
   BATON_CHECK(started.ok()) << started.status();
   broker_ = *std::move(started);
-  // Not InProcessChannel: it delivers nothing to a client that does not read just then, and loses what a
-  // broker says last.
+  channel_ = OpenChannel();
+  broker_stub_ = v1::Broker::NewStub(channel_);
+  admin_stub_ = v1::Admin::NewStub(channel_);
+}
+
+// Not InProcessChannel: it delivers nothing to a client that does not read just then, and loses what a
+// broker says last.
+std::shared_ptr<grpc::Channel> LocalBroker::OpenChannel() {
   grpc::ChannelArguments arguments;
   arguments.SetMaxReceiveMessageSize(-1);
   arguments.SetInt("baton.channel", ++channels_);  // a connection of its own
   const std::string target = carrier_ == CarrierKind::kGrpcTcp
                                  ? "127.0.0.1:" + std::to_string(broker_->grpc()->tcp_port())
                                  : "unix:" + GrpcSocketPath(config_.runtime_dir);
-  channel_ = grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
-  broker_stub_ = v1::Broker::NewStub(channel_);
-  admin_stub_ = v1::Admin::NewStub(channel_);
+  return grpc::CreateCustomChannel(target, grpc::InsecureChannelCredentials(), arguments);
 }
 
 std::unique_ptr<RawStream> LocalBroker::OpenStream() {

@@ -37,6 +37,8 @@ class LocalBroker {
   void Stop() { broker_.reset(); }
 
   std::unique_ptr<RawStream> OpenStream();
+  // A gRPC connection of its own.
+  std::shared_ptr<grpc::Channel> OpenChannel();
   v1::Broker::Stub& broker() { return *broker_stub_; }
   v1::Admin::Stub& admin() { return *admin_stub_; }
   const std::string& runtime_dir() const { return config_.runtime_dir; }

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -135,6 +136,43 @@ TEST(CommandLines, CutALongSettlementIntoParts) {
   EXPECT_EQ(lines.total(Growth::kShrinks).bytes, 0u);
 }
 
+Post Call(uint64_t client, size_t body_bytes = 1) {
+  Post post = Publishing(0, 1, body_bytes);
+  std::get<Publish>(post.command).call = CallId(client);  // to know it again
+  post.client = ClientId(client);
+  return post;
+}
+
+size_t CallsOf(uint64_t client, const std::vector<Post>& posts) {
+  return static_cast<size_t>(std::count_if(posts.begin(), posts.end(), [client](const Post& post) {
+    return std::get<Publish>(post.command).call == CallId(client);
+  }));
+}
+
+TEST(CommandLines, LetACallWaitForAShareOfTheCallsOfOtherClientsOnly) {
+  CommandLines lines;
+  for (int i = 0; i < 10'000; ++i) lines.Add(Call(1), Growth::kGrows);
+  for (int i = 0; i < 100; ++i) lines.Add(Call(2, 1u << 20), Growth::kGrows);
+  lines.Add(Call(3), Growth::kGrows);
+  std::vector<Post> posts;
+  lines.Take({.bytes = SIZE_MAX, .steps = 8'000}, posts);
+  EXPECT_EQ(CallsOf(3, posts), 1u);
+  EXPECT_GT(CallsOf(1, posts), 3'900u);
+  EXPECT_NEAR(static_cast<double>(CallsOf(2, posts)), 8'000 / 514.0, 2) << "charged by its bytes";
+}
+
+TEST(CommandLines, ChargeAClientForItsOwnCallsAndForgetItWithTheLast) {
+  CommandLines lines;
+  lines.Add(Call(1), Growth::kGrows);
+  lines.Add(Call(1), Growth::kGrows);
+  EXPECT_EQ(lines.OfLine(Call(1), Growth::kGrows).commands, 2u);
+  EXPECT_EQ(lines.OfLine(Call(2), Growth::kGrows).commands, 0u);
+  std::vector<Post> posts;
+  lines.Take(kAll, posts);
+  EXPECT_THAT(posts, SizeIs(2));
+  EXPECT_EQ(lines.lines(), 0u);
+}
+
 TEST(CommandLines, AreForgottenWithTheirSession) {
   CommandLines lines;
   lines.Add(Credit(1), Growth::kShrinks);
@@ -142,9 +180,9 @@ TEST(CommandLines, AreForgottenWithTheirSession) {
   std::vector<Post> posts;
   lines.Take(kAll, posts);
   EXPECT_THAT(posts, SizeIs(2));
-  EXPECT_EQ(lines.OfLine(Credit(1).command, Growth::kShrinks).commands, 0u);
+  EXPECT_EQ(lines.OfLine(Credit(1), Growth::kShrinks).commands, 0u);
   lines.Add(Credit(1), Growth::kShrinks);
-  EXPECT_EQ(lines.OfLine(Credit(1).command, Growth::kShrinks).commands, 1u);
+  EXPECT_EQ(lines.OfLine(Credit(1), Growth::kShrinks).commands, 1u);
 }
 
 }  // namespace

@@ -97,6 +97,37 @@ TEST(Browse, OfManyDueMessagesKeepsToThePageSize) {
   EXPECT_FALSE(rest.after.has_value());
 }
 
+TEST(Browse, OfManyAtOnceReadsAFewAtATimeAndAnswersAll) {
+  EngineFixture broker;
+  broker.PublishMany("orders", 3);
+  broker.Hold(EngineFixture::Work::kReads);
+  const uint64_t before = broker.reads_started();
+  std::vector<CallId> calls;
+  for (int i = 0; i < 200; ++i)
+    calls.push_back(
+        broker.Start(ListMessages{.call = {}, .client = ClientId(1), .queue = "orders", .after = {}}));
+  EXPECT_LE(broker.reads_started() - before, 2u) << "each takes the memory of a page";
+  broker.LetGo(EngineFixture::Work::kReads);
+  for (const CallId call : calls) EXPECT_TRUE(broker.TakeAnswer(call).ok());
+}
+
+TEST(Browse, RefusesAClientThatWantsTooMuchAtOnceAndNobodyElse) {
+  EngineFixture broker;
+  broker.PublishMany("orders", 3);
+  broker.Hold(EngineFixture::Work::kReads);
+  const auto list = [&](uint64_t client) {
+    return broker.Start(ListMessages{.call = {}, .client = ClientId(client), .queue = "orders", .after = {}});
+  };
+  CallId last;
+  for (int i = 0; i < 300; ++i) last = list(1);
+  ASSERT_TRUE(broker.IsAnswered(last));
+  EXPECT_EQ(ReasonOf(broker.TakeAnswer(last).status()), reason::kBrokerBusy);
+  const CallId other = list(2);
+  EXPECT_FALSE(broker.IsAnswered(other));
+  broker.LetGo(EngineFixture::Work::kReads);
+  EXPECT_TRUE(broker.TakeAnswer(other).ok());
+}
+
 TEST(Browse, CutsBodiesAndSaysTheirSize) {
   EngineFixture broker;
   broker.Publish("orders", std::string(1'000, 'x'));
