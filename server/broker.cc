@@ -176,8 +176,8 @@ absl::Status Broker::Parts::OpenStore() {
   facts.version = options.version;
   facts.epoch = disk->epoch();
   facts.limits = {.body_bytes_max = config.body_bytes_max, .header_bytes_max = config.header_bytes_max};
-  facts.sessions_max = config.sessions_max;
-  facts.calls_max = config.sessions_max;
+  facts.sessions_max = facts.calls_max = config.sessions_max;
+  facts.ring_sessions_max = SessionsOverRings(config.sessions_max, DescriptorLimit());
   facts.outbox_bytes.bytes_max = budget.outboxes;
   facts.answer_bytes.bytes_max = budget.answers;
   facts.grpc_bytes_max = budget.grpc;

@@ -36,6 +36,9 @@ size_t DescriptorLimit() { return Limit().rlim_cur; }
 size_t DescriptorsForStore(size_t limit) { return std::min(kStoreMax, limit / 3); }
 size_t DescriptorsForClients(size_t limit) { return limit - std::min(kSpareMax, limit / 8); }
 size_t DescriptorsForRings(size_t limit) { return DescriptorsForClients(limit) - RoomForClients(limit) / 4; }
+size_t SessionsOverRings(size_t sessions_max, size_t limit) {
+  return std::min(sessions_max, (DescriptorsForRings(limit) - DescriptorsForStore(limit)) / 2);
+}
 size_t ConnectionsPerDoor(size_t limit, size_t doors) { return RoomForClients(limit) / (2 * doors); }
 
 }  // namespace baton

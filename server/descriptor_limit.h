@@ -16,6 +16,8 @@ size_t DescriptorsForStore(size_t limit);
 size_t DescriptorsForClients(size_t limit);
 // The same for clients over rings: a quarter of what clients may take is kept for the others.
 size_t DescriptorsForRings(size_t limit);
+// Sessions over rings, of so many in all: each takes two.
+size_t SessionsOverRings(size_t sessions_max, size_t limit);
 // Connections that one of `doors` gRPC addresses may have: together half of it.
 size_t ConnectionsPerDoor(size_t limit, size_t doors);
 

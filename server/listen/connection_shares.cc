@@ -1,5 +1,7 @@
 #include "server/listen/connection_shares.h"
 
+#include <algorithm>
+
 namespace baton {
 namespace {
 
@@ -17,11 +19,13 @@ size_t ConnectionShares::CountOf(const std::string& key) const {
 
 size_t ConnectionShares::OfHostMax(const Peer& peer) const {
   const bool user = peer.host.starts_with("uid=");
-  return user ? connections_max_ - connections_max_ / 4 : connections_max_ / 2;
+  return user ? connections_max_ - connections_max_ / 4 : OfProcessMax();
 }
 
+size_t ConnectionShares::OfProcessMax() const { return std::max<size_t>(connections_max_ / 2, 1); }
+
 ConnectionShares::Excess ConnectionShares::ExcessOf(const Peer& peer) const {
-  if (!peer.process.empty() && CountOf(peer.process) >= connections_max_ / 2) return Excess::kOfProcess;
+  if (!peer.process.empty() && CountOf(peer.process) >= OfProcessMax()) return Excess::kOfProcess;
   if (CountOf(peer.host) >= OfHostMax(peer)) return Excess::kOfHost;
   return connections_ >= connections_max_ ? Excess::kOfDoor : Excess::kNone;
 }

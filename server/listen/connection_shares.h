@@ -1,5 +1,6 @@
 // How many connections of one door are whose. A door has a bound, and so that nobody takes all of it, half of
-// it is the most for a process or a remote address, three quarters for a user of this machine. THREADS: one.
+// it is the most for a process or a remote address, three quarters for a user of this machine; one at least.
+// THREADS: one.
 #pragma once
 
 #include <cstddef>
@@ -22,6 +23,7 @@ class ConnectionShares {
   size_t connections() const { return connections_; }
 
  private:
+  size_t OfProcessMax() const;
   size_t OfHostMax(const Peer& peer) const;
   size_t CountOf(const std::string& key) const;
 

@@ -14,6 +14,12 @@ const Guest* Guests::Find(int socket) const {
   return found == guests_.end() ? nullptr : &*found;
 }
 
+std::string& Guests::SaidBy(int socket) {
+  const Guest* const guest = Find(socket);
+  BATON_CHECK(guest != nullptr);
+  return guests_[static_cast<size_t>(guest - guests_.data())].said;
+}
+
 Guest Guests::TakeAt(size_t index) {
   Guest guest = std::move(guests_[index]);
   guests_.erase(guests_.begin() + static_cast<std::ptrdiff_t>(index));

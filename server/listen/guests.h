@@ -21,6 +21,7 @@ struct Guest {
   Peer peer;
   size_t door = 0;
   std::chrono::steady_clock::time_point deadline;  // to have said hello
+  std::string said = {};                           // of it, where it is read in pieces
 };
 
 class Guests {
@@ -29,13 +30,15 @@ class Guests {
 
   void Add(Guest guest) { guests_.push_back(std::move(guest)); }
   const Guest* Find(int socket) const;
-  Guest Take(int socket);  // REQUIRES: it is there
+  std::string& SaidBy(int socket);  // REQUIRES: it is there
+  Guest Take(int socket);           // REQUIRES: it is there
   // Absent: there is none of `which`.
   std::optional<Guest> TakeLongestSilent(const Which& which);
   std::optional<Guest> TakeOverdue(std::chrono::steady_clock::time_point now);
   // When the first is overdue; the end of time when there is none.
   std::chrono::steady_clock::time_point NextDeadline() const;
   size_t size() const { return guests_.size(); }
+  const std::vector<Guest>& all() const { return guests_; }
   void Clear() { guests_.clear(); }
 
  private:

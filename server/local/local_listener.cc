@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -30,6 +31,14 @@ constexpr std::chrono::milliseconds kAcceptPause{100};
 
 absl::Status Refused(std::string_view message) {
   return MakeError(absl::StatusCode::kFailedPrecondition, reason::kInvalidArgument, message);
+}
+
+std::string_view EventOf(const absl::Status& refusal) {
+  const std::string why = ReasonOf(refusal);
+  if (why == reason::kProtocolViolation) return "a local client says something else than a hello";
+  if (why == reason::kPermissionDenied) return "a user connects who may not use this broker";
+  if (why == reason::kSessionLimit) return "a local client finds no room for its session";
+  return "a local client cannot be welcomed";
 }
 
 // The socket file's permissions decide who may connect; this says it again where they cannot (an inherited
@@ -97,44 +106,46 @@ void LocalListener::Run() {
     waiting.push_back({.fd = wake_.get(), .events = POLLIN, .revents = 0});
     waiting.push_back(
         {.fd = socket_.get(), .events = static_cast<short>(accepts ? POLLIN : 0), .revents = 0});
-    for (const Guest& guest : guests_)
+    for (const Guest& guest : guests_.all())
       waiting.push_back({.fd = guest.socket.get(), .events = POLLIN, .revents = 0});
     if (poll(waiting.data(), waiting.size(), Timeout()) < 0) continue;  // a signal
-    const auto now = steady_clock::now();
-    for (size_t i = guests_.size(); i > 0; --i) {  // from the back: those that are done go
-      Guest& guest = guests_[i - 1];
-      const bool done = (waiting[i + 1].revents != 0 && Hear(guest)) || now >= guest.deadline;
-      if (done) guests_.erase(guests_.begin() + static_cast<std::ptrdiff_t>(i - 1));
-    }
+    for (size_t i = 2; i < waiting.size(); ++i)
+      if (waiting[i].revents != 0) Hear(waiting[i].fd);
+    while (const auto overdue = guests_.TakeOverdue(steady_clock::now()))
+      Tell("a local client says no hello", *overdue, "closed after 1 s");
     if (waiting[1].revents != 0) Accept();
   }
-  guests_.clear();
+  guests_.Clear();
 }
 
 int LocalListener::Timeout() const {
   const auto now = steady_clock::now();
-  auto next = steady_clock::time_point::max();
-  if (resume_ > now) next = resume_;
-  for (const Guest& guest : guests_) next = std::min(next, guest.deadline);
+  auto next = guests_.NextDeadline();
+  if (resume_ > now) next = std::min(next, resume_);
   if (next == steady_clock::time_point::max()) return -1;
   const auto wait = std::chrono::ceil<std::chrono::milliseconds>(next - now);
   return static_cast<int>(std::max<int64_t>(wait.count(), 0));
 }
 
 void LocalListener::Accept() {
-  Descriptor socket(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (!socket) {
+  Guest guest;
+  guest.socket = Descriptor(accept4(socket_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (!guest.socket) {
     const bool exhausted = errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS;
     if (exhausted) resume_ = steady_clock::now() + kAcceptPause;
     return;
   }
-  Guest guest{.socket = std::move(socket), .hello = {}, .deadline = steady_clock::now() + kHelloMax};
-  if (Hear(guest)) return;
-  // Whoever has been silent for longest makes room: a client says its hello as soon as it is connected, so
-  // that any number of silent ones keep nobody out.
-  if (guests_.size() >= kGuestsMax || (IsBeyond(guest.socket) && !guests_.empty()))
-    guests_.erase(guests_.begin());
-  guests_.push_back(std::move(guest));
+  guest.peer = Peer::Of(guest.socket.get());
+  guest.deadline = steady_clock::now() + kHelloMax;
+  const int socket = guest.socket.get();
+  const bool beyond = IsBeyond(guest.socket);
+  guests_.Add(std::move(guest));
+  Hear(socket);
+  if (guests_.Find(socket) == nullptr || (guests_.size() <= kGuestsMax && !beyond)) return;
+  const auto silent =
+      guests_.TakeLongestSilent([socket](const Guest& other) { return other.socket.get() != socket; });
+  if (silent.has_value())
+    Tell("more local clients than there is room for say no hello", *silent, "closed the longest silent");
 }
 
 bool LocalListener::IsBeyond(const Descriptor& socket) const {
@@ -150,23 +161,33 @@ size_t LocalListener::RingBytes() const {
   return bytes;
 }
 
-bool LocalListener::Hear(Guest& guest) {
-  auto* into = reinterpret_cast<char*>(&guest.hello);
-  const auto received = ReceiveHello(guest.socket.get(), into + guest.have, sizeof(LocalHello) - guest.have);
-  if (!received.has_value()) return true;
-  guest.have += *received;
-  if (guest.have < sizeof(LocalHello)) return false;
-  Welcome(guest);
-  return true;
+void LocalListener::Hear(int socket) {
+  std::string& said = guests_.SaidBy(socket);
+  std::array<char, sizeof(LocalHello)> more{};
+  const auto received = ReceiveHello(socket, more.data(), more.size() - said.size());
+  if (received.has_value()) {
+    said.append(more.data(), *received);
+    if (said.size() == sizeof(LocalHello)) Welcome(guests_.Take(socket));
+  } else {
+    guests_.Take(socket);
+  }
 }
 
-void LocalListener::Welcome(Guest& guest) {
+void LocalListener::Welcome(Guest guest) {
   const absl::Status admitted = Admit(guest);
-  if (!admitted.ok()) SendWelcome(guest.socket.get(), RefusalFor(admitted), nullptr);
+  if (admitted.ok()) return;
+  Tell(EventOf(admitted), guest, "refused it: " + std::string(admitted.message()));
+  SendWelcome(guest.socket.get(), RefusalFor(admitted), nullptr);
 }
 
-absl::Status LocalListener::Admit(Guest& guest) {
-  if (absl::Status fine = CheckHello(guest.hello); !fine.ok()) return fine;
+void LocalListener::Tell(std::string_view event, const Guest& guest, std::string_view done) {
+  facts_->NoteIncident({.event = event, .peer = guest.peer.text, .done = done});
+}
+
+absl::Status LocalListener::MayEnter(const Guest& guest) {
+  LocalHello hello;
+  std::memcpy(&hello, guest.said.data(), sizeof(hello));
+  if (absl::Status fine = CheckHello(hello); !fine.ok()) return fine;
   ucred peer{};
   socklen_t bytes = sizeof(peer);
   if (getsockopt(guest.socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &bytes) != 0 ||
@@ -174,26 +195,46 @@ absl::Status LocalListener::Admit(Guest& guest) {
     return MakeError(absl::StatusCode::kPermissionDenied, reason::kPermissionDenied,
                      fmt::format("user {} may not use this broker: join the group of its socket", peer.uid));
   }
-  if (facts_->sessions.load(std::memory_order_relaxed) >= facts_->sessions_max) {
-    return MakeError(absl::StatusCode::kResourceExhausted, reason::kSessionLimit,
-                     "the broker has as many sessions as it may (option sessions_max)");
+  const auto full = [](std::string_view why) {
+    return MakeError(absl::StatusCode::kResourceExhausted, reason::kSessionLimit, why);
+  };
+  if (facts_->sessions.load(std::memory_order_relaxed) >= facts_->sessions_max)
+    return full("the broker has as many sessions as it may (option sessions_max)");
+  switch (sessions_->ExcessOf(guest.peer)) {
+    case ConnectionShares::Excess::kOfProcess:
+      return full("this process has half of the sessions that there may be over rings: use fewer");
+    case ConnectionShares::Excess::kOfHost:
+      return full("this user has three quarters of the sessions that there may be over rings: use fewer");
+    case ConnectionShares::Excess::kOfDoor:
+      return full("there are as many sessions over rings as there may be (sessions_max, ulimit -n)");
+    case ConnectionShares::Excess::kNone:
+      break;
   }
   if (IsBeyond(guest.socket)) {
-    return MakeError(absl::StatusCode::kResourceExhausted, reason::kSessionLimit,
-                     "the broker has as many descriptors open as clients may take: raise its limit "
-                     "(ulimit -n, LimitNOFILE)");
+    return full(
+        "the broker has as many descriptors open as clients may take: raise its limit "
+        "(ulimit -n, LimitNOFILE)");
   }
+  return absl::OkStatus();
+}
+
+absl::Status LocalListener::Admit(Guest& guest) {
+  if (absl::Status may = MayEnter(guest); !may.ok()) return may;
   auto segment = Segment::Create(RingBytes());
   if (!segment.ok()) return segment.status();
   // Of another namespace it has no number here; then the socket alone tells of its end.
-  Descriptor process(peer.pid > 0 ? static_cast<int>(syscall(SYS_pidfd_open, peer.pid, 0)) : -1);
+  ucred peer{};
+  socklen_t bytes = sizeof(peer);
+  const bool known =
+      getsockopt(guest.socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 && peer.pid > 0;
+  Descriptor process(known ? static_cast<int>(syscall(SYS_pidfd_open, peer.pid, 0)) : -1);
   if (!SendWelcome(guest.socket.get(), WelcomeFor(segment->bytes()), &segment->file()))
     return absl::OkStatus();  // it has gone
   segment->file().Reset();
   sessions_->Adopt({.socket = std::move(guest.socket),
                     .process = std::move(process),
                     .segment = *std::move(segment),
-                    .peer = fmt::format("unix:pid={},uid={}", peer.pid, peer.uid)});
+                    .peer = guest.peer});
   return absl::OkStatus();
 }
 

@@ -16,6 +16,7 @@
 #include "absl/status/statusor.h"
 #include "local/descriptor.h"
 #include "local/handshake.h"
+#include "server/listen/guests.h"
 #include "server/local/local_sessions.h"
 #include "server/session/broker_facts.h"
 
@@ -42,14 +43,6 @@ class LocalListener {
   void Stop();
 
  private:
-  // A client that has not said all of its hello.
-  struct Guest {
-    Descriptor socket;
-    LocalHello hello;
-    size_t have = 0;
-    std::chrono::steady_clock::time_point deadline;
-  };
-
   LocalListener(const Options& options, BrokerFacts* facts, LocalSessions* sessions, Descriptor socket,
                 Descriptor wake);
 
@@ -58,17 +51,18 @@ class LocalListener {
   void Accept();
   bool IsBeyond(const Descriptor& socket) const;
   size_t RingBytes() const;
-  // True: nothing more is expected of it.
-  bool Hear(Guest& guest);
-  void Welcome(Guest& guest);
+  void Hear(int socket);
+  void Welcome(Guest guest);
+  absl::Status MayEnter(const Guest& guest);
   absl::Status Admit(Guest& guest);
+  void Tell(std::string_view event, const Guest& guest, std::string_view done);
 
   const Options options_;
   BrokerFacts* const facts_;
   LocalSessions* const sessions_;
   Descriptor socket_;
   Descriptor wake_;
-  std::vector<Guest> guests_;
+  Guests guests_;                                   // those that have not said all of their hello
   std::chrono::steady_clock::time_point resume_{};  // accepting, after the system had no descriptors left
   std::atomic<bool> stopping_{false};
   std::thread thread_;

@@ -50,7 +50,7 @@ LocalSession::LocalSession(const Context& context, LocalClient client)
       client_(std::move(client)),
       receiver_(client_.segment.FromClient(), context.facts->frame_bytes_max(), kPlainFrameBytesMax),
       sender_(client_.segment.ToClient()),
-      session_(std::make_shared<ClientSession>(context.facts, client_.peer, context.wake)) {
+      session_(std::make_shared<ClientSession>(context.facts, client_.peer.text, context.wake)) {
   facts_->ring_bytes.fetch_add(client_.segment.bytes(), std::memory_order_relaxed);
 }
 
@@ -237,7 +237,7 @@ void LocalSession::OnSecond() {
   dear_seconds_ = std::exchange(is_dear_, false) ? dear_seconds_ + 1 : 0;
   if (dear_seconds_ == kDearSecondsTold) {
     facts_->NoteIncident({.event = "a session keeps sending frames of thousands of small entries",
-                          .peer = client_.peer,
+                          .peer = client_.peer.text,
                           .done = "it is read in its turn only, and waits for what it costs"});
   }
   if (std::exchange(was_active_, false) || !sender_.idle()) return;

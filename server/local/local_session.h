@@ -16,6 +16,7 @@
 #include "local/descriptor.h"
 #include "local/frame_stream.h"
 #include "local/segment.h"
+#include "server/listen/peer.h"
 #include "server/session/broker_facts.h"
 #include "server/session/client_session.h"
 #include "server/session/large_frame_room.h"
@@ -42,7 +43,7 @@ struct LocalClient {
   Descriptor socket;
   Descriptor process;  // pidfd; none when its process is in another namespace
   Segment segment;
-  std::string peer;  // for people
+  Peer peer;
 };
 
 class LocalSession {
@@ -90,6 +91,7 @@ class LocalSession {
 
   SessionId id() const { return session_->id(); }
   bool subscribes() const { return session_->subscribes(); }
+  const Peer& peer() const { return client_.peer; }
   int socket() const { return client_.socket.get(); }
   int process() const { return client_.process.get(); }
 

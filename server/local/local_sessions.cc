@@ -22,11 +22,20 @@ constexpr size_t kTurnCostMax = 2u << 20;
 }  // namespace
 
 LocalSessions::LocalSessions(BrokerFacts* facts, Parking* parking, size_t large_frame_bytes)
-    : facts_(facts), parking_(parking), large_frames_(large_frame_bytes, facts->frame_bytes_max()) {}
+    : facts_(facts),
+      parking_(parking),
+      large_frames_(large_frame_bytes, facts->frame_bytes_max()),
+      shares_(facts->ring_sessions_max) {}
+
+ConnectionShares::Excess LocalSessions::ExcessOf(const Peer& peer) const {
+  const MutexLock lock(mutex_);
+  return shares_.ExcessOf(peer);
+}
 
 void LocalSessions::Adopt(LocalClient client) {
   {
     const MutexLock lock(mutex_);
+    shares_.Add(client.peer);
     new_.push_back(std::move(client));
   }
   parking_->Wake();
@@ -56,6 +65,9 @@ void LocalSessions::Add(LocalClient client) {
     status.Update(MakeError(absl::StatusCode::kUnavailable, reason::kBrokerStopping,
                             "the broker is stopping; connect again later"));
   } else if (others >= facts_->sessions_max) {
+    facts_->NoteIncident({.event = "there are as many sessions as there may be (option sessions_max)",
+                          .peer = session.peer().text,
+                          .done = "refused a session"});
     status.Update(MakeError(absl::StatusCode::kResourceExhausted, reason::kSessionLimit,
                             fmt::format("the broker has {} sessions already (option sessions_max)", others)));
   }
@@ -167,6 +179,10 @@ void LocalSessions::RemoveIfOver(SessionId id) {
   parking_->Unwatch(found->second->socket());
   if (found->second->process() >= 0) parking_->Unwatch(found->second->process());
   std::erase(active_, id);
+  {
+    const MutexLock lock(mutex_);
+    shares_.Remove(found->second->peer());
+  }
   sessions_.erase(found);
   facts_->sessions.fetch_sub(1, std::memory_order_relaxed);
 }

@@ -14,6 +14,7 @@
 #include "absl/base/thread_annotations.h"
 #include "absl/container/flat_hash_map.h"
 #include "base/mutex.h"
+#include "server/listen/connection_shares.h"
 #include "server/local/local_session.h"
 #include "server/loop/carrier.h"
 #include "server/loop/engine_thread.h"
@@ -29,6 +30,8 @@ class LocalSessions final : public Carrier, public Bell {
   LocalSessions& operator=(const LocalSessions&) = delete;
   ~LocalSessions() override = default;
 
+  // Which bound one more session of this peer would exceed; the answer holds for whoever adopts.
+  ConnectionShares::Excess ExcessOf(const Peer& peer) const ABSL_LOCKS_EXCLUDED(mutex_);
   // A client has been welcomed.
   void Adopt(LocalClient client) ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -51,7 +54,7 @@ class LocalSessions final : public Carrier, public Bell {
   void AdoptNew() ABSL_LOCKS_EXCLUDED(mutex_);
   void Add(LocalClient client);
   void Activate(LocalSession& session);
-  void RemoveIfOver(SessionId id);
+  void RemoveIfOver(SessionId id) ABSL_LOCKS_EXCLUDED(mutex_);
 
   BrokerFacts* const facts_;
   Parking* const parking_;
@@ -64,7 +67,8 @@ class LocalSessions final : public Carrier, public Bell {
   std::vector<SessionId> spoken_;   // told something in this turn
   std::vector<SessionId> refused_;  // wait for room in the inbox
 
-  Mutex mutex_;
+  mutable Mutex mutex_;
+  ConnectionShares shares_ ABSL_GUARDED_BY(mutex_);
   std::vector<LocalClient> new_ ABSL_GUARDED_BY(mutex_);
 };
 

@@ -29,7 +29,8 @@ struct BrokerFacts {
   // Of one frame: a largest body, and what is around it.
   size_t frame_bytes_max() const { return limits.body_bytes_max + (1u << 20); }
   size_t sessions_max = kSessionsDefaultMax;
-  size_t calls_max = kSessionsDefaultMax;  // unary calls under way
+  size_t ring_sessions_max = kSessionsDefaultMax;  // of these, over rings
+  size_t calls_max = kSessionsDefaultMax;          // unary calls under way
   std::string data_dir;
   uint64_t memory_budget = 0;
   size_t grpc_bytes_max = 64u << 20;   // what gRPC may hold for all its connections

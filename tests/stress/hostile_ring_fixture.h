@@ -23,7 +23,7 @@ namespace baton {
 
 class HostileRing : public testing::Test {
  protected:
-  static constexpr uint64_t kSessionsMax = 200;
+  static constexpr uint64_t kSessionsMax = 400;
   static constexpr size_t kMemoryBudget = 64u << 20;
   static constexpr std::chrono::seconds kPatience{20};
   // It takes a few milliseconds; more only on a machine that is busy with something else.
