@@ -255,13 +255,16 @@ bool TieredStore::LeadsToARow(std::string_view key) const {
 std::vector<std::string> TieredStore::Leftovers(const Commit& commit) const {
   std::vector<std::string> keys;
   std::vector<std::pair<QueueId, std::string>> fresh;  // put by this commit, before the purge
-  const auto collect = [&keys](std::string_view key, std::string_view value) {
+  const auto collect = [this, &keys](std::string_view key, std::string_view value) {
     const auto message = DecodeMessage(value);
     if (!message.has_value()) return absl::OkStatus();
     if (message->id.has_value()) keys.push_back(LocatorKey(message->id->seq));
-    if (message->deadline == kNever) return absl::OkStatus();
-    if (const auto row = ParseMessageKey(key))
-      keys.push_back(ExpiryKey({message->deadline, row->queue, row->seq}));
+    const auto row = ParseMessageKey(key);
+    if (!row.has_value()) return absl::OkStatus();
+    const auto attempts = memory_->Find(AttemptsKey(row->queue, row->seq));
+    const auto known = attempts.has_value() ? DecodeAttempts(*attempts) : std::nullopt;
+    const Instant hint = known.has_value() ? known->hint.value_or(message->deadline) : message->deadline;
+    if (hint != kNever) keys.push_back(ExpiryKey({hint, row->queue, row->seq}));
     return absl::OkStatus();
   };
   bool purges = false;

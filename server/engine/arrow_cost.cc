@@ -6,6 +6,8 @@ Cost CostOfExpiry(const Queue& queue) {
   return queue.config.expired == Disposal::kDrop ? Cost::kRemove : Cost::kRewrite;
 }
 
+Cost CostOfHint(const Queue& queue) { return queue.is_memory() ? Cost::kRewrite : Cost::kRemove; }
+
 // In a memory queue its row may have to be written again only when it leaves its window: that is asked for
 // here, for then there may be no room.
 Cost CostOfWake(const Message& message) {

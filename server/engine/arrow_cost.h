@@ -9,6 +9,9 @@
 namespace baton {
 
 Cost CostOfExpiry(const Queue& queue);
+// Of moving the hint of one of its messages. Makes a memory queue grow, by as much at most.
+Cost CostOfHint(const Queue& queue);
+inline constexpr size_t kMovedHintBytes = 256;
 Cost CostOfWake(const Message& message);
 Cost CostOfSpill(const Message& message);
 Cost CostOfSettlement(SettleKind kind);

@@ -130,6 +130,8 @@ struct BrokerState {
     if (queue.is_memory()) budget.ReserveInMemory(kLedgerBytesMax);
     dirty_ledgers.push_back(&queue);
   }
+  // Its row, synced with this turn's commit.
+  void StoreDefinition(const Queue& queue);
   // What a window holds, or who takes from it, changed.
   void FileForEviction(Queue& queue) {
     const auto cost = queue.has_takers() ? EvictionIndex::Cost::kUsed : EvictionIndex::Cost::kUnused;

@@ -40,7 +40,7 @@ MessageInfo Describe(const Message& message, const Message& content, size_t body
   info.body_bytes = content.body.size();
   info.published = message.born;
   if (info.state == MessageState::kDelayed) info.due = message.due;
-  if (info.state != MessageState::kParked) info.expires = message.deadline;
+  if (info.state != MessageState::kParked) info.expires = message.deadline();
   if (info.state == MessageState::kLeased) info.lease_end = message.lease.end;
   info.last_reason = message.last_reason;
   info.producer = message.producer;
@@ -175,9 +175,8 @@ bool Browser::MayFind(CallId call, const MessageId& id, Locator::Need need) {
 void Browser::Handle(const GetMessage& command, Instant now) {
   if (!MayFind(command.call, command.id, Locator::Need::kContent)) return;
   const auto decide = [this, call = command.call, id = command.id](Message* message, Instant at) {
-    const bool waits_for_expiry = message != nullptr && message->deadline <= at &&
-                                  message->state != Message::State::kLeased &&
-                                  message->home != Message::Home::kParkedRow;
+    const bool waits_for_expiry =
+        message != nullptr && message->deadline() <= at && message->state != Message::State::kLeased;
     if (message == nullptr || waits_for_expiry) {
       state_.outputs->Answer(call, NoSuchMessage(id));
     } else {

@@ -160,7 +160,7 @@ void Dispatcher::Dispatch(Queue& queue, Instant now) {
       break;
     }
     Message& message = *queue.ready.begin()->second;
-    if (message.deadline <= now) {
+    if (message.deadline() <= now) {
       if (WaitsForRoom(queue, CostOfExpiry(queue))) break;
       life_cycle_.Expire(message, now);
       continue;

@@ -21,6 +21,7 @@
 #include "server/engine/returner.h"
 #include "server/engine/session_table.h"
 #include "server/engine/settler.h"
+#include "server/engine/ttl_walk.h"
 #include "storage/format/epoch_row.h"
 
 namespace baton {
@@ -39,7 +40,8 @@ struct Engine::Parts {
         settler(&state, &life_cycle, &locator),
         publisher(&state, &life_cycle, &overflow, &settler),
         sweep(&state, &reads),
-        admin(&state, &life_cycle, &dispatcher, &sweep),
+        ttl_walk(&state, &life_cycle, &locator, &reads),
+        admin(&state, &life_cycle, &dispatcher, &sweep, &ttl_walk),
         browser(&state, &life_cycle, &locator, &reads),
         session_table(&state, &dispatcher, &returner) {
     life_cycle.set_locator(&locator);
@@ -85,6 +87,7 @@ struct Engine::Parts {
   Settler settler;
   Publisher publisher;
   LocatorSweep sweep;
+  TtlWalk ttl_walk;
   QueueAdmin admin;
   Browser browser;
   SessionTable session_table;
@@ -111,7 +114,10 @@ absl::Status Engine::Load(const std::function<absl::Status(RowKind, const Visit&
 void Engine::Start(Instant now) {
   parts_->state.expiry.StartAt({});
   parts_->state.producers.Start();
-  for (auto& [name, queue] : parts_->state.queues) parts_->residency.Schedule(*queue, now);
+  for (auto& [name, queue] : parts_->state.queues) {
+    parts_->residency.Schedule(*queue, now);
+    if (queue->hints_are_late) parts_->ttl_walk.Begin(*queue);
+  }
   parts_->next_idle_check = now;
 }
 
@@ -188,8 +194,8 @@ void Engine::Parts::RaiseEpoch() {
 }
 
 Instant Engine::Parts::NextDue(Instant now) const {
-  Instant next =
-      std::min({expirer.NextDue(now), overflow.NextDue(now), next_idle_check, residency.next_retry()});
+  Instant next = std::min({expirer.NextDue(now), overflow.NextDue(now), ttl_walk.NextDue(), next_idle_check,
+                           residency.next_retry()});
   if (!state.lease_ends.empty()) next = std::min(next, state.lease_ends.begin()->first.first);
   if (!state.delay_schedule.empty()) next = std::min(next, state.delay_schedule.begin()->first);
   if (!state.receive_waits.empty()) next = std::min(next, state.receive_waits.begin()->first);
@@ -210,6 +216,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
   parts.residency.WakeDue(now);
   parts.residency.RetryWaiting(now);
   state.budget.BeginPhase();
+  parts.ttl_walk.GoOn(now);
   parts.expirer.FireDue(now);
   state.budget.BeginPhase(TurnBudget::kDeliveriesPerTurn);
   parts.dispatcher.DispatchWanted(now);

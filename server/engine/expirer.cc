@@ -17,9 +17,10 @@ constexpr Duration kLookAgain = std::chrono::milliseconds(50);
 }  // namespace
 
 // Is there no room at all for what it would bring about? Then it stays, and others go on.
-bool Expirer::MustPass(const ExpiryPosition& position) const {
+bool Expirer::MustPass(const ExpiryPosition& position, Instant now) const {
   const Queue* queue = state_.FindQueue(position.queue);
-  return queue != nullptr && !state_.budget.WillAllow(queue->number, CostOfExpiry(*queue));
+  return queue != nullptr &&
+         (now < queue->hints_wait_until || !state_.budget.WillAllow(queue->number, CostOfExpiry(*queue)));
 }
 
 void Expirer::FireDue(Instant now) {
@@ -28,7 +29,7 @@ void Expirer::FireDue(Instant now) {
   const size_t most = locator_.HasRoomToSpare() ? TurnBudget::kArrowsPerPhase : 0;
   for (auto at = state_.expiry.begin();
        at != state_.expiry.end() && at->first.deadline <= now && due.size() < most; ++at) {
-    if (MustPass(at->first)) {
+    if (MustPass(at->first, now)) {
       passed_ = true;
     } else {
       due.emplace_back(at->first, at->second);
@@ -69,9 +70,12 @@ void Expirer::Fire(const ExpiryPosition& position, const MessageId& id, Instant 
     }
     Queue* queue = state_.FindQueue(position.queue);
     if (message == nullptr || message->queue != queue || message->seq != position.seq) return;
-    if (message->deadline != position.deadline) return;
-    if (message->state == Message::State::kLeased) return;  // finishes its lease; looked at when it returns
-    const Cost cost = CostOfExpiry(*queue);
+    if (message->hint != position.deadline) return;
+    const bool is_parked = message->home == Message::Home::kParkedRow;
+    const bool is_early = message->deadline() > at && !is_parked;  // the queue's TTL is longer now, or gone
+    if (is_early && LacksRoomForHint(*queue)) return LetWait(*queue, position, message->id, at);
+    if (!is_early && message->state == Message::State::kLeased) return;  // looked at when it returns
+    const Cost cost = is_early ? CostOfHint(*queue) : CostOfExpiry(*queue);
     if (!state_.budget.Allows(queue->number, cost)) {
       state_.expiring.insert(position);
       state_.budget.Defer(Asker::Of(queue->number), queue->number, cost,
@@ -81,12 +85,24 @@ void Expirer::Fire(const ExpiryPosition& position, const MessageId& id, Instant 
                           });
       return;
     }
-    if (message->home == Message::Home::kParkedRow) {
+    if (is_early) {
+      life_cycle_.MoveHint(*message);
+    } else if (is_parked) {
       life_cycle_.KeepParked(*message, at);
     } else {
       life_cycle_.Expire(*message, at);
     }
   });
+}
+
+// It makes a memory queue grow: that goes on when there is room again.
+bool Expirer::LacksRoomForHint(const Queue& queue) {
+  return queue.is_memory() && !state_.budget.RoomToGrow(kMovedHintBytes).ok();
+}
+
+void Expirer::LetWait(Queue& queue, const ExpiryPosition& position, const MessageId& id, Instant now) {
+  queue.hints_wait_until = now + kLookAgain;
+  if (state_.expiry.Covers(position)) state_.expiry.Insert(position, id);  // else it is read again
 }
 
 // Hints are small: a chunk of them is a fourth of the bytes.

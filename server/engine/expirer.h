@@ -20,10 +20,13 @@ class Expirer {
   Instant NextDue(Instant now) const;
 
  private:
-  bool MustPass(const ExpiryPosition& position) const;
+  bool MustPass(const ExpiryPosition& position, Instant now) const;
   bool IsVoid(const ExpiryPosition& position) const;
   void RemoveHint(const ExpiryPosition& position);
   void Fire(const ExpiryPosition& position, const MessageId& id, Instant now);
+  bool LacksRoomForHint(const Queue& queue);
+  // As if it had not come up yet.
+  void LetWait(Queue& queue, const ExpiryPosition& position, const MessageId& id, Instant now);
   void Refill(Instant now);
   Chunk HintChunk() const;
   void OnHints(uint64_t flight, ReadResult result);

@@ -64,6 +64,8 @@ class LifeCycle {
   void Dispose(Message& message, Disposal disposal, std::string_view reason, Instant now);
   // An earlier version parked it with a deadline: that ends, the message stays.
   void KeepParked(Message& message, Instant now);
+  // It is to come up when it expires, no sooner and no later.
+  void MoveHint(Message& message);
   // Every message of the queue, in any state. Returns how many.
   uint64_t Purge(Queue& queue);
 
@@ -90,6 +92,8 @@ class LifeCycle {
   void PlaceReady(Message& message);
   void MoveToReadyRow(Message& message);
   void Resize(Message& message, size_t footprint_before);
+  // Given back: what came up during its lease does not come again.
+  void KeepHint(Message& message, Instant now);
   void PlaceDelayed(Message& message, Instant due, Instant now);
 
   void Changed(const Message& message);

@@ -96,12 +96,25 @@ void LifeCycle::PlaceReady(Message& message) {
 
 void LifeCycle::MoveToReadyRow(Message& message) {
   rows_.Remove(message);
+  if (message.hint > message.deadline()) rows_.MoveHint(message);  // TtlWalk may have been there
   message.home = Message::Home::kReadyRow;
   rows_.Put(message);
 }
 
+void LifeCycle::MoveHint(Message& message) {
+  state_.budget.Spend();
+  Changed(message);
+  rows_.MoveHint(message);
+}
+
+void LifeCycle::KeepHint(Message& message, Instant now) {
+  const Instant deadline = message.deadline();
+  if (message.hint > deadline || (message.hint <= now && deadline > now)) rows_.MoveHint(message);
+}
+
 void LifeCycle::PlaceDelayed(Message& message, Instant due, Instant now) {
   rows_.Remove(message);
+  if (message.hint > message.deadline()) rows_.MoveHint(message);  // likewise
   message.home = Message::Home::kDelayedRow;
   message.due = due;
   rows_.Put(message);

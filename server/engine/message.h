@@ -39,7 +39,8 @@ struct Message {
   uint32_t priority = 0;
   uint32_t hops = 0;
   Instant born;
-  Instant deadline = kNever;
+  Instant arrived;  // in its queue: its TTL begins; kNever: not known, an earlier version moved it
+  Instant own_deadline = kNever;  // by its own TTL
   ProducerId producer;
   uint64_t sequence = 0;
   std::string headers;
@@ -52,6 +53,11 @@ struct Message {
   Home home = Home::kReadyRow;
   Instant due;          // home == kDelayedRow: since or until when
   CommitNumber commit;  // the latest one that may hold its row; for delivery = committed
+
+  // Where its expiry hint is; never: it has none. Not after its deadline, but while its queue says
+  // that hints are late; before it, it is moved there when it comes up.
+  Instant hint = kNever;
+  bool hint_was_moved = false;  // its attempts row tells it
 
   // What happened to it.
   uint32_t attempts = 0;         // that ended; stored
@@ -66,6 +72,10 @@ struct Message {
     SubscriptionId subscription;
   };
   Lease lease;
+
+  // When it expires, by its own TTL and by that of its queue as it is now. Parked, never.
+  Instant deadline() const;
+  bool has_attempts_row() const { return attempts > 0 || hint_was_moved; }
 
   uint64_t rank() const { return RankOfPriority(priority); }
   ReadyPosition position() const { return {rank(), seq}; }

@@ -1,6 +1,7 @@
 #include "server/engine/message_rows.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -32,9 +33,10 @@ bool IsAtBirth(const Message& message) {
          id.place == static_cast<uint64_t>(ToMicros(message.due));
 }
 
-ExpiryPosition ExpiryOf(const Message& message) {
-  return {message.deadline, message.queue->number, message.seq};
-}
+// When a message came to its queue of which nothing else is said.
+Instant ArrivalOf(const MessageRecord& record) { return record.hops > 0 ? kNever : record.born; }
+
+ExpiryPosition ExpiryOf(const Message& message) { return {message.hint, message.queue->number, message.seq}; }
 
 }  // namespace
 
@@ -73,15 +75,19 @@ void MessageRows::Put(Message& message, std::string_view parked_reason) {
   const bool at_birth = IsAtBirth(message);
   MessageRecord record{.priority = message.priority,
                        .born = message.born,
-                       .deadline = message.deadline,
+                       .deadline = message.hint,
                        .producer = message.producer,
                        .sequence = message.sequence,
                        .id = {},
                        .hops = message.hops,
                        .reason = parked_reason,
+                       .own_deadline = {},
+                       .arrived = {},
                        .headers = message.headers,
                        .body = {}};
   if (!at_birth) record.id = message.id;
+  if (message.own_deadline != message.hint) record.own_deadline = message.own_deadline;
+  if (message.arrived != ArrivalOf(record)) record.arrived = message.arrived;
   Commit& commit = state_.turn.commit();
   head_.clear();
   AppendMessageHead(head_, record);
@@ -115,7 +121,11 @@ void MessageRows::Remove(const Message& message) {
 void MessageRows::Arrive(Message& message) {
   message.queue->ledger.births.Add(message.born);
   state_.TouchLedger(*message.queue);
-  if (message.deadline == kNever) return;
+  PutHint(message);
+}
+
+void MessageRows::PutHint(const Message& message) {
+  if (message.hint == kNever) return;
   const ExpiryPosition position = ExpiryOf(message);
   state_.turn.commit().Put(ExpiryKey(position), EncodeExpiryHint(message.id));
   if (state_.expiry.Covers(position)) {
@@ -130,7 +140,7 @@ void MessageRows::Leave(const Message& message) {
   Remove(message);
   if (!queue.ledger.births.Take(message.born)) Distrust(queue);
   RemoveHint(message);
-  if (message.attempts > 0) {
+  if (message.has_attempts_row()) {
     state_.turn.commit().Delete(AttemptsKey(queue.number, message.seq));
     if (queue.ledger.attempt_rows == 0) Distrust(queue);
     queue.ledger.attempt_rows -= std::min<uint64_t>(queue.ledger.attempt_rows, 1);
@@ -145,11 +155,30 @@ void MessageRows::Distrust(const Queue& queue) {
 
 void MessageRows::EndTtl(Message& message) {
   RemoveHint(message);
-  message.deadline = kNever;
+  message.hint = message.own_deadline = kNever;
+  if (!std::exchange(message.hint_was_moved, false)) return;
+  if (message.attempts > 0) return RewriteAttempts(message);
+  Queue& queue = *message.queue;
+  state_.turn.commit().Delete(AttemptsKey(queue.number, message.seq));
+  queue.ledger.attempt_rows -= std::min<uint64_t>(queue.ledger.attempt_rows, 1);
+  state_.TouchLedger(queue);
+}
+
+// A read of its row that is on its way brings the old one of its attempts.
+void MessageRows::MoveHint(Message& message) {
+  Queue& queue = *message.queue;
+  RemoveHint(message);
+  message.hint = message.deadline();
+  PutHint(message);
+  if (!message.has_attempts_row()) ++queue.ledger.attempt_rows;
+  message.hint_was_moved = true;
+  RewriteAttempts(message);
+  if (message.home == Message::Home::kReadyRow) queue.ready.NotePut(message.position());
+  if (message.home == Message::Home::kDelayedRow) queue.delayed.NotePut(message.delayed_position());
 }
 
 void MessageRows::RemoveHint(const Message& message) {
-  if (message.deadline == kNever) return;
+  if (message.hint == kNever) return;
   const ExpiryPosition position = ExpiryOf(message);
   state_.turn.commit().SingleDelete(ExpiryKey(position));
   state_.expiry.Erase(position);
@@ -160,21 +189,24 @@ void MessageRows::RemoveHint(const Message& message) {
 void MessageRows::PutAttempts(const Message& message) {
   Queue& queue = *message.queue;
   BATON_CHECK_GT(message.attempts, 0u);
-  if (message.attempts == 1) ++queue.ledger.attempt_rows;
+  if (message.attempts == 1 && !message.hint_was_moved) ++queue.ledger.attempt_rows;
   RewriteAttempts(message);
 }
 
 void MessageRows::RewriteAttempts(const Message& message) {
   Queue& queue = *message.queue;
-  state_.turn.commit().Put(AttemptsKey(queue.number, message.seq),
-                           EncodeAttempts({.count = message.attempts, .reason = message.last_reason}));
+  state_.turn.commit().Put(
+      AttemptsKey(queue.number, message.seq),
+      EncodeAttempts({.count = message.attempts,
+                      .reason = message.last_reason,
+                      .hint = message.hint_was_moved ? std::optional(message.hint) : std::nullopt}));
   state_.TouchLedger(queue);
 }
 
 void MessageRows::Forget(const Message& message) {
   if (message.queue->is_memory()) return;  // the store finds them, and removes them piece by piece
   if (!IsAtBirth(message)) state_.turn.commit().Delete(LocatorKey(message.id.seq));
-  if (message.deadline == kNever) return;
+  if (message.hint == kNever) return;
   // A hint that was due during the lease does not come again.
   const ExpiryPosition position = ExpiryOf(message);
   const bool still_to_come = !state_.expiry.Covers(position) ||
@@ -213,7 +245,9 @@ std::unique_ptr<Message> MessageFromRow(Queue& queue, std::string_view key, std:
   message->priority = record->priority;
   message->hops = record->hops;
   message->born = record->born;
-  message->deadline = record->deadline;
+  message->arrived = record->arrived.value_or(ArrivalOf(*record));
+  message->own_deadline = record->own_deadline.value_or(record->deadline);
+  message->hint = record->deadline;
   message->producer = record->producer;
   message->sequence = record->sequence;
   message->headers = record->headers;
@@ -246,6 +280,8 @@ std::unique_ptr<Message> MessageFromRow(Queue& queue, std::string_view key, std:
     const auto decoded = DecodeAttempts(*attempts);
     if (!decoded.has_value()) return nullptr;
     message->attempts = decoded->count;
+    message->hint_was_moved = decoded->hint.has_value();
+    message->hint = decoded->hint.value_or(message->hint);
     if (message->home != Message::Home::kParkedRow) message->last_reason = decoded->reason;
   }
   return message;

@@ -3,8 +3,8 @@
 //
 //   its row      R, D or P by message.home
 //   locator      I, exactly while the row is not the one of its birth
-//   expiry hint  X, exactly while it has a deadline (a parked one has none)
-//   attempts     A, exactly while attempts > 0
+//   expiry hint  X at message.hint, exactly while that is not never (a parked one has none)
+//   attempts     A, exactly while attempts > 0 or the hint is not where its row says
 #pragma once
 
 #include <memory>
@@ -32,6 +32,9 @@ class MessageRows {
   // It never expires from now on. Its row still tells its deadline, until it is put again.
   void EndTtl(Message& message);
 
+  // Its hint goes to its deadline. Its row stays: its attempts row tells.
+  void MoveHint(Message& message);
+
   // After message.attempts was raised.
   void PutAttempts(const Message& message);
   // After only message.last_reason was changed. REQUIRES: attempts > 0.
@@ -46,6 +49,7 @@ class MessageRows {
  private:
   // The ledger counts less than there is: nothing more reaches the store, but for a queue that skips damage.
   void Distrust(const Queue& queue);
+  void PutHint(const Message& message);
   void RemoveHint(const Message& message);
   // Of the row at message.home; until the next call.
   std::string_view KeyOf(const Message& message);

@@ -34,8 +34,9 @@ struct Queue {
 
   QueueConfig config;
   bool paused = false;
-  bool skips_damage = false;  // what cannot be read is left out, and counted as lost
-  bool stored = false;        // its definition is synced: before, a memory queue takes no messages
+  bool skips_damage = false;    // what cannot be read is left out, and counted as lost
+  bool hints_are_late = false;  // its TTL became shorter: TtlWalk has not seen all its messages since
+  bool stored = false;          // its definition is synced: before, a memory queue takes no messages
 
   // Stored with the next commit when dirty. `head` and `next_due` are filled in then.
   LedgerRecord ledger;
@@ -74,6 +75,7 @@ struct Queue {
   ReadyPosition victims_from;  // nothing older of its rank was there to be dropped
   int victimless_passes = 0;   // over all of them, since the last that could be dropped
   absl::Status damage;         // why its next rows cannot be read; OK: they can, as far as is known
+  Instant hints_wait_until;    // for room in shared memory to move them
   // The window cannot be read on, until Residency tries again.
   bool ready_awaits_repair = false;
   bool delayed_awaits_repair = false;
@@ -101,6 +103,13 @@ struct Queue {
     return config.durability == Durability::kRelaxed ? Promise::kWritten : Promise::kSynced;
   }
 };
+
+inline Instant Message::deadline() const {
+  if (home == Home::kParkedRow) return kNever;
+  const Duration ttl = queue->config.ttl;
+  if (ttl == Duration(0) || arrived == kNever) return own_deadline;
+  return std::min(own_deadline, arrived + ttl);
+}
 
 // One consumer of one queue: a session's subscription, or a waiting Receive call.
 struct Subscription {

@@ -1,6 +1,7 @@
 #include "server/engine/queue_admin.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -74,15 +75,6 @@ absl::Status QueueAdmin::CheckNotInUse(std::string_view target) const {
                                target, users, count == 1 ? "it" : "them"));
 }
 
-void QueueAdmin::Store(const Queue& queue) {
-  state_.turn.commit().Put(QueueKey(queue.name), EncodeQueue({.number = queue.number,
-                                                              .created = queue.created,
-                                                              .paused = queue.paused,
-                                                              .skips_damage = queue.skips_damage,
-                                                              .config = queue.config}));
-  state_.turn.Require(Promise::kSynced);
-}
-
 void QueueAdmin::AnswerWhenSynced(CallId call, Reply reply) {
   state_.confirmations.When(
       state_.turn.latest(), Promise::kSynced,
@@ -114,7 +106,7 @@ void QueueAdmin::Handle(const CreateQueue& command, Instant now) {
   Queue& queue = Add(command.name, QueueId(state_.last_queue_number | memory_bit));
   queue.config = config;
   queue.created = now;
-  Store(queue);
+  state_.StoreDefinition(queue);
   state_.TouchLedger(queue);
   // Numbers are never used twice, even when the newest queue is deleted.
   state_.turn.commit().Put(LedgerKey(QueueId()), EncodeLastQueueNumber(QueueId(state_.last_queue_number)));
@@ -144,14 +136,17 @@ void QueueAdmin::Handle(const UpdateQueue& command, Instant now) {
   if (command.config.dead_letter_queue.has_value()) {
     if (auto status = CheckDeadLetterQueue(command.name, config); !status.ok()) return refuse(status);
   }
-  queue->config = config;
+  const Duration ttl_before = std::exchange(queue->config, config).ttl;
+  const bool expires_sooner =
+      config.ttl > Duration(0) && (ttl_before == Duration(0) || config.ttl < ttl_before);
+  if (expires_sooner) ttl_walk_.Begin(*queue);
   if (command.paused.has_value()) queue->paused = *command.paused;
   if (command.skip_damage.has_value()) {
     queue->skips_damage = *command.skip_damage;
     queue->ready_awaits_repair = queue->delayed_awaits_repair = false;  // tries at once
     queue->damage = absl::OkStatus();
   }
-  Store(*queue);
+  state_.StoreDefinition(*queue);
   state_.WantDispatch(*queue);
   AnswerWhenSynced(command.call, Describe(*queue, now));
 }
@@ -259,6 +254,7 @@ absl::Status QueueAdmin::Load(std::string_view key, std::string_view value) {
   queue.created = record->created;
   queue.paused = record->paused;
   queue.skips_damage = record->skips_damage;
+  queue.hints_are_late = record->hints_are_late;
   queue.config = record->config;
   queue.stored = true;
   state_.last_queue_number = std::max(state_.last_queue_number, record->number.value() & ~kMemoryQueueBit);

@@ -4,13 +4,19 @@
 #include "server/engine/dispatcher.h"
 #include "server/engine/life_cycle.h"
 #include "server/engine/locator_sweep.h"
+#include "server/engine/ttl_walk.h"
 
 namespace baton {
 
 class QueueAdmin {
  public:
-  QueueAdmin(BrokerState* state, LifeCycle* life_cycle, Dispatcher* dispatcher, LocatorSweep* sweep)
-      : state_(*state), life_cycle_(*life_cycle), dispatcher_(*dispatcher), sweep_(*sweep) {}
+  QueueAdmin(BrokerState* state, LifeCycle* life_cycle, Dispatcher* dispatcher, LocatorSweep* sweep,
+             TtlWalk* ttl_walk)
+      : state_(*state),
+        life_cycle_(*life_cycle),
+        dispatcher_(*dispatcher),
+        sweep_(*sweep),
+        ttl_walk_(*ttl_walk) {}
 
   void Handle(const CreateQueue& command, Instant now);
   void Handle(const UpdateQueue& command, Instant now);
@@ -30,7 +36,6 @@ class QueueAdmin {
   absl::Status CheckDeadLetterQueue(std::string_view queue, const QueueConfig& config) const;
   // FAILED_PRECONDITION (QUEUE_IN_USE) when a queue names `target` as its dead-letter queue.
   absl::Status CheckNotInUse(std::string_view target) const;
-  void Store(const Queue& queue);
   // How many messages that were.
   uint64_t Purge(Queue& queue);
   QueueInfo Describe(const Queue& queue, Instant now) const;
@@ -41,6 +46,7 @@ class QueueAdmin {
   LifeCycle& life_cycle_;
   Dispatcher& dispatcher_;
   LocatorSweep& sweep_;
+  TtlWalk& ttl_walk_;
 };
 
 }  // namespace baton

@@ -63,11 +63,6 @@ Duration TtlIn(const QueueConfig& config, Duration own_ttl) {
   return std::min(config.ttl, own_ttl);
 }
 
-Instant DeadlineOf(Duration own_ttl, const QueueConfig& config, Instant now) {
-  const Duration ttl = TtlIn(config, own_ttl);
-  return ttl > Duration(0) ? now + ttl : kNever;
-}
-
 absl::Status CheckQueueConfig(const QueueConfig& config) {
   if (auto status = CheckDuration("lease", config.lease, kLeaseMin, kLeaseMax); !status.ok()) return status;
   if (auto status = CheckDuration("backoff", config.backoff, Duration(0), kDelayMax); !status.ok())

@@ -66,8 +66,6 @@ Duration BackoffAfter(uint32_t attempts, const QueueConfig& config);
 
 // Of a message with this TTL of its own (0 = none): the queue's is a default and an upper bound. 0 = none.
 Duration TtlIn(const QueueConfig& config, Duration own_ttl);
-// When a message published now with this TTL expires.
-Instant DeadlineOf(Duration own_ttl, const QueueConfig& config, Instant now);
 
 // Ok, or INVALID_ARGUMENT (QUEUE_CONFIG_INVALID) naming the property, its value and its range. Whether the
 // dead-letter queue exists is the engine's to check.

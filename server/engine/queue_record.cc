@@ -11,6 +11,7 @@ constexpr uint8_t kVersion = 1;
 
 constexpr uint64_t kPaused = 1;
 constexpr uint64_t kSkipsDamage = 2;
+constexpr uint64_t kHintsAreLate = 4;
 
 // Never renumber, never reuse.
 enum Tag : uint64_t {
@@ -113,7 +114,8 @@ std::string EncodeQueue(const QueueRecord& record) {
   out.push_back(static_cast<char>(kVersion));
   AppendVarint(out, record.number.value());
   AppendVarint(out, static_cast<uint64_t>(ToMicros(record.created)));
-  AppendVarint(out, (record.paused ? kPaused : 0) | (record.skips_damage ? kSkipsDamage : 0));
+  AppendVarint(out, (record.paused ? kPaused : 0) | (record.skips_damage ? kSkipsDamage : 0) |
+                        (record.hints_are_late ? kHintsAreLate : 0));
   const QueueConfig& config = record.config;
   Append(out, kDurability, static_cast<uint64_t>(config.durability));
   Append(out, kDelivery, static_cast<uint64_t>(config.delivery));
@@ -145,9 +147,10 @@ std::optional<QueueRecord> DecodeQueue(std::string_view value) {
   if (created > INT64_MAX) return std::nullopt;
   record.created = InstantFromMicros(static_cast<int64_t>(created));
   const uint64_t flags = reader.Varint();
-  if (flags > (kPaused | kSkipsDamage)) return std::nullopt;
+  if (flags > (kPaused | kSkipsDamage | kHintsAreLate)) return std::nullopt;
   record.paused = (flags & kPaused) != 0;
   record.skips_damage = (flags & kSkipsDamage) != 0;
+  record.hints_are_late = (flags & kHintsAreLate) != 0;
   for (uint64_t tag = reader.Varint(); tag != kEnd; tag = reader.Varint()) {
     if (!reader.ok() || !ReadProperty(reader, tag, record.config)) return std::nullopt;
   }

@@ -1,5 +1,5 @@
 // The stored form of a queue's definition (Q rows): version:1 number:v created:v flags:v (1 paused,
-// 2 skips damage), then properties as
+// 2 skips damage, 4 hints are late), then properties as
 // (tag:v value:v) or, for texts, (tag:v length-prefixed), then tag 0. A property that this version does not
 // know makes the record unreadable: a newer broker wrote it.
 #pragma once
@@ -20,6 +20,7 @@ struct QueueRecord {
   Instant created;
   bool paused = false;
   bool skips_damage = false;
+  bool hints_are_late = false;
   QueueConfig config;
   friend bool operator==(const QueueRecord&, const QueueRecord&) = default;
 };

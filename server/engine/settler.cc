@@ -57,7 +57,7 @@ Settler::Outcome Settler::Decide(Message* found, const LeaseToken& token, const 
   const Promise promise = message.queue->promise();
   const Standing standing = Judge(message, token, state_.options.epoch);
   if (standing == Standing::kLost) return {.status = LeaseLost()};
-  if (standing != Standing::kHolding && message.deadline <= now) {
+  if (standing != Standing::kHolding && message.deadline() <= now) {
     // An ack may come when there is room only to remove; expired, the message may be moved. It expires
     // without this too.
     const Queue& queue = *message.queue;

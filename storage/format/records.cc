@@ -8,6 +8,7 @@ namespace {
 constexpr uint8_t kVersion = 1;             // of a record, unless it has one of its own
 constexpr uint8_t kLedgerVersion = 3;       // and 2, 1
 constexpr uint8_t kWholeLedgerVersion = 2;  // has all births
+constexpr uint8_t kHintedVersion = 2;       // of attempts with a hint; others have version 1
 constexpr uint8_t kProducerVersion = 2;     // and 1
 
 // Flags of a message record.
@@ -16,7 +17,9 @@ constexpr uint8_t kHasProducer = 2;
 constexpr uint8_t kHasId = 4;
 constexpr uint8_t kHasHops = 8;
 constexpr uint8_t kHasReason = 16;
-constexpr uint8_t kKnownFlags = 31;
+constexpr uint8_t kHasOwnDeadline = 32;
+constexpr uint8_t kHasArrived = 64;
+constexpr uint8_t kKnownFlags = 127;
 
 void AppendByte(std::string& out, uint8_t byte) { out.push_back(static_cast<char>(byte)); }
 void AppendVarintInstant(std::string& out, Instant instant) {
@@ -28,6 +31,15 @@ std::optional<Instant> ReadVarintInstant(ByteReader& reader) {
   const uint64_t micros = reader.Varint();
   if (micros > INT64_MAX) return std::nullopt;
   return InstantFromMicros(static_cast<int64_t>(micros));
+}
+// One that may be never, in one byte then.
+void AppendVarintDeadline(std::string& out, Instant deadline) {
+  AppendVarint(out, deadline == kNever ? 0 : static_cast<uint64_t>(ToMicros(deadline)) + 1);
+}
+std::optional<Instant> ReadVarintDeadline(ByteReader& reader) {
+  const uint64_t after = reader.Varint();
+  if (after > INT64_MAX) return std::nullopt;
+  return after == 0 ? kNever : InstantFromMicros(static_cast<int64_t>(after - 1));
 }
 std::optional<uint32_t> ReadUint32(ByteReader& reader) {
   const uint64_t value = reader.Varint();
@@ -42,6 +54,8 @@ uint8_t FlagsOf(const MessageRecord& record) {
   if (record.id.has_value()) flags |= kHasId;
   if (record.hops != 0) flags |= kHasHops;
   if (!record.reason.empty()) flags |= kHasReason;
+  if (record.own_deadline.has_value()) flags |= kHasOwnDeadline;
+  if (record.arrived.has_value()) flags |= kHasArrived;
   return flags;
 }
 
@@ -121,6 +135,8 @@ void AppendMessageHead(std::string& out, const MessageRecord& record) {
   if (flags & kHasId) record.id->AppendTo(out);
   if (flags & kHasHops) AppendVarint(out, record.hops);
   if (flags & kHasReason) AppendLengthPrefixed(out, record.reason);
+  if (flags & kHasOwnDeadline) AppendVarintDeadline(out, *record.own_deadline);
+  if (flags & kHasArrived) AppendVarintInstant(out, *record.arrived);
   AppendLengthPrefixed(out, record.headers);
 }
 
@@ -151,6 +167,14 @@ std::optional<MessageRecord> DecodeMessage(std::string_view value) {
     record.hops = *hops;
   }
   if (flags & kHasReason) record.reason = reader.LengthPrefixed();
+  if (flags & kHasOwnDeadline) {
+    record.own_deadline = ReadVarintDeadline(reader);
+    if (!record.own_deadline.has_value()) return std::nullopt;
+  }
+  if (flags & kHasArrived) {
+    record.arrived = ReadVarintInstant(reader);
+    if (!record.arrived.has_value()) return std::nullopt;
+  }
   record.headers = reader.LengthPrefixed();
   record.body = reader.Rest();
   if (!reader.ok()) return std::nullopt;
@@ -159,19 +183,27 @@ std::optional<MessageRecord> DecodeMessage(std::string_view value) {
 
 std::string EncodeAttempts(const AttemptsRecord& record) {
   std::string out;
-  AppendByte(out, kVersion);
+  AppendByte(out, record.hint.has_value() ? kHintedVersion : kVersion);
   AppendVarint(out, record.count);
   AppendLengthPrefixed(out, record.reason);
+  if (record.hint.has_value()) AppendVarintDeadline(out, *record.hint);
   return out;
 }
 
 std::optional<AttemptsRecord> DecodeAttempts(std::string_view value) {
   ByteReader reader(value);
-  if (reader.Byte() != kVersion) return std::nullopt;
+  const uint8_t version = reader.Byte();
+  if (version != kVersion && version != kHintedVersion) return std::nullopt;
+  AttemptsRecord record;
   const auto count = ReadUint32(reader);
-  const std::string_view reason = reader.LengthPrefixed();
-  if (!reader.AtEnd() || !count.has_value() || *count == 0) return std::nullopt;
-  return AttemptsRecord{.count = *count, .reason = reason};
+  record.reason = reader.LengthPrefixed();
+  if (version == kHintedVersion) {
+    record.hint = ReadVarintDeadline(reader);
+    if (!record.hint.has_value()) return std::nullopt;
+  }
+  if (!reader.AtEnd() || !count.has_value() || (*count == 0 && !record.hint.has_value())) return std::nullopt;
+  record.count = *count;
+  return record;
 }
 
 std::string EncodeLocator(std::string_view row_key) {

@@ -3,9 +3,8 @@
 // golden file.
 //
 //   message (R, D, P)  version:1 flags:1 priority:v born:v [deadline:v] [producer:8 sequence:v] [id:24]
-//   [hops:v] [reason:lp]
-//                      headers:lp body
-//   attempts (A)       version:1 count:v reason:lp
+//                      [hops:v] [reason:lp] [own deadline + 1:v] [arrived:v] headers:lp body
+//   attempts (A)       version:1 count:v reason:lp; version 2: and hint + 1:v
 //   locator (I)        version:1 row key
 //   expiry hint (X)    version:1 id:24
 //   ledger (L)         version:3 (rows:v bytes:v) of ready, delayed, parked; attempt rows:v
@@ -39,14 +38,16 @@ namespace baton {
 struct MessageRecord {
   uint32_t priority = 0;
   Instant born;
-  Instant deadline = kNever;
-  ProducerId producer;  // none: `sequence` means nothing
+  Instant deadline = kNever;  // at which its expiry hint is, unless its attempts row tells another one
+  ProducerId producer;        // none: `sequence` means nothing
   uint64_t sequence = 0;
   std::optional<MessageId>
       id;                   // absent: the one the row's key tells (the message never left its place of birth)
   uint32_t hops = 0;        // dead-letterings so far
   std::string_view reason;  // parked: why
-  std::string_view headers;  // an encoded baton.v1.Headers
+  std::optional<Instant> own_deadline;  // by its own TTL; absent: `deadline` is
+  std::optional<Instant> arrived;       // in its queue; absent: when it was born, or, after a hop, not known
+  std::string_view headers;             // an encoded baton.v1.Headers
   std::string_view body;
 };
 // Everything but the body, which follows it in the row.
@@ -54,8 +55,10 @@ void AppendMessageHead(std::string& out, const MessageRecord& record);
 std::optional<MessageRecord> DecodeMessage(std::string_view value);
 
 struct AttemptsRecord {
-  uint32_t count = 0;       // attempts that ended without success
+  uint32_t count = 0;       // attempts that ended without success; not 0 unless there is a hint
   std::string_view reason;  // of the last one
+  std::optional<Instant>
+      hint;  // at which the message's expiry hint is (kNever: it has none) since it was moved
 };
 std::string EncodeAttempts(const AttemptsRecord& record);
 std::optional<AttemptsRecord> DecodeAttempts(std::string_view value);

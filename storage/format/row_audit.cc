@@ -124,8 +124,14 @@ absl::Status RowAudit::CheckId(const MessageKeyParts& home, std::string_view key
   } else if (home.kind == RowKind::kParked) {
     return Wrong(home.queue, "a parked message has no id");
   }
-  if (record.deadline == kNever) return absl::OkStatus();
-  const auto hint = find_(ExpiryKey({record.deadline, home.queue, home.seq}));
+  Instant deadline = record.deadline;
+  if (queues_.at(home.queue).ledger.attempt_rows > 0) {
+    const auto row = find_(AttemptsKey(home.queue, home.seq));
+    const auto attempts = row.has_value() ? DecodeAttempts(*row) : std::nullopt;
+    if (attempts.has_value()) deadline = attempts->hint.value_or(deadline);
+  }
+  if (deadline == kNever) return absl::OkStatus();
+  const auto hint = find_(ExpiryKey({deadline, home.queue, home.seq}));
   if (!hint.has_value() || DecodeExpiryHint(*hint) != id)
     return Wrong(home.queue, "a message would not expire");
   ++mortal_;

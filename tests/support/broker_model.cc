@@ -11,6 +11,13 @@ const BrokerModel::Entry* BrokerModel::Find(Seq birth) const {
   return found == now_.entries.end() ? nullptr : &found->second;
 }
 
+Instant BrokerModel::DeadlineOf(const Entry& entry) const {
+  if (entry.state == State::kParked) return kNever;
+  const auto ttl = ttls_.find(entry.queue);
+  if (ttl == ttls_.end() || ttl->second == Duration(0)) return entry.own_deadline;
+  return std::min(entry.own_deadline, entry.arrived + ttl->second);
+}
+
 BrokerModel::Entry& BrokerModel::At(const Message& message) {
   const auto found = now_.entries.find(message.id.seq);
   BATON_CHECK(found != now_.entries.end()) << "an arrow for a message that is gone: " << message.id.seq;
@@ -32,7 +39,8 @@ void BrokerModel::Publish(const Message& message, Instant now) {
               .in_memory = message.queue->is_memory(),
               .priority = message.priority,
               .seq = message.seq,
-              .deadline = message.deadline,
+              .arrived = now,
+              .own_deadline = message.own_deadline,
               .due = message.due,
               .bytes = message.bytes(),
               .body = message.body};
@@ -41,7 +49,7 @@ void BrokerModel::Publish(const Message& message, Instant now) {
     entry.state = State::kDelayed;
     entry.was_delayed = true;
   }
-  BATON_CHECK(entry.deadline > now);
+  BATON_CHECK(DeadlineOf(entry) > now);
   now_.entries.emplace(message.seq, std::move(entry));
   published_[message.seq] = next_commit;
   if (message.producer) {
@@ -76,7 +84,7 @@ void BrokerModel::OnArrow(Arrow arrow, const Message& message, Instant now) {
       break;
     case Arrow::kDelivered:
       BATON_CHECK(entry.state == State::kReady) << "delivered, though not ready: " << entry.seq;
-      BATON_CHECK(entry.deadline > now) << "delivered after its deadline: " << entry.seq;
+      BATON_CHECK(DeadlineOf(entry) > now) << "delivered after its deadline: " << entry.seq;
       BATON_CHECK_EQ(entry.attempts, message.attempts);
       CheckIsNext(entry);
       entry.state = State::kLeased;
@@ -111,7 +119,7 @@ void BrokerModel::OnArrow(Arrow arrow, const Message& message, Instant now) {
     case Arrow::kReturnedLate:
       BATON_CHECK(entry.state == State::kReady || entry.state == State::kDelayed);
       BATON_CHECK(entry.attempts == message.attempts && entry.attempts > 0);
-      BATON_CHECK(entry.deadline > now) << "an expired message came back: " << entry.seq;
+      BATON_CHECK(DeadlineOf(entry) > now) << "an expired message came back: " << entry.seq;
       entry.perhaps_delayed = false;
       entry.state = State::kReady;
       break;
@@ -122,7 +130,7 @@ void BrokerModel::OnArrow(Arrow arrow, const Message& message, Instant now) {
       entry.due = message.due;
       break;
     case Arrow::kExpired:
-      BATON_CHECK(entry.deadline <= now) << "expired early";
+      BATON_CHECK(DeadlineOf(entry) <= now) << "expired early";
       BATON_CHECK(entry.state != State::kLeased);
       on_the_way_out_.insert(message.id.seq);
       break;
@@ -135,13 +143,14 @@ void BrokerModel::OnArrow(Arrow arrow, const Message& message, Instant now) {
       entry.attempts = 0;
       entry.state = State::kReady;
       entry.was_delayed = entry.perhaps_delayed = false;
-      entry.deadline = message.deadline;
+      entry.arrived = now;
+      entry.own_deadline = kNever;
       entry.bytes = message.bytes();
       break;
     case Arrow::kParked:
-      BATON_CHECK(message.deadline == kNever) << "a parked message would expire: " << entry.seq;
+      BATON_CHECK(message.deadline() == kNever && message.hint == kNever)
+          << "a parked message would expire: " << entry.seq;
       entry.state = State::kParked;
-      entry.deadline = message.deadline;
       entry.attempts = message.attempts;
       entry.perhaps_delayed = false;
       break;

@@ -26,7 +26,8 @@ class BrokerModel : public LifeCycleObserver {
     uint32_t priority = 0;
     Seq seq;
     uint32_t attempts = 0;
-    Instant deadline = kNever;
+    Instant arrived;  // in its queue
+    Instant own_deadline = kNever;
     Instant due;
     uint64_t bytes = 0;
     std::string body;
@@ -48,6 +49,9 @@ class BrokerModel : public LifeCycleObserver {
   void OnArrow(Arrow arrow, const Message& message, Instant now) override;
 
   void Purged(const std::string& queue);
+  // The queue's TTL from now on, of what waits too; 0: none.
+  void SetTtl(const std::string& queue, Duration ttl) { ttls_[queue] = ttl; }
+  Instant DeadlineOf(const Entry& entry) const;
   // The queue's policy for a message that is on its way out must have been followed: nothing is on its way
   // any more.
   void CheckNothingOnItsWay() const;
@@ -91,6 +95,7 @@ class BrokerModel : public LifeCycleObserver {
   Memory now_;
   Memory before_;  // when this life of the broker began
   std::map<CommitNumber, Memory> commits_;
+  std::map<std::string, Duration> ttls_;
   std::set<Seq> on_the_way_out_;
   std::map<Seq, CommitNumber> published_;
   std::map<Seq, CommitNumber> acked_;

@@ -65,6 +65,8 @@ void EngineSimulation::StartBroker() {
   engine_->Start(now_);
   model_.next_commit = CommitNumber(1);
   if (epoch_ == Epoch(1)) CreateQueues();
+  // A change whose commit was lost has not happened.
+  for (const std::string& queue : queues_) model_.SetTtl(queue, Info(queue).config.ttl);
   for (Client& client : clients_) OpenClient(client);
 }
 
@@ -101,6 +103,7 @@ void EngineSimulation::RecreateQueue() {
   Send(DeleteQueue{.call = NextCall(), .name = queue});
   model_.Purged(queue);
   Send(Creation(queue));
+  model_.SetTtl(queue, Duration(0));
 }
 
 void EngineSimulation::OpenClient(Client& client) {
@@ -282,7 +285,7 @@ void EngineSimulation::Reconnect() {
 void EngineSimulation::Administrate() {
   const std::string queue = AnyQueue();
   if (Chance(4)) return RecreateQueue();
-  switch (Below(8)) {
+  switch (Below(9)) {
     case 0:
       Send(PurgeQueue{.call = NextCall(), .name = queue});
       model_.Purged(queue);
@@ -311,6 +314,9 @@ void EngineSimulation::Administrate() {
                                   .delivery = static_cast<DeliveryMode>(1 + Below(2))}});
       break;
     case 5:
+      ChangeTtl(queue);
+      break;
+    case 6:
       Send(ListMessages{.call = NextCall(),
                         .queue = queue,
                         .state = Chance(50) ? MessageState::kReady : MessageState::kDelayed});
@@ -326,6 +332,12 @@ void EngineSimulation::Administrate() {
       }
     }
   }
+}
+
+void EngineSimulation::ChangeTtl(const std::string& queue) {
+  const Duration ttl = Chance(40) ? Duration(0) : Duration(milliseconds(20 + Below(500)));
+  model_.SetTtl(queue, ttl);
+  Send(UpdateQueue{.call = NextCall(), .name = queue, .config = {.ttl = ttl}});
 }
 
 void EngineSimulation::PassTime() {

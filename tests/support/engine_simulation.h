@@ -87,6 +87,7 @@ class EngineSimulation : private Outputs {
   void ReceiveByCall();
   void Reconnect();
   void Administrate();
+  void ChangeTtl(const std::string& queue);
   void Crash();
   void PassTime();
   void StoreWorks();
@@ -96,6 +97,7 @@ class EngineSimulation : private Outputs {
   std::string Remains();  // for people
   void CheckRows();
   void EndEverything();
+  void LetExpire();
   bool NothingMoves();
   void OpenClient(Client& client);
   QueueInfo Info(const std::string& queue);

@@ -25,9 +25,27 @@ bool EngineSimulation::NothingMoves() {
   return !moved && store_.unwritten() == 0 && !store_.HasReads();
 }
 
+// Nobody takes anything, time passes: what is overdue goes by itself, wherever it waits.
+void EngineSimulation::LetExpire() {
+  store_.FillMemory(false);
+  engine_->OnMemoryRoom(store_.memory_room());
+  const Instant end = now_ + std::chrono::seconds(3);
+  for (int round = 0;; ++round) {
+    BATON_CHECK_LT(round, 3'000) << "the broker does not come to rest: " << Remains();
+    if (!NothingMoves() || next_due_ <= now_) continue;
+    if (now_ == end) break;
+    now_ = std::min(next_due_, end);
+  }
+  for (const auto& [seq, entry] : model_.entries()) {
+    BATON_CHECK(model_.DeadlineOf(entry) > now_ || entry.state == BrokerModel::State::kLeased)
+        << "message " << seq << " of queue " << entry.queue << " is there after its deadline";
+  }
+}
+
 void EngineSimulation::EndEverything() {
   ending_ = true;
   for (Client& client : clients_) Send(CloseSession{.session = client.session});
+  LetExpire();
   for (const std::string& queue : queues_) {
     Send(UpdateQueue{.call = NextCall(),
                      .name = queue,

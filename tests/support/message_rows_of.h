@@ -38,6 +38,16 @@ class MessageRowsOf {
         {.born = Birth(seq), .deadline = deadline, .body = body}, ledger_.ready);
     rows_[ExpiryKey({deadline, queue_, Seq(seq)})] = EncodeExpiryHint(Id(seq));
   }
+  // Its queue's TTL was changed since.
+  void Rehinted(uint64_t seq, const std::string& body) {
+    const Instant hint = Birth(seq + 300);
+    Put(ReadyKey(queue_, {.rank = RankOfPriority(0), .seq = Seq(seq)}),
+        {.born = Birth(seq), .deadline = Birth(seq + 200), .own_deadline = kNever, .body = body},
+        ledger_.ready);
+    rows_[AttemptsKey(queue_, Seq(seq))] = EncodeAttempts({.hint = hint});
+    ++ledger_.attempt_rows;
+    rows_[ExpiryKey({hint, queue_, Seq(seq)})] = EncodeExpiryHint(Id(seq));
+  }
   // From another queue, where it had this id.
   void DeadLettered(MessageId id, uint64_t seq, const std::string& body) {
     const std::string key = ReadyKey(queue_, {.rank = RankOfPriority(0), .seq = Seq(seq)});

@@ -70,6 +70,31 @@ TEST(Record, OfAMessageWithEverythingIsGolden) {
   EXPECT_EQ(ToHex(RowOf(*record)), ToHex(golden));
 }
 
+TEST(Record, OfAMessageThatExpiresByItsQueuesTtlIsGolden) {
+  const std::string golden = ReadGoldenFile("message_v1_ttl");
+  const auto record = DecodeMessage(golden);
+
+  ASSERT_TRUE(record.has_value());
+  EXPECT_EQ(record->deadline, kSometime + 30s);
+  EXPECT_EQ(record->own_deadline, kNever);
+  EXPECT_EQ(record->arrived, kSometime + 10s);
+  EXPECT_EQ(record->hops, 1u);
+  EXPECT_EQ(record->body, "body");
+  EXPECT_EQ(ToHex(RowOf(*record)), ToHex(golden));
+}
+
+TEST(Record, OfAttemptsAndAMovedHintIsGolden) {
+  const std::string golden = ReadGoldenFile("attempts_v2");
+  const auto record = DecodeAttempts(golden);
+
+  ASSERT_TRUE(record.has_value());
+  EXPECT_EQ(record->count, 1u);
+  EXPECT_EQ(record->reason, "busy");
+  EXPECT_EQ(record->hint, kSometime + 30s);
+  EXPECT_EQ(ToHex(EncodeAttempts(*record)), ToHex(golden));
+  EXPECT_EQ(DecodeAttempts(EncodeAttempts({.hint = kNever}))->hint, kNever);
+}
+
 TEST(Record, OfAttemptsIsGolden) {
   const std::string golden = ReadGoldenFile("attempts_v1");
   const auto record = DecodeAttempts(golden);
@@ -186,6 +211,9 @@ TEST(Record, OfAQueueIsGolden) {
 
   EXPECT_EQ(ToHex(EncodeQueue(queue)), ToHex(golden));
   EXPECT_EQ(DecodeQueue(golden), queue);
+  QueueRecord late = queue;
+  late.hints_are_late = true;
+  EXPECT_EQ(DecodeQueue(EncodeQueue(late)), late);
 }
 
 TEST(Record, OfTheLastQueueNumberIsGolden) {
@@ -211,10 +239,10 @@ std::vector<Kind> AllKinds() {
     };
   };
   return {
-      {{"message_v1_plain", "message_v1_full"},
+      {{"message_v1_plain", "message_v1_full", "message_v1_ttl"},
        rewrite(&DecodeMessage, [](const MessageRecord& record) { return RowOf(record); }),
        true},
-      {{"attempts_v1"}, rewrite(&DecodeAttempts, &EncodeAttempts)},
+      {{"attempts_v1", "attempts_v2"}, rewrite(&DecodeAttempts, &EncodeAttempts)},
       {{"locator_v1"}, rewrite(&DecodeLocator, &EncodeLocator)},
       {{"expiry_hint_v1"}, rewrite(&DecodeExpiryHint, &EncodeExpiryHint)},
       {{"ledger_v1", "ledger_v2", "ledger_v3"}, rewrite(&ReadLedger, &EncodeLedger)},
@@ -316,7 +344,7 @@ TEST(HostileRecord, WithNumbersOutOfRangeIsRefused) {
   EXPECT_FALSE(message(uint64_t{UINT32_MAX} + 1, 0, 0));
   EXPECT_FALSE(message(0, uint64_t{1} << 63, 0));
   EXPECT_FALSE(message(0, 0, UINT64_MAX));
-  EXPECT_FALSE(DecodeMessage(std::string("\x01\x20\x00\x00\x00", 5)).has_value());  // an unknown flag
+  EXPECT_FALSE(DecodeMessage(std::string("\x01\x80\x00\x00\x00", 5)).has_value());  // an unknown flag
   EXPECT_FALSE(DecodeAttempts(std::string("\x01\x00\x00", 3)).has_value());         // no attempt at all
 }
 

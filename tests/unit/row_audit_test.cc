@@ -69,6 +69,18 @@ TEST_F(RowAuditTest, MissesEveryRowThatIsNotThere) {
   }
 }
 
+TEST_F(RowAuditTest, FollowsAHintThatWasMoved) {
+  queue.Rehinted(15, "sixth");
+  rows = queue.rows();
+  EXPECT_EQ(Fault(rows), "");
+
+  const std::string attempts = AttemptsKey(kQueue, Seq(15));
+  rows[attempts] = EncodeAttempts({.hint = kNever});
+  EXPECT_THAT(Fault(rows), HasSubstr("an expiry hint without a message"));
+  rows[attempts] = EncodeAttempts({.hint = InstantFromMicros(5)});
+  EXPECT_THAT(Fault(rows), HasSubstr("would not expire"));
+}
+
 TEST_F(RowAuditTest, FindsARowThatIsTooMany) {
   const auto with = [&](const std::string& key, const std::string& value) {
     Rows more = rows;
