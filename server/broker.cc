@@ -143,6 +143,7 @@ EngineThread::Options Broker::Parts::ThreadOptions() {
   thread_options.on_damage = [this](const std::string& what) {
     options.log->Error("something in the store cannot be read; everything else goes on", {{"error", what}});
   };
+  thread_options.on_warning = [this](const std::string& what) { options.log->Warning(what, {}); };
   thread_options.on_disk_state = [this](DiskState state) {
     if (state == DiskState::kLow) {
       options.log->Warning("disk is nearly full: publishers are refused, consumers go on",

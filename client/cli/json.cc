@@ -113,6 +113,7 @@ Json ToJson(const QueueInfo& queue) {
           {"number", queue.number},
           {"damage", queue.damage},
           {"skips_damage", queue.skips_damage},
+          {"is_over_limits", queue.is_over_limits},
           {"config", ConfigJson(queue.config)},
           {"counts", CountsJson(queue.counts)}};
 }

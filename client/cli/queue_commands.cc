@@ -146,7 +146,9 @@ std::string LeftText(const QueueCounts& counts) {
 
 std::string StateText(const QueueInfo& queue) {
   if (!queue.damage.empty()) return "damaged";
-  return queue.paused ? "paused" : "active";
+  std::string text = queue.paused ? "paused" : "active";
+  if (queue.is_over_limits) text += ", over its limits";
+  return text;
 }
 
 std::string Describe(const QueueInfo& queue) {

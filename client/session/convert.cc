@@ -123,7 +123,8 @@ QueueInfo FromProto(const v1::Queue& queue) {
           .created = Time(queue.created_unix_ms()),
           .number = queue.number(),
           .damage = queue.damage(),
-          .skips_damage = queue.skips_damage()};
+          .skips_damage = queue.skips_damage(),
+          .is_over_limits = queue.is_over_limits()};
 }
 
 MessageInfo FromProto(const v1::Message& message) {

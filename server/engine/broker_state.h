@@ -88,6 +88,8 @@ struct BrokerState {
   std::vector<Queue*> awaiting_room;    // with takers that may hold no more for now
   std::vector<ReadRequest> reads;       // to start at the end of this turn
   bool disk_low = false;
+  absl::btree_set<QueueId> over_limits;     // those that are to make room by dropping or moving their oldest
+  std::vector<std::string> warnings;        // for the log
   std::vector<std::string> damage_reports;  // what could not be read: each is told once
   absl::flat_hash_set<std::string> damage_told;
   absl::Status failure;  // what was read makes no sense: the process must end
@@ -139,6 +141,15 @@ struct BrokerState {
     evictions.File({queue.number, EvictionIndex::Part::kDelayed}, EvictionIndex::Cost::kUnused,
                    queue.delayed.bytes(), queue.delayed_place);
   }
+  // Messages came to the queue that nobody could refuse, or back to it, or its limits are others: the oldest
+  // go (Overflow), if its policy says so.
+  void KeepLimits(Queue& queue) {
+    if (!queue.is_over_limits() || queue.config.overflow == OverflowPolicy::kReject) return;
+    queue.lacks_victims = false;
+    over_limits.insert(queue.number);
+  }
+  // A dead letter has come to a queue that is full.
+  void WarnOfOverflow(Queue& queue, Instant now);
   // Something may be deliverable now.
   void WantDispatch(Queue& queue) {
     if (queue.dispatch_wanted) return;

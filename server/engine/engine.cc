@@ -116,6 +116,7 @@ void Engine::Start(Instant now) {
   parts_->state.producers.Start();
   for (auto& [name, queue] : parts_->state.queues) {
     parts_->residency.Schedule(*queue, now);
+    parts_->state.KeepLimits(*queue);
     if (queue->hints_are_late) parts_->ttl_walk.Begin(*queue);
   }
   parts_->next_idle_check = now;
@@ -230,6 +231,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
   Turn turn;
   turn.failure = state.failure;
   turn.damage.swap(state.damage_reports);
+  turn.warnings.swap(state.warnings);
   parts.WriteLedgers(now);
   if (state.producers.dirty()) state.producers.AppendTo(state.turn.commit());
   if (state.turn.dirty()) {

@@ -87,9 +87,10 @@ class Engine {
     std::vector<ReadRequest> reads;
     // The owner lets in no more of sessions for the one or the other when there is too much.
     HeldBack held_back;
-    std::vector<std::string> damage;  // what could not be read of the store: for the log
-    Instant next_due = kNever;        // call EndTurn again by then, or when something happened
-    absl::Status failure;             // rows and ledger disagree: end the process like after a failed commit
+    std::vector<std::string> damage;    // what could not be read of the store: for the log
+    std::vector<std::string> warnings;  // likewise, of what an operator should know
+    Instant next_due = kNever;          // call EndTurn again by then, or when something happened
+    absl::Status failure;  // rows and ledger disagree: end the process like after a failed commit
   };
   Turn EndTurn(Instant now);
   // Its commit is large enough: what else there is to handle is better left for the next one.

@@ -64,6 +64,7 @@ void LifeCycle::DeadLetter(Message& message, Queue& target, std::string_view rea
   rows_.Put(message);
   rows_.Arrive(message);
   Note(Arrow::kDeadLettered, message, now);
+  state_.WarnOfOverflow(target, now);
   PlaceReady(message);
 }
 

@@ -79,6 +79,7 @@ void LifeCycle::TakeOut(Message& message) {
 void LifeCycle::PlaceReady(Message& message) {
   Queue& queue = *message.queue;
   queue.victims_from = std::min(queue.victims_from, message.position());
+  state_.KeepLimits(queue);
   const bool resident = queue.ready.Covers(message.position());
   if (message.home == Message::Home::kDelayedRow) {
     // It may keep its delayed row only where no read of delayed rows comes past it again.

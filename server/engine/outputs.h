@@ -130,6 +130,7 @@ struct QueueInfo {
   bool paused = false;
   bool skips_damage = false;
   std::string damage;  // why delivery stands still; empty: it does not
+  bool is_over_limits = false;
   Instant created;
   uint64_t ready = 0;
   uint64_t leased = 0;

@@ -43,23 +43,13 @@ absl::Status QueueFull(const Queue& queue) {
 
 }  // namespace
 
-bool Overflow::IsOver(const Queue& queue, uint64_t messages, uint64_t bytes) {
-  const QueueConfig& config = queue.config;
-  return (config.messages_max != 0 && messages > config.messages_max) ||
-         (config.bytes_max != 0 && bytes > config.bytes_max);
-}
-
-bool Overflow::IsOverNow(const Queue& queue) {
-  return IsOver(queue, queue.stored_count(), queue.stored_bytes());
-}
-
 absl::Status Overflow::MakeRoom(Queue& queue, uint64_t bytes, Instant now) {
   if (queue.is_memory() && !queue.stored) {
     // A crash could lose the definition and keep that the sequence was accepted.
     return MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
                      fmt::format("queue {} is being created: publish when that is answered", queue.name));
   }
-  const bool over = IsOver(queue, queue.stored_count() + 1, queue.stored_bytes() + bytes);
+  const bool over = queue.IsOverLimits(queue.stored_count() + 1, queue.stored_bytes() + bytes);
   if (over && queue.config.bytes_max != 0 && bytes > queue.config.bytes_max) return NeverFits(queue, bytes);
   const absl::Status room =
       queue.is_memory() ? state_.budget.RoomToGrow(bytes + kRowBytes) : absl::OkStatus();
@@ -94,7 +84,7 @@ absl::Status Overflow::AdmitOver(Queue& queue, uint64_t bytes) {
   if (queue.lacks_victims && queue.admitted_over >= kAdmittedOverMax) return QueueFull(queue);
   ++queue.admitted_over;
   queue.admitted_over_bytes += bytes;
-  over_.insert(queue.number);
+  state_.over_limits.insert(queue.number);
   return absl::OkStatus();
 }
 
@@ -105,29 +95,26 @@ void Overflow::IsWithin(Queue& queue) {
 }
 
 void Overflow::GoOn(Instant now) {
-  absl::erase_if(over_, [&](QueueId number) {
+  absl::erase_if(state_.over_limits, [&](QueueId number) {
     Queue* queue = state_.FindQueue(number);
     if (queue == nullptr) return true;
-    if (!IsOverNow(*queue) || queue->config.overflow == OverflowPolicy::kReject) {
+    if (!queue->is_over_limits() || queue->config.overflow == OverflowPolicy::kReject) {
       IsWithin(*queue);
       return true;
     }
-    if (queue->lacks_victims) return true;  // the next publish looks again
+    if (queue->lacks_victims) return true;  // the next that comes, or comes back, looks again
     queue->spilled_ready() > 0 ? SeekVictims(*queue) : EvictResident(*queue, now);
     return false;
   });
 }
 
-Instant Overflow::NextDue(Instant now) const { return over_.empty() ? kNever : now + kRetry; }
+Instant Overflow::NextDue(Instant now) const { return state_.over_limits.empty() ? kNever : now + kRetry; }
 
 void Overflow::EvictResident(Queue& queue, Instant now) {
   const Victims victims = Choose(queue, {});
-  if (victims.end == Victims::End::kNoneLeft) {
-    queue.lacks_victims = true;
-    return;
-  }
   for (Message* victim : victims.messages) Evict(*victim, now);
-  if (!IsOverNow(queue)) IsWithin(queue);
+  queue.lacks_victims = victims.end == Victims::End::kNoneLeft;
+  if (!queue.is_over_limits()) IsWithin(queue);
 }
 
 // When shared memory is full a queue that drops its oldest gives up as much as it takes; the others are
@@ -143,11 +130,13 @@ Overflow::Victims Overflow::Choose(Queue& queue, const Wanted& wanted) {
   uint64_t messages_left = queue.stored_count() + wanted.messages;
   uint64_t bytes_left = queue.stored_bytes() + wanted.bytes;
   const uint64_t messages_max = queue.config.messages_max;
-  if (messages_max != 0 && messages_left > messages_max + queue.ready.size()) return victims;
+  // A publish that is refused drops nothing; what is there anyhow makes as much room as it can.
+  if (wanted.messages > 0 && messages_max != 0 && messages_left > messages_max + queue.ready.size())
+    return victims;
   uint64_t memory_freed = 0;
   size_t spent = 0;
   const auto is_enough = [&] {
-    return !IsOver(queue, messages_left, bytes_left) && memory_freed >= wanted.shared_memory;
+    return !queue.IsOverLimits(messages_left, bytes_left) && memory_freed >= wanted.shared_memory;
   };
   // The message itself is written after them, so what only removes counts as what rewrites here.
   const auto turn_is_full = [&] { return !state_.budget.AllowsBytes(queue.number, spent); };
@@ -199,7 +188,7 @@ void Overflow::SeekVictims(Queue& queue) {
   // What is not sought now is in another turn (GoOn).
   if (queue.seeking_victims || !reads_.HasRoom() || !locator_.HasRoomToSpare() || !MayEvict(queue)) return;
   queue.seeking_victims = true;
-  over_.insert(queue.number);
+  state_.over_limits.insert(queue.number);
   ReadLowestRank(queue, AllOf(RowKind::kReady, queue.number).end);
 }
 
@@ -269,7 +258,7 @@ void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) 
   std::vector<MessageId> victims;
   std::optional<ReadyPosition> last;
   for (const Row& row : result.rows) {
-    if (!IsOver(*queue, messages, bytes)) break;
+    if (!queue->IsOverLimits(messages, bytes)) break;
     const auto view = MessageFromRow(*queue, row.key, *row.value, std::nullopt);
     if (view == nullptr) continue;
     last = view->position();
@@ -279,7 +268,7 @@ void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) 
     bytes -= view->bytes();
   }
   if (victims.empty()) {
-    if (!IsOverNow(*queue)) return EndSearch(*queue);
+    if (!queue->is_over_limits()) return EndSearch(*queue);
     if (!result.end_reached && last.has_value()) return ReadVictims(*queue, Successor(*last));
     // The oldest are all leased; or there are older ones again.
     queue->victims_from = {};
@@ -300,7 +289,7 @@ void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) 
       const bool takeable = message != nullptr && message->queue == still &&
                             message->state != Message::State::kLeased &&
                             message->home == Message::Home::kReadyRow;
-      if (takeable && IsOverNow(*still)) {
+      if (takeable && still->is_over_limits()) {
         if (MayEvict(*still)) {
           Evict(*message, at);
           search->evicted = true;
@@ -321,7 +310,7 @@ void Overflow::OnVictims(QueueId number, const ReadResult& result, Instant now) 
 
 void Overflow::EndSearch(Queue& queue) {
   queue.seeking_victims = false;
-  if (!IsOverNow(queue)) IsWithin(queue);
+  if (!queue.is_over_limits()) IsWithin(queue);
 }
 
 }  // namespace baton

@@ -5,12 +5,15 @@
 // and the queue is over its limit for as long as the read takes, by a bounded number of messages and bytes;
 // beyond that publishers wait (MustWait). The same when more must go than one commit should hold. They are
 // refused when nothing can go.
+//
+// What nobody can refuse (dead letters of other queues, limits that were lowered) is over the limits until
+// the next turns: then the oldest go likewise (BrokerState::KeepLimits). Where the policy is to refuse, it
+// stays.
 #pragma once
 
 #include <string>
 #include <vector>
 
-#include "absl/container/btree_set.h"
 #include "server/engine/life_cycle.h"
 #include "server/engine/locator.h"
 #include "server/engine/reads.h"
@@ -32,9 +35,6 @@ class Overflow {
   Instant NextDue(Instant now) const;
 
  private:
-  // Would it be over its limits with so much? Is it now?
-  static bool IsOver(const Queue& queue, uint64_t messages, uint64_t bytes);
-  static bool IsOverNow(const Queue& queue);
   absl::Status AdmitOver(Queue& queue, uint64_t bytes);
   static void IsWithin(Queue& queue);
   // From memory, as many as it takes and this turn may hold.
@@ -78,7 +78,6 @@ class Overflow {
   LifeCycle& life_cycle_;
   Locator& locator_;
   Reads& reads_;
-  absl::btree_set<QueueId> over_;  // their limits
 };
 
 }  // namespace baton

@@ -71,6 +71,7 @@ struct Queue {
   uint64_t admitted_over = 0;
   uint64_t admitted_over_bytes = 0;
   bool seeking_victims = false;
+  Instant warned_of_overflow;  // when the log was last told
   bool lacks_victims = false;  // the last search found none: what is there is leased or delayed
   ReadyPosition victims_from;  // nothing older of its rank was there to be dropped
   int victimless_passes = 0;   // over all of them, since the last that could be dropped
@@ -85,6 +86,11 @@ struct Queue {
   uint64_t ready_count() const { return ledger.ready.rows + due_homes.size() - leased.size(); }
   uint64_t delayed_count() const { return ledger.delayed.rows - due_homes.size(); }
   uint64_t stored_count() const { return ledger.ready.rows + ledger.delayed.rows; }
+  bool IsOverLimits(uint64_t messages, uint64_t bytes) const {
+    return (config.messages_max != 0 && messages > config.messages_max) ||
+           (config.bytes_max != 0 && bytes > config.bytes_max);
+  }
+  bool is_over_limits() const { return IsOverLimits(stored_count(), stored_bytes()); }
   uint64_t stored_bytes() const { return ledger.ready.bytes + ledger.delayed.bytes; }
   uint64_t spilled_ready() const { return ledger.ready.rows - resident_ready_rows; }
   uint64_t spilled_delayed() const { return ledger.delayed.rows - delayed.size() - due_homes.size(); }

@@ -140,6 +140,7 @@ void QueueAdmin::Handle(const UpdateQueue& command, Instant now) {
   const bool expires_sooner =
       config.ttl > Duration(0) && (ttl_before == Duration(0) || config.ttl < ttl_before);
   if (expires_sooner) ttl_walk_.Begin(*queue);
+  state_.KeepLimits(*queue);
   if (command.paused.has_value()) queue->paused = *command.paused;
   if (command.skip_damage.has_value()) {
     queue->skips_damage = *command.skip_damage;
@@ -210,6 +211,7 @@ QueueInfo QueueAdmin::Describe(const Queue& queue, Instant now) const {
           .paused = queue.paused,
           .skips_damage = queue.skips_damage,
           .damage = std::string(queue.damage.message()),
+          .is_over_limits = queue.is_over_limits(),
           .created = queue.created,
           .ready = queue.ready_count(),
           .leased = queue.leased.size(),

@@ -139,6 +139,10 @@ void AddQueues(const QueueList& list, Families& families) {
   AddPerQueue(
       list, "baton_queue_damaged", "1 while delivery stands still at what cannot be read", kGauge,
       [](const QueueInfo& queue) { return queue.damage.empty() ? 0 : 1; }, families);
+  AddPerQueue(
+      list, "baton_queue_over_limits",
+      "1 while a queue holds more than its limits: dead letters are not refused", kGauge,
+      [](const QueueInfo& queue) { return queue.is_over_limits ? 1 : 0; }, families);
   AddQueueCounters(list, families);
 }
 

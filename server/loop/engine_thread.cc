@@ -173,6 +173,7 @@ void EngineThread::FinishTurn(Instant now) {
   Engine::Turn turn = engine_->EndTurn(now);
   if (!turn.failure.ok()) NoteFailure(turn.failure);
   if (options_.on_damage) std::for_each(turn.damage.begin(), turn.damage.end(), options_.on_damage);
+  if (options_.on_warning) std::for_each(turn.warnings.begin(), turn.warnings.end(), options_.on_warning);
   // Deliveries first: handing a commit to the disk wakes the committer, and they need not wait for that.
   if (turn.promise != Promise::kApplied) Flush();
   if (turn.number && !store_failed_) {

@@ -60,6 +60,7 @@ class EngineThread final : public Store::Listener {
     std::function<void(Duration)> on_wall_clock_jump;
     std::function<void(DiskState)> on_disk_state;
     std::function<void(const std::string&)> on_damage;  // once for each
+    std::function<void(const std::string&)> on_warning;
   };
 
   // Everything passed outlives this object. The engine is loaded and started, the store is not started yet.

@@ -82,6 +82,7 @@ void FillQueue(const QueueInfo& info, v1::Queue* wire) {
   wire->set_paused(info.paused);
   wire->set_damage(info.damage);
   wire->set_skips_damage(info.skips_damage);
+  wire->set_is_over_limits(info.is_over_limits);
   wire->set_created_unix_ms(ToMillis(info.created));
   wire->set_number(info.number.value());
   v1::QueueCounts* counts = wire->mutable_counts();

@@ -43,11 +43,11 @@ class LiveProperties : public testing::TestWithParam<Durability> {
     ASSERT_TRUE(changed.ok()) << changed.status();
   }
   // Or what it has after 20 s.
-  uint64_t ReadyWhenItIs(uint64_t wanted) {
+  uint64_t ReadyWhenItIs(uint64_t wanted, const std::string& queue = "jobs") {
     Client client = Connect();
     const auto end = std::chrono::steady_clock::now() + 20s;
     while (true) {
-      const uint64_t ready = client.GetQueue("jobs")->counts.ready;
+      const uint64_t ready = client.GetQueue(queue)->counts.ready;
       if (ready == wanted || std::chrono::steady_clock::now() > end) return ready;
     }
   }
@@ -72,6 +72,43 @@ TEST_P(LiveProperties, ATtlThatIsChangedHoldsForAllThatWaitsWhateverIsKilled) {
   EXPECT_EQ(queue->counts.ready + queue->counts.parked + queue->counts.bytes, 0u);
   EXPECT_THAT(broker.errors(), Not(HasSubstr("memory queues begin empty")));
   EXPECT_TRUE(Connect().DeleteQueue("jobs", Client::DeleteMode::kOnlyIfEmpty).ok());
+}
+
+TEST_P(LiveProperties, ALimitThatIsLoweredHoldsAtOnceForDeadLettersToo) {
+  ASSERT_TRUE(Connect().CreateQueue("dead", {.durability = GetParam()}).ok());
+  ASSERT_TRUE(Connect()
+                  .UpdateQueue("jobs", {.expired = Disposal::kDeadLetter,
+                                        .dead_letter_queue = "dead",
+                                        .messages_max = kCount / 2,
+                                        .overflow = OverflowPolicy::kDropOldest})
+                  .ok());
+  EXPECT_EQ(ReadyWhenItIs(kCount / 2), kCount / 2);
+  ASSERT_TRUE(
+      Connect().UpdateQueue("dead", {.messages_max = 10, .overflow = OverflowPolicy::kDropOldest}).ok());
+
+  ChangeTtl(1ms);
+
+  EXPECT_EQ(ReadyWhenItIs(0), 0u);
+  EXPECT_EQ(ReadyWhenItIs(10, "dead"), 10u);
+  EXPECT_EQ(Connect().GetQueue("dead")->counts.dropped, kCount / 2 - 10);
+  EXPECT_THAT(broker.errors(), HasSubstr("queue dead is full"));
+}
+
+// 60 of 4 MiB at once, which is four times the broker's memory.
+TEST_P(LiveProperties, ALimitInBytesHoldsForLargeDeadLettersThatComeAtOnce) {
+  if (GetParam() == Durability::kMemory) GTEST_SKIP() << "they do not fit into shared memory";
+  ASSERT_TRUE(
+      Connect().CreateQueue("dead", {.bytes_max = 20 << 20, .overflow = OverflowPolicy::kDropOldest}).ok());
+  ASSERT_TRUE(
+      Connect().CreateQueue("large", {.expired = Disposal::kDeadLetter, .dead_letter_queue = "dead"}).ok());
+  const std::vector<Message> one(1, {.body = std::string(4'000'000, 'x')});
+  for (int i = 0; i < 60; ++i) ASSERT_TRUE(Connect().Publish("large", one).ok());
+
+  ASSERT_TRUE(Connect().UpdateQueue("large", {.ttl = 1ms}).ok());
+
+  EXPECT_EQ(ReadyWhenItIs(0, "large"), 0u);
+  EXPECT_EQ(ReadyWhenItIs(5, "dead"), 5u);
+  EXPECT_EQ(Connect().GetQueue("dead")->counts.dropped, 55u);
 }
 
 INSTANTIATE_TEST_SUITE_P(, LiveProperties, testing::Values(Durability::kDurable, Durability::kMemory),

@@ -140,6 +140,7 @@ void EngineFixture::ComeToRest() {
     Engine::Turn turn = engine_->EndTurn(now_);
     BATON_CHECK(turn.failure.ok()) << turn.failure;
     damage_.insert(damage_.end(), turn.damage.begin(), turn.damage.end());
+    warnings_.insert(warnings_.end(), turn.warnings.begin(), turn.warnings.end());
     largest_commit_ = std::max(largest_commit_, turn.commit.bytes());
     held_back_ = turn.held_back;
     if (turn.number) {

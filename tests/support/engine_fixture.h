@@ -185,6 +185,8 @@ class EngineFixture : private Outputs {
   FakeStore& store() { return store_; }
   // What the engine said of the store's damage.
   const std::vector<std::string>& damage() const { return damage_; }
+  // What it would have the log say.
+  const std::vector<std::string>& warnings() const { return warnings_; }
   Epoch epoch() const { return epoch_; }
   uint64_t rows_loaded() const { return rows_loaded_; }      // by the last start
   uint64_t rows_read() const { return rows_read_; }          // by reads, since the last start
@@ -218,6 +220,7 @@ class EngineFixture : private Outputs {
   size_t largest_commit_ = 0;
   HeldBack held_back_;
   std::vector<std::string> damage_;
+  std::vector<std::string> warnings_;
   Instant next_due_ = kNever;
   CommitNumber reported_written_;
   CommitNumber reported_synced_;

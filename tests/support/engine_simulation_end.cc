@@ -40,6 +40,12 @@ void EngineSimulation::LetExpire() {
     BATON_CHECK(model_.DeadlineOf(entry) > now_ || entry.state == BrokerModel::State::kLeased)
         << "message " << seq << " of queue " << entry.queue << " is there after its deadline";
   }
+  // What nobody could refuse has made room.
+  for (const std::string& queue : queues_) {
+    const QueueInfo info = Info(queue);
+    BATON_CHECK(!info.is_over_limits || info.config.overflow == OverflowPolicy::kReject || info.ready == 0)
+        << queue << " keeps more than its limits allow: " << info.ready << " ready";
+  }
 }
 
 void EngineSimulation::EndEverything() {

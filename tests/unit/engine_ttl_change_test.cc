@@ -277,7 +277,7 @@ TEST(TtlWalk, GoesOnInTheNextLifeOfTheBroker) {
   for (const auto work :
        {EngineFixture::Work::kReads, EngineFixture::Work::kAnswers, EngineFixture::Work::kWrites}) {
     EngineFixture broker({}, {.window_messages = 3, .chunk_rows = 2});
-    broker.PublishMany("orders", 3'000);
+    broker.PublishMany("orders", 1'500);
     broker.Advance(1min);
     broker.Start(UpdateQueue{.call = {}, .name = "orders", .config = {.ttl = 1h}});
     broker.Hold(work);
@@ -286,7 +286,7 @@ TEST(TtlWalk, GoesOnInTheNextLifeOfTheBroker) {
     broker.Restart();
 
     broker.Advance(59min - 1us);
-    EXPECT_EQ(broker.Queue("orders").ready, 3'000u);
+    EXPECT_EQ(broker.Queue("orders").ready, 1'500u);
     broker.Advance(1us);
     EXPECT_EQ(broker.Queue("orders").ready, 0u);
     ExpectNoRows(broker);

@@ -87,6 +87,7 @@ struct QueueInfo {
   uint32_t number = 0;
   std::string damage;  // why delivery stands still: its next messages cannot be read
   bool skips_damage = false;
+  bool is_over_limits = false;  // holds more than its limits, as dead letters are never refused
 };
 
 enum class MessageState : uint8_t { kReady = 1, kLeased = 2, kDelayed = 3, kParked = 4 };
