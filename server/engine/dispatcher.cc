@@ -154,7 +154,7 @@ void Dispatcher::DispatchWanted(Instant now) {
 }
 
 void Dispatcher::Dispatch(Queue& queue, Instant now) {
-  while (!queue.paused && !queue.ready.empty()) {
+  while (queue.delivers() && !queue.ready.empty()) {
     if (!state_.budget.HasArrows()) {
       state_.WantDispatch(queue);
       break;

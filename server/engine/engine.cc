@@ -16,6 +16,7 @@
 #include "server/engine/locator_sweep.h"
 #include "server/engine/overflow.h"
 #include "server/engine/publisher.h"
+#include "server/engine/purger.h"
 #include "server/engine/queue_admin.h"
 #include "server/engine/residency.h"
 #include "server/engine/returner.h"
@@ -41,7 +42,8 @@ struct Engine::Parts {
         publisher(&state, &life_cycle, &overflow, &settler),
         sweep(&state, &reads),
         ttl_walk(&state, &life_cycle, &locator, &reads),
-        admin(&state, &life_cycle, &dispatcher, &sweep, &ttl_walk),
+        purger(&state, &life_cycle, &sweep, &reads),
+        admin(&state, &dispatcher, &purger, &ttl_walk),
         browser(&state, &life_cycle, &locator, &reads),
         session_table(&state, &dispatcher, &returner) {
     life_cycle.set_locator(&locator);
@@ -88,6 +90,7 @@ struct Engine::Parts {
   Publisher publisher;
   LocatorSweep sweep;
   TtlWalk ttl_walk;
+  Purger purger;
   QueueAdmin admin;
   Browser browser;
   SessionTable session_table;

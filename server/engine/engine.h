@@ -33,6 +33,7 @@ struct EngineOptions {
   size_t chunk_rows = 4'096;  // of one read-ahead
   size_t chunk_bytes = 2u << 20;
   size_t uncommitted_bytes_max = kUncommittedBytesMax;  // handed over, not yet written; then publishes wait
+  size_t purge_share = 4'096;                           // messages; a purge of more is done in shares
   size_t turn_commit_bytes = 16u << 20;                 // then what rewrites bodies waits for the next turn
   size_t unsettled_bytes_max = 32u << 20;               // deliveries of sessions that are not settled
   size_t producers_bytes_max = 32u << 20;               // then somebody's producer is forgotten for a new one
@@ -48,7 +49,7 @@ struct EngineOptions {
 // What is published and waits in the engine, in bytes.
 struct HeldBack {
   size_t for_disk = 0;    // until it has caught up
-  size_t for_memory = 0;  // until a memory queue has dropped as much
+  size_t for_memory = 0;  // until a memory queue has dropped as much, or is purged
   friend bool operator==(const HeldBack&, const HeldBack&) = default;
 };
 

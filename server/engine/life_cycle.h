@@ -69,6 +69,13 @@ class LifeCycle {
   // Every message of the queue, in any state. Returns how many.
   uint64_t Purge(Queue& queue);
 
+  // One of them, of a purge that is done in shares.
+  void PurgeOne(Message& message) {
+    state_.budget.Spend();
+    ++message.queue->counters.purged;
+    Remove(message);
+  }
+
   // A message that was read enters memory (state kSpilled); the caller places it at once.
   Message& MakeResident(std::unique_ptr<Message> message);
   // … into the window it was read for. REQUIRES: below the window's boundary; kReadyRow / kDelayedRow.

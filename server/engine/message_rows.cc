@@ -106,6 +106,7 @@ void MessageRows::Put(Message& message, std::string_view parked_reason) {
 void MessageRows::Remove(const Message& message) {
   Queue& queue = *message.queue;
   Commit& commit = state_.turn.commit();
+  ++queue.removals;
   commit.SingleDelete(KeyOf(message));
   if (!IsAtBirth(message)) commit.Delete(LocatorKey(message.id.seq));
 

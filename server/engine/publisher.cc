@@ -54,14 +54,14 @@ Session* Publisher::FindSession(SessionId id) {
 
 std::optional<Publisher::LineId> Publisher::MustWait(const Queue* queue) const {
   if (queue == nullptr) return std::nullopt;
-  if (Overflow::MustWait(*queue) || lines_.contains(queue->number)) return queue->number;
+  if (Overflow::MustWait(*queue) || queue->purges > 0 || lines_.contains(queue->number)) return queue->number;
   const bool behind = !queue->is_memory() && (lines_.contains(LineId()) || state_.budget.StoreIsBehind());
   return behind ? std::optional(LineId()) : std::nullopt;
 }
 
 bool Publisher::IsRunnable(LineId id, const Line& line) const {
   const Queue* queue = id ? state_.FindQueue(id) : nullptr;
-  if (queue != nullptr && Overflow::MustWait(*queue)) return false;
+  if (queue != nullptr && (Overflow::MustWait(*queue) || queue->purges > 0)) return false;
   return !line.commands.empty() && (IsMemoryQueue(id) || !state_.budget.StoreIsBehind());
 }
 

@@ -1,10 +1,10 @@
 // Publish: every message is answered for itself, when its promise holds.
 //
 // While the disk is behind, what is published to it waits in a line; what is published to a queue that must
-// drop more before it may take more (Overflow) in a line of that queue. Lines of memory queues do not wait
-// for the disk's, and their room is their own. And with it waits whatever else its session sends: first the
-// result, then the ack of what it was made from. So what a session sends is decided in the order in which it
-// was sent; and nobody else waits.
+// drop more before it may take more (Overflow), or is being purged, in a line of that queue. Lines of memory
+// queues do not wait for the disk's, and their room is their own. And with it waits whatever else its session
+// sends: first the result, then the ack of what it was made from. So what a session sends is decided in the
+// order in which it was sent; and nobody else waits.
 #pragma once
 
 #include <deque>

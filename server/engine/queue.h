@@ -81,8 +81,12 @@ struct Queue {
   bool ready_awaits_repair = false;
   bool delayed_awaits_repair = false;
 
+  uint32_t purges = 0;    // under way: nobody is given its messages, and what is published to it waits
+  uint64_t removals = 0;  // of rows, one by one
+
   QueueCounters counters;
 
+  bool delivers() const { return !paused && purges == 0; }
   uint64_t ready_count() const { return ledger.ready.rows + due_homes.size() - leased.size(); }
   uint64_t delayed_count() const { return ledger.delayed.rows - due_homes.size(); }
   uint64_t stored_count() const { return ledger.ready.rows + ledger.delayed.rows; }
@@ -97,10 +101,10 @@ struct Queue {
   uint64_t resident_count() const { return ready.size() + leased.size() + delayed.size(); }
   bool awaits_repair() const { return ready_awaits_repair || delayed_awaits_repair; }
   // Somebody could be given a message now, and there is none in memory.
-  bool is_starved() const { return !paused && ready.empty() && !ready.all_resident() && !able.empty(); }
+  bool is_starved() const { return delivers() && ready.empty() && !ready.all_resident() && !able.empty(); }
   // Takers have to wait for a read. It ends: with a message in the window, or with the whole queue in it.
   bool head_is_coming() const {
-    return !paused && !ready_awaits_repair && ready.empty() && !ready.all_resident() && has_takers();
+    return delivers() && !ready_awaits_repair && ready.empty() && !ready.all_resident() && has_takers();
   }
   bool has_takers() const { return !subscriptions.empty(); }
   bool is_memory() const { return IsMemoryQueue(number); }

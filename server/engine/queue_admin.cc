@@ -152,20 +152,20 @@ void QueueAdmin::Handle(const UpdateQueue& command, Instant now) {
   AnswerWhenSynced(command.call, Describe(*queue, now));
 }
 
-uint64_t QueueAdmin::Purge(Queue& queue) {
-  sweep_.BeforePurge(queue);
-  return life_cycle_.Purge(queue);
-}
-
 void QueueAdmin::Handle(const PurgeQueue& command) {
   Queue* queue = state_.FindQueue(command.name);
   if (queue == nullptr) {
     state_.outputs->Answer(command.call, QueueNotFound(command.name));
     return;
   }
-  const uint64_t messages = Purge(*queue);
-  state_.turn.Require(Promise::kSynced);
-  AnswerWhenSynced(command.call, MessageCount{.messages = messages});
+  purger_.Purge(*queue, [this, call = command.call, name = command.name](Queue* purged, uint64_t messages) {
+    if (purged == nullptr) {
+      state_.outputs->Answer(call, QueueNotFound(name));
+      return;
+    }
+    state_.turn.Require(Promise::kSynced);
+    AnswerWhenSynced(call, MessageCount{.messages = messages});
+  });
 }
 
 void QueueAdmin::Handle(const DeleteQueue& command) {
@@ -180,26 +180,38 @@ void QueueAdmin::Handle(const DeleteQueue& command) {
                   fmt::format("queue {} holds {} message{}: purge it first, or delete it with its messages",
                               queue->name, held, held == 1 ? "" : "s")));
   }
-  const uint64_t messages = Purge(*queue);
-  dispatcher_.EndAll(*queue, MakeError(absl::StatusCode::kNotFound, reason::kQueueDeleted,
-                                       fmt::format("queue {} was deleted", queue->name)));
+  purger_.Purge(*queue, [this, call = command.call, name = command.name](Queue* purged, uint64_t messages) {
+    const absl::Status deleted = purged == nullptr ? QueueNotFound(name) : Delete(*purged);
+    if (!deleted.ok()) {
+      state_.outputs->Answer(call, deleted);
+    } else {
+      AnswerWhenSynced(call, MessageCount{.messages = messages});
+    }
+  });
+}
+
+// Asks once more: while it was purged another queue may have been given it for its dead letters.
+absl::Status QueueAdmin::Delete(Queue& queue) {
+  if (auto status = CheckNotInUse(queue.name); !status.ok()) return status;
+  const std::string name = queue.name;
+  const QueueId number = queue.number;
+  dispatcher_.EndAll(queue, MakeError(absl::StatusCode::kNotFound, reason::kQueueDeleted,
+                                      fmt::format("queue {} was deleted", name)));
   // The ledger's row goes, not a new version of it.
-  std::erase(state_.dirty_ledgers, queue);
-  std::erase(state_.to_dispatch, queue);
-  std::erase(state_.awaiting_commit, queue);
-  std::erase(state_.awaiting_room, queue);
-  if (queue->scheduled_due != kNever) state_.delay_schedule.erase({queue->scheduled_due, queue->number});
-  state_.turn.commit().Delete(LedgerKey(queue->number));
-  if (queue->ledger.births.TakeRow().has_value()) state_.turn.commit().Delete(BirthsKey(queue->number));
-  state_.turn.commit().Delete(QueueKey(queue->name));
+  std::erase(state_.dirty_ledgers, &queue);
+  std::erase(state_.to_dispatch, &queue);
+  std::erase(state_.awaiting_commit, &queue);
+  std::erase(state_.awaiting_room, &queue);
+  if (queue.scheduled_due != kNever) state_.delay_schedule.erase({queue.scheduled_due, number});
+  state_.turn.commit().Delete(LedgerKey(number));
+  if (queue.ledger.births.TakeRow().has_value()) state_.turn.commit().Delete(BirthsKey(number));
+  state_.turn.commit().Delete(QueueKey(name));
   state_.turn.Require(Promise::kSynced);
-  const QueueId number = queue->number;
   state_.queues_by_number.erase(number);
   state_.budget.OnQueueGone(number);
-  if (IsMemoryQueue(number) && state_.options.on_memory_queue_gone)
-    state_.options.on_memory_queue_gone(command.name);
-  state_.queues.erase(state_.queues.find(command.name));
-  AnswerWhenSynced(command.call, MessageCount{.messages = messages});
+  state_.queues.erase(state_.queues.find(name));
+  if (IsMemoryQueue(number) && state_.options.on_memory_queue_gone) state_.options.on_memory_queue_gone(name);
+  return absl::OkStatus();
 }
 
 QueueInfo QueueAdmin::Describe(const Queue& queue, Instant now) const {

@@ -3,20 +3,15 @@
 
 #include "server/engine/dispatcher.h"
 #include "server/engine/life_cycle.h"
-#include "server/engine/locator_sweep.h"
+#include "server/engine/purger.h"
 #include "server/engine/ttl_walk.h"
 
 namespace baton {
 
 class QueueAdmin {
  public:
-  QueueAdmin(BrokerState* state, LifeCycle* life_cycle, Dispatcher* dispatcher, LocatorSweep* sweep,
-             TtlWalk* ttl_walk)
-      : state_(*state),
-        life_cycle_(*life_cycle),
-        dispatcher_(*dispatcher),
-        sweep_(*sweep),
-        ttl_walk_(*ttl_walk) {}
+  QueueAdmin(BrokerState* state, Dispatcher* dispatcher, Purger* purger, TtlWalk* ttl_walk)
+      : state_(*state), dispatcher_(*dispatcher), purger_(*purger), ttl_walk_(*ttl_walk) {}
 
   void Handle(const CreateQueue& command, Instant now);
   void Handle(const UpdateQueue& command, Instant now);
@@ -36,16 +31,15 @@ class QueueAdmin {
   absl::Status CheckDeadLetterQueue(std::string_view queue, const QueueConfig& config) const;
   // FAILED_PRECONDITION (QUEUE_IN_USE) when a queue names `target` as its dead-letter queue.
   absl::Status CheckNotInUse(std::string_view target) const;
-  // How many messages that were.
-  uint64_t Purge(Queue& queue);
+  // It is empty.
+  absl::Status Delete(Queue& queue);
   QueueInfo Describe(const Queue& queue, Instant now) const;
   // Answers when the change is synced, whatever the queue's durability: administration is rare and must last.
   void AnswerWhenSynced(CallId call, Reply reply);
 
   BrokerState& state_;
-  LifeCycle& life_cycle_;
   Dispatcher& dispatcher_;
-  LocatorSweep& sweep_;
+  Purger& purger_;
   TtlWalk& ttl_walk_;
 };
 

@@ -38,7 +38,7 @@ bool Residency::HasRoom(const Chunk& chunk, Urgency urgency) {
 }
 
 void Residency::RefillReady(Queue& queue) {
-  if (queue.ready.all_resident() || queue.ready.reading() || queue.paused || !queue.has_takers()) return;
+  if (queue.ready.all_resident() || queue.ready.reading() || !queue.delivers() || !queue.has_takers()) return;
   if (queue.spilled_ready() == 0) {
     queue.ready.SetAllResident();
     return;

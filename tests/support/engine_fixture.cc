@@ -53,6 +53,7 @@ void EngineFixture::StartEngine() {
   EngineOptions engine_options{.epoch = epoch_,
                                .chunk_rows = options_.chunk_rows,
                                .uncommitted_bytes_max = options_.uncommitted_bytes_max,
+                               .purge_share = options_.purge_share,
                                .turn_commit_bytes = options_.turn_commit_bytes};
   if (options_.unsettled > 0) engine_options.unsettled_bytes_max = options_.unsettled * kUnsettledBytes;
   if (options_.window_messages != 0)

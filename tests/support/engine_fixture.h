@@ -78,6 +78,7 @@ struct EngineFixtureOptions {
   size_t leased_messages = 0;  // small ones that may be leased at a time; 0 = more than any test has
   size_t chunk_rows = 4'096;
   size_t uncommitted_bytes_max = kUncommittedBytesMax;
+  size_t purge_share = 4'096;
   size_t turn_commit_bytes = 16u << 20;
   size_t unsettled = 0;  // deliveries of sessions that may be unsettled; 0 = more than any test has
 };
