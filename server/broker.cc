@@ -4,6 +4,7 @@
 
 #include <atomic>
 #include <fstream>
+#include <map>
 #include <optional>
 #include <set>
 #include <utility>
@@ -54,14 +55,6 @@ std::string BootId() {
   std::string id;
   std::ifstream("/proc/sys/kernel/random/boot_id") >> id;
   return id;
-}
-
-// The queues, their ledgers and the producers, in this order.
-absl::Status LoadEngine(Store& store, Engine& engine) {
-  return engine.Load([&store](RowKind kind, const Engine::Visit& visit) {
-    const KeyRange range = AllOf(kind);
-    return store.ScanNow(range.begin, range.end, visit);
-  });
 }
 
 }  // namespace
@@ -207,7 +200,11 @@ absl::Status Broker::Parts::OpenStore() {
   engine_options.on_memory_queue = [this](std::string_view name) { facts.memory_queues.Add(name); };
   engine_options.on_memory_queue_gone = [this](std::string_view name) { facts.memory_queues.Remove(name); };
   engine.emplace(engine_options, &router);
-  if (absl::Status loaded = LoadEngine(*store, *engine); !loaded.ok()) return loaded;
+  const absl::Status loaded = engine->Load([this](RowKind kind, const Engine::Visit& visit) {
+    const KeyRange range = AllOf(kind);
+    return store->ScanNow(range.begin, range.end, visit);
+  });
+  if (!loaded.ok()) return loaded;
   engine->Start(time.Now());
   thread.emplace(ThreadOptions(), &*engine, &router, store.get(), &time, &*inbox, &parking);
   return absl::OkStatus();
@@ -215,17 +212,19 @@ absl::Status Broker::Parts::OpenStore() {
 
 // Those that a killed broker, or the one before an upgrade, left in shared memory.
 absl::Status Broker::Parts::OpenMemoryQueues() {
-  std::set<QueueId> queues;
+  std::map<QueueId, std::string> names;
   const KeyRange range = AllOf(RowKind::kQueue);
   const absl::Status scanned =
       disk->ScanNow(range.begin, range.end, [&](std::string_view key, std::string_view value) {
         const auto record = DecodeQueue(value);
         // Before anything is removed: its messages may be there, and it is not known which they are.
         if (!record.has_value()) return UnreadableQueue(key.substr(1));
-        if (IsMemoryQueue(record->number)) queues.insert(record->number);
+        if (IsMemoryQueue(record->number)) names[record->number] = key.substr(1);
         return absl::OkStatus();
       });
   if (!scanned.ok()) return scanned;
+  std::set<QueueId> queues;
+  for (const auto& [number, name] : names) queues.insert(number);
   const uint64_t bytes_max = options.config.memory_queue_bytes;
   auto opened =
       TieredStore::Open(disk.get(),
@@ -242,9 +241,13 @@ absl::Status Broker::Parts::OpenMemoryQueues() {
     log->Warning("a file that lay where memory queues are to be was set aside", {{"set_aside", set_aside}});
   });
   const MemoryStore::Adopted& adopted = store->adopted();
-  if (!adopted.set_aside.empty()) {
+  if (!adopted.set_aside.empty() && !adopted.adopted) {
     options.log->Warning("memory queues begin empty: what was in shared memory cannot be used",
                          {{"set_aside", adopted.set_aside}});
+  }
+  for (const QueueId queue : adopted.queues_lost) {
+    options.log->Warning("a memory queue begins empty: what was in shared memory of it is damaged",
+                         {{"queue", names[queue]}, {"set_aside", adopted.set_aside}});
   }
   if (!queues.empty() && !adopted.adopted && adopted.set_aside.empty()) {
     options.log->Warning("memory queues begin empty: nothing of them is in shared memory",

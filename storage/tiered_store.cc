@@ -9,6 +9,7 @@
 #include "storage/format/keys.h"
 #include "storage/format/records.h"
 #include "storage/format/row_audit.h"
+#include "storage/memory_rescue.h"
 
 namespace baton {
 namespace {
@@ -42,6 +43,7 @@ absl::StatusOr<std::unique_ptr<TieredStore>> TieredStore::Open(Store* disk,
   store->adopted_ = std::move(memory->adopted);
   store->memory_wanted_ = !queues.empty();
   store->memory_ = std::move(memory->store);
+  if (memory->damaged != nullptr) store->Rescue(*memory->damaged, queues);
   if (store->memory_ != nullptr) {
     for (const std::string& key : store->idle_.keys())
       store->adopted_.messages_dropped += ParseMessageKey(key) ? 1 : 0;
@@ -52,7 +54,20 @@ absl::StatusOr<std::unique_ptr<TieredStore>> TieredStore::Open(Store* disk,
   return store;
 }
 
-// What was left is either the work of an engine, or not used at all.
+// Of what was set aside, the queues that are whole.
+void TieredStore::Rescue(const MemoryStore& damaged, const std::set<QueueId>& queues) {
+  if (queues.empty() || !OpenMemory().ok()) return;
+  std::set<QueueId> lost = RescueQueues(damaged, queues, *memory_);
+  adopted_.adopted = lost.size() < queues.size();
+  if (adopted_.adopted) {
+    adopted_.queues_lost = std::move(lost);
+    return;
+  }
+  memory_.reset();
+  MemoryStore::Remove(region_.path);
+}
+
+// What was left is either the work of an engine, or is not used but for the queues that are whole.
 absl::Status TieredStore::Judge(const MemoryStore& rows, const std::set<QueueId>& queues) {
   RowAudit audit(queues, [&rows](std::string_view key) { return rows.Find(key); });
   const KeyRange ledgers = AllOf(RowKind::kLedger);

@@ -70,6 +70,7 @@ class TieredStore final : public Store, private Store::Listener {
   bool LeadsToARow(std::string_view key) const;  // a locator, of a message that is there
   absl::Status OpenMemory();
   void CloseMemoryIfEmpty();
+  void Rescue(const MemoryStore& damaged, const std::set<QueueId>& queues);
   absl::Status Judge(const MemoryStore& rows, const std::set<QueueId>& queues);
   void ReadBoth(ReadRequest request);
   static ReadResult Merge(ReadResult disk, ReadResult memory, size_t rows_max);

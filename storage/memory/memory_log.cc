@@ -37,15 +37,20 @@ uint64_t HashOf(MemoryLog::Place place) {
 
 // ---- Loading.
 
-absl::Status MemoryLog::Load(std::vector<Run>& runs) {
+absl::Status MemoryLog::Load(std::vector<Run>& runs, Damage damage) {
   std::map<uint64_t, uint32_t> by_number;
   if (absl::Status read = ReadTable(by_number); !read.ok()) return read;
   for (const auto& [number, first] : by_number) {
     const size_t before = runs.size();
-    if (absl::Status read = ReadRuns(first, runs); !read.ok()) return read;
-    for (size_t i = before; i < runs.size(); ++i) {
-      if (absl::Status checked = Check(runs[i]); !checked.ok()) return checked;
-    }
+    absl::Status read = ReadRuns(first, runs);
+    const auto bad =
+        std::remove_if(runs.begin() + static_cast<std::ptrdiff_t>(before), runs.end(), [&](const Run& run) {
+          const absl::Status checked = Check(run);
+          read.Update(checked);
+          return !checked.ok();
+        });
+    if (!read.ok() && damage == Damage::kRefused) return read;
+    runs.erase(bad, runs.end());
     last_segment_ = number;
   }
   return absl::OkStatus();

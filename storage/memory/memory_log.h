@@ -45,7 +45,8 @@ class MemoryLog {
 
   // ---- Once, on a region that was there: its runs in the order in which they were written, all checked.
   // ERRORS: DATA_LOSS.
-  absl::Status Load(std::vector<Run>& runs);
+  enum class Damage : uint8_t { kRefused, kLeftOut };  // a run, or the rest of a segment, that is damaged
+  absl::Status Load(std::vector<Run>& runs, Damage damage = Damage::kRefused);
   uint64_t applied() const { return region_->header().applied.load(std::memory_order_acquire); }
   // Are the rows that were found (AddLive, Drop) those that this commit left?
   bool AreThoseAfter(uint64_t commit) const;

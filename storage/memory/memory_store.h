@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -37,6 +38,7 @@ class MemoryStore {
     bool adopted = false;  // a region was there, and is used
     uint64_t rows = 0;
     uint64_t messages_dropped = 0;  // of queues that are not known
+    std::set<QueueId> queues_lost;  // begin empty, because of damage, though others do not
     std::string set_aside;          // a region was there that cannot be used: where it lies now, and why
   };
 
@@ -44,6 +46,8 @@ class MemoryStore {
   // name, never used. ERRORS: INTERNAL when that cannot be done.
   struct Adoption {
     std::unique_ptr<MemoryStore> store;  // null: there was none, or it was set aside
+    // Of one that was set aside: the rows that can be read. To be read only; null: nothing can.
+    std::unique_ptr<MemoryStore> damaged;
     Adopted adopted;
   };
   // `judge`, when given, looks at the rows, and says DATA_LOSS of those that cannot be used.
@@ -109,6 +113,10 @@ class MemoryStore {
 
   MemoryStore(std::unique_ptr<MemoryRegion> region, size_t index_bytes_max);
 
+  // And so that growing does not ask the system for each single slot.
+  static constexpr uint32_t kForGrowing = 2;
+
+  static std::unique_ptr<MemoryStore> ReadDamaged(const MemoryRegion::Options& options);
   absl::Status AdoptRuns();
   bool AddRow(const RecordReader& record, Place place);
   absl::Status Write(const Commit& commit);

@@ -214,8 +214,10 @@ TEST_F(MemoryQueues, OfARegionThatIsGoneBeginEmptyAndItIsReported) {
 
 TEST_F(MemoryQueues, WithOneBitOfAMessageChangedBeginEmptyAndOthersAreUntouched) {
   Create("fast");
+  Create("other");
   ASSERT_TRUE(Connect().CreateQueue("durable", {}).ok());
   for (const char* queue : {"fast", "durable"}) ASSERT_TRUE(Publish(queue, {.body = "unmistakable"}).ok());
+  for (const char* body : {"a", "b"}) ASSERT_TRUE(Publish("other", {.body = body}).ok());
   broker.Kill();
   const std::string path = shared.path() + "/" + Files().at(0);
   std::stringstream bytes;
@@ -226,12 +228,14 @@ TEST_F(MemoryQueues, WithOneBitOfAMessageChangedBeginEmptyAndOthersAreUntouched)
   file.seekp(static_cast<std::streamoff>(at)).put('u' ^ 1);
   file.close();
   ASSERT_EQ(broker.Start(), "");
-  EXPECT_THAT(broker.errors(), HasSubstr("memory queues begin empty"));
+  EXPECT_THAT(broker.errors(), HasSubstr("a memory queue begins empty"));
+  EXPECT_THAT(broker.errors(), HasSubstr("fast"));
   EXPECT_THAT(Bodies("fast"), IsEmpty());
   EXPECT_THAT(Bodies("durable"), ElementsAre("unmistakable"));
-  ASSERT_TRUE(Publish("fast", {.body = "b"}).ok());
+  ASSERT_TRUE(Publish("fast", {.body = "c"}).ok());
   KillAndStart();
-  EXPECT_THAT(Bodies("fast"), ElementsAre("b"));
+  EXPECT_THAT(Bodies("fast"), ElementsAre("c"));
+  EXPECT_THAT(Bodies("other"), ElementsAre("a", "b"));
 }
 
 TEST_F(MemoryQueues, WhoseDefinitionCannotBeReadLoseNothing) {
