@@ -9,8 +9,8 @@
 namespace baton {
 namespace {
 
-constexpr size_t kRowsPerRead = 1'000;
-constexpr size_t kBytesPerRead = 1u << 20;
+constexpr size_t kRowsPerPurgeRead = 1'000;
+constexpr size_t kBytesPerPurgeRead = 1u << 20;
 
 uint64_t HeldBy(const Queue& queue) { return queue.stored_count() + queue.ledger.parked.rows; }
 
@@ -98,8 +98,8 @@ void Purger::ReadMore(const JobPtr& job) {
   KeyRange range = AllOf(kind, queue.number);
   reads_.Start({.begin = std::move(range.begin),
                 .end = std::move(range.end),
-                .rows_max = kRowsPerRead,
-                .bytes_max = kBytesPerRead,
+                .rows_max = kRowsPerPurgeRead,
+                .bytes_max = kBytesPerPurgeRead,
                 .companion = queue.ledger.attempt_rows > 0 ? &AttemptsKeyOfRow : nullptr},
                [this, job, removals = queue.removals](const ReadResult& result, Instant) {
                  OnRows(job, removals, result);
