@@ -96,9 +96,9 @@ class Rescue : public testing::Test {
     for (const auto& [key, value] : RowsOf(store, queue)) {
       if (!now.contains(key)) commit.Delete(key);
     }
-    ASSERT_TRUE(store.MakeRoom(commit.memory_bytes(), 4'000).ok());
+    ASSERT_TRUE(store.MakeRoom(2 * commit.bytes(), 4'000).ok());
     ASSERT_TRUE(store.Apply(commit).ok());
-    end_of_records = std::min<size_t>(store.bytes_used(), 3u << 20);
+    end_of_records = store.bytes_live();
   }
 };
 
