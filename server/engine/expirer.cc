@@ -13,6 +13,10 @@ namespace {
 constexpr Duration kHintsAhead = std::chrono::seconds(1);
 // How soon hints are looked at again that were passed over.
 constexpr Duration kLookAgain = std::chrono::milliseconds(50);
+// Hints of messages that could not be read, and how soon they are tried again. Beyond them they wait for the
+// next start.
+constexpr size_t kUnreadableMax = 10'000;
+constexpr Duration kTryAgain = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -24,6 +28,7 @@ bool Expirer::MustPass(const ExpiryPosition& position, Instant now) const {
 }
 
 void Expirer::FireDue(Instant now) {
+  if (now >= try_again_) TryUnreadable();
   std::vector<std::pair<ExpiryPosition, MessageId>> due;
   passed_ = false;
   const size_t most = locator_.HasRoomToSpare() ? TurnBudget::kArrowsPerPhase : 0;
@@ -62,7 +67,7 @@ void Expirer::RemoveHint(const ExpiryPosition& position) {
 
 void Expirer::Fire(const ExpiryPosition& position, const MessageId& id, Instant now) {
   state_.expiring.insert(position);
-  locator_.Find(id, now, [this, position](Message* message, Instant at) {
+  const auto decide = [this, position](Message* message, Instant at) {
     if (state_.expiring.erase(position) == 0) return;  // its row is gone already
     if (IsVoid(position)) {
       RemoveHint(position);
@@ -92,7 +97,28 @@ void Expirer::Fire(const ExpiryPosition& position, const MessageId& id, Instant 
     } else {
       life_cycle_.Expire(*message, at);
     }
-  });
+  };
+  const auto fail = [this, position, id, now](const absl::Status&) { NoteUnreadable(position, id, now); };
+  locator_.Find(id, now, decide, fail);
+}
+
+// It stays among those that expire: whoever removes the message, or its queue, removes the hint.
+void Expirer::NoteUnreadable(const ExpiryPosition& position, const MessageId& id, Instant now) {
+  if (!state_.expiring.contains(position)) return;
+  if (unreadable_.size() >= kUnreadableMax) {
+    state_.expiring.erase(position);
+    return;
+  }
+  unreadable_.emplace_back(position, id);
+  try_again_ = std::min(try_again_, now + kTryAgain);
+}
+
+void Expirer::TryUnreadable() {
+  try_again_ = kNever;
+  for (const auto& [position, id] : std::exchange(unreadable_, {})) {
+    if (state_.expiring.erase(position) == 0) continue;  // its row is gone
+    if (state_.expiry.Covers(position)) state_.expiry.Insert(position, id);
+  }
 }
 
 // It makes a memory queue grow: that goes on when there is room again.
@@ -170,6 +196,7 @@ Instant Expirer::NextDue(Instant now) const {
   if (!locator_.HasRoomToSpare()) return kNever;  // a read that completes is a reason of its own
   Instant next = expiry.empty() ? kNever : expiry.begin()->first.deadline;
   if (passed_) next = std::max(next, now + kLookAgain);
+  next = std::min(next, try_again_);
   if (RunsLow(expiry, HintChunk())) next = std::min(next, expiry.boundary().deadline - kHintsAhead);
   return next;
 }

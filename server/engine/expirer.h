@@ -1,6 +1,9 @@
 // Expires messages at their deadline, wherever they are: in memory at once, on disk by way of a read.
 #pragma once
 
+#include <utility>
+#include <vector>
+
 #include "server/engine/life_cycle.h"
 #include "server/engine/locator.h"
 #include "server/engine/reads.h"
@@ -27,6 +30,9 @@ class Expirer {
   bool LacksRoomForHint(const Queue& queue);
   // As if it had not come up yet.
   void LetWait(Queue& queue, const ExpiryPosition& position, const MessageId& id, Instant now);
+  // What would tell of its message cannot be read, for now.
+  void NoteUnreadable(const ExpiryPosition& position, const MessageId& id, Instant now);
+  void TryUnreadable();
   void Refill(Instant now);
   Chunk HintChunk() const;
   void OnHints(uint64_t flight, ReadResult result);
@@ -38,6 +44,8 @@ class Expirer {
   LifeCycle& life_cycle_;
   Locator& locator_;
   Reads& reads_;
+  std::vector<std::pair<ExpiryPosition, MessageId>> unreadable_;
+  Instant try_again_ = kNever;
   bool skips_damage_ = false;  // some hints could not be read: the others are read all the same
   bool passed_ = false;        // hints that are due wait until their store has room
 };

@@ -23,7 +23,8 @@ EngineSimulation::EngineSimulation(const Options& options)
                          : Kind::kBoth),
       queues_(kind_ == Kind::kBoth ? std::vector<std::string>{"orders", "mail", "dead", "ashes"}
                                    : std::vector<std::string>{"orders", "mail", "dead"}),
-      clients_(2) {
+      clients_(2),
+      has_damage_(Chance(20)) {
   for (Client& client : clients_) client.producer = ProducerId(Below(1'000'000) + 1);
 }
 
@@ -38,6 +39,7 @@ void EngineSimulation::Run() {
   tally_.acked = model_.acks();
   tally_.expired = model_.arrows(Arrow::kExpired);
   tally_.dead_lettered = model_.arrows(Arrow::kDeadLettered);
+  tally_.in_order = order_.checked();
   tally_.digest = digest_.value();
 }
 
@@ -55,7 +57,7 @@ void EngineSimulation::StartBroker() {
   engine_options.make_memory_room = [this](size_t bytes, size_t message_bytes, MemoryRoom& room) {
     return store_.MakeMemoryRoom(bytes, message_bytes, room);
   };
-  engine_ = std::make_unique<Engine>(engine_options, static_cast<Outputs*>(this), &model_);
+  engine_ = std::make_unique<Engine>(engine_options, static_cast<Outputs*>(this), &order_);
   store_.Open();
   const absl::Status loaded =
       engine_->Load([this](RowKind kind, const Engine::Visit& visit) { return store_.Scan(kind, visit); });
@@ -111,6 +113,7 @@ void EngineSimulation::OpenClient(Client& client) {
   client.holds.clear();
   client.acks.clear();
   client.settlements = client.settled_through = 0;
+  order_.Begins(client.producer);
   Send(OpenSession{
       .session = client.session, .client_name = "simulated", .peer = "", .producer = client.producer});
 }
@@ -142,6 +145,8 @@ void EngineSimulation::Step() {
   } else {
     StoreWorks();
   }
+  if (Chance(5)) AskForNonsense();
+  if (has_damage_ && Chance(5)) DamageSome();
   if (Chance(60)) Turn();
 }
 
@@ -172,6 +177,7 @@ void EngineSimulation::PublishSome() {
   for (uint64_t count = 1 + Below(3); count > 0; --count) {
     publish.messages.push_back(AnyMessage());
     client.unconfirmed.emplace(++client.last_sequence, std::pair(queue, publish.messages.back()));
+    order_.Sends(client.producer, client.last_sequence);
   }
   Send(std::move(publish));
 }
@@ -181,6 +187,7 @@ void EngineSimulation::RepublishSome() {
   Client& client = AnyClient();
   const auto unconfirmed = client.unconfirmed;  // some are confirmed while we go
   for (const auto& [sequence, sent] : unconfirmed) {
+    order_.SendsAgain(client.producer, sequence);
     Send(Publish{.session = client.session,
                  .call = {},
                  .queue = sent.first,
@@ -227,6 +234,7 @@ void EngineSimulation::SettleSome() {
   const LeaseToken& token = held_[at->second].token;
   const BrokerModel::Entry* entry = model_.Find(token.id.seq);
   if (settle.settlement.kind == SettleKind::kAck) {
+    order_.SendsAck(client.producer, token.id.seq);
     const Durability durability =
         entry == nullptr ? Durability::kRelaxed : Info(entry->queue).config.durability;
     client.acks[client.settlements].push_back(
@@ -252,8 +260,10 @@ void EngineSimulation::SettleByToken() {
     if (Chance(50)) settle.settlement.reason = "busy";
   }
   const size_t from = held_.size() > 12 ? held_.size() - 12 : 0;
-  for (uint64_t count = 1 + Below(2); count > 0; --count)
+  for (uint64_t count = 1 + Below(2); count > 0; --count) {
     settle.tokens.push_back(held_[from + Below(held_.size() - from)].token);
+    if (settle.settlement.kind == SettleKind::kAck) order_.AckedByCall(settle.tokens.back()->id.seq);
+  }
   Send(std::move(settle));
 }
 
@@ -508,6 +518,7 @@ void EngineSimulation::Confirm(SessionId session, ConfirmRun run) {
 
 void EngineSimulation::Settled(SessionId session, uint64_t through, std::vector<SettleFailure> failures) {
   digest_.Add({7, session.value(), through, failures.size()});
+  CheckFailures(session, failures);
   for (Client& client : clients_) {
     if (client.session != session) continue;
     BATON_CHECK_GT(through, client.settled_through);
@@ -534,6 +545,7 @@ void EngineSimulation::Settled(SessionId session, uint64_t through, std::vector<
 
 void EngineSimulation::Answer(CallId call, absl::StatusOr<Reply> reply) {
   digest_.Add({8, call.value(), static_cast<uint64_t>(reply.status().code())});
+  CheckAnswer(call, reply);
   if (!reply.ok()) {
     BATON_CHECK(reply.status().code() != absl::StatusCode::kInternal) << reply.status();
     return;

@@ -1,7 +1,8 @@
 // One broker's life from a seed: random commands from two sessions and from calls, commits and reads that
 // complete at any later turn, time that jumps to deadlines, clients that die, acks that come twice or late,
-// crashes that lose every commit not written, of memory queues nothing or everything. Checked against the
-// model at every arrow, every confirmation and every turn.
+// crashes that lose every commit not written, of memory queues nothing or everything, ids that were made up
+// or have had their day, rows that cannot be read. Checked against the model at every arrow, every
+// confirmation and every turn.
 #pragma once
 
 #include <deque>
@@ -15,6 +16,7 @@
 #include "server/engine/engine.h"
 #include "tests/support/broker_model.h"
 #include "tests/support/history_digest.h"
+#include "tests/support/session_order.h"
 #include "tests/support/simulated_store.h"
 
 namespace baton {
@@ -42,6 +44,8 @@ class EngineSimulation : private Outputs {
     uint64_t dead_lettered = 0;
     uint64_t crashes = 0;
     uint64_t reads = 0;
+    uint64_t damaged = 0;         // rows
+    uint64_t in_order = 0;        // acks that came after a publish of their session
     uint64_t kept_in_memory = 0;  // messages of memory queues that a crash did not lose
     uint64_t digest = 0;          // of all that was stored and said, in order
   };
@@ -98,6 +102,15 @@ class EngineSimulation : private Outputs {
   void CheckRows();
   void EndEverything();
   void LetExpire();
+
+  // What goes wrong.
+  MessageId MadeUpId();
+  void AskForNonsense();
+  void CheckAnswer(CallId call, const absl::StatusOr<Reply>& reply);
+  void DamageSome();
+  bool IsDamaged(const MessageId& id) const;
+  void CheckFailures(SessionId session, const std::vector<SettleFailure>& failures) const;
+
   bool NothingMoves();
   void OpenClient(Client& client);
   QueueInfo Info(const std::string& queue);
@@ -130,6 +143,7 @@ class EngineSimulation : private Outputs {
   const std::vector<std::string> queues_;  // dead-letter queues last
   SimulatedStore store_;
   BrokerModel model_;
+  SessionOrder order_{&model_};
   std::unique_ptr<Engine> engine_;
   Instant now_ = InstantFromMicros(1'700'000'000'000'000);
   Instant next_due_ = kNever;
@@ -152,6 +166,10 @@ class EngineSimulation : private Outputs {
   std::vector<Promised> confirmed_;
   std::vector<Promised> confirmed_acks_;
   bool may_fall_behind_ = false;  // in this life: then what rewrites waits for the store
+  const bool has_damage_;         // in the whole history
+  std::set<Seq> damaged_;         // births: of these a row could not be read, once
+  std::set<CallId> made_up_;      // calls for messages that there are not
+  std::map<CallId, MessageId> asked_;
   bool ending_ = false;
   HistoryDigest digest_;
   Tally tally_;

@@ -50,6 +50,7 @@ void EngineSimulation::LetExpire() {
 
 void EngineSimulation::EndEverything() {
   ending_ = true;
+  store_.Heal();
   for (Client& client : clients_) Send(CloseSession{.session = client.session});
   LetExpire();
   for (const std::string& queue : queues_) {

@@ -158,6 +158,17 @@ void SimulatedStore::OnProgress(CommitNumber written, CommitNumber synced) {
 
 void SimulatedStore::OnFailed(absl::Status status) { BATON_CHECK(false) << status; }
 
+std::string SimulatedStore::AnyRowOfAMessage(uint64_t choice) const {
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : disk_rows_.rows()) {
+    for (const RowKind kind :
+         {RowKind::kReady, RowKind::kDelayed, RowKind::kParked, RowKind::kAttempts, RowKind::kLocator}) {
+      if (key.front() == static_cast<char>(kind)) keys.push_back(key);
+    }
+  }
+  return keys.empty() ? "" : keys[choice % keys.size()];
+}
+
 // ---- Shared memory.
 
 MemoryRoom SimulatedStore::memory_room() const {

@@ -48,6 +48,11 @@ class SimulatedStore : private Store::Listener {
   // The oldest answer arrives.
   std::optional<ReadResult> TakeAnswer();
   bool HasReads() const { return disk_rows_.HasReads() || !answers_.empty(); }
+  // What reads this row of the disk fails, until it is healed.
+  void Damage(const std::string& key) { disk_rows_.Damage(key); }
+  void Heal() { disk_rows_.Heal(); }
+  // Of the disk: of a message, or that tells where or how often it was; `choice` decides. "": there is none.
+  std::string AnyRowOfAMessage(uint64_t choice) const;
   // Shared memory. Others fill it, and make room again.
   MemoryRoom memory_room() const;
   absl::Status MakeMemoryRoom(size_t bytes, size_t message_bytes, MemoryRoom& room);

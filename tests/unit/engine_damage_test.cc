@@ -57,6 +57,27 @@ TEST_F(Damage, StopsOneQueueAtThatPlace) {
   EXPECT_THAT(broker.damage(), SizeIs(1));  // told once
 }
 
+TEST_F(Damage, OfAMessageThatIsDueLetsItExpireOnceItCanBeRead) {
+  broker.PublishMany("orders", 8, {.ttl = seconds(1)});
+  broker.store().Damage(Rows(RowKind::kReady)[6]);
+  broker.Advance(seconds(30));
+  EXPECT_EQ(broker.Queue("orders").ready, 1u);
+  EXPECT_THAT(Rows(RowKind::kExpiry), SizeIs(1));
+  broker.store().Heal();
+  broker.Advance(seconds(30));
+  EXPECT_EQ(broker.Queue("orders").ready, 0u);
+  EXPECT_THAT(Rows(RowKind::kExpiry), IsEmpty());
+}
+
+TEST_F(Damage, OfAMessageThatIsDueLeavesNoHintBehindWhenTheQueueIsPurged) {
+  broker.PublishMany("orders", 8, {.ttl = seconds(1)});
+  broker.store().Damage(Rows(RowKind::kReady)[6]);
+  broker.Advance(seconds(2));
+  EXPECT_EQ(broker.Purge("orders"), 1u);
+  broker.Advance(seconds(30));
+  EXPECT_THAT(Rows(RowKind::kExpiry), IsEmpty());
+}
+
 TEST_F(Damage, ThatIsGoneIsForgotten) {
   broker.PublishMany("orders", 8);
   broker.Restart();

@@ -46,6 +46,8 @@ TEST_P(EngineHistories, AgreeWithTheModel) {
     total.dead_lettered += life.tally().dead_lettered;
     total.crashes += life.tally().crashes;
     total.reads += life.tally().reads;
+    total.damaged += life.tally().damaged;
+    total.in_order += life.tally().in_order;
     total.kept_in_memory += life.tally().kept_in_memory;
   }
   std::printf(
@@ -63,6 +65,8 @@ TEST_P(EngineHistories, AgreeWithTheModel) {
     EXPECT_GT(total.crashes, count / 10);
     EXPECT_GT(total.reads, count);
     EXPECT_GT(total.kept_in_memory, count / 10);
+    EXPECT_GT(total.damaged, count / 10);
+    EXPECT_GT(total.in_order, count);
   }
 }
 
