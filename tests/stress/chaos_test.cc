@@ -1,8 +1,8 @@
 // A real broker and everything that may go wrong around it, for CHAOS_SECONDS (20 among the stress
 // tests, an hour under soak): it is killed, stopped in the middle, and stopped as it should be; its disk and
-// its shared memory fill up; a consumer dies; strangers send rubbish and crafted calls. Whatever it promises
-// meanwhile is written down in a book, and judged. At the end a table of its store is damaged: it may refuse,
-// it may not die of it.
+// its shared memory fill up, or the disk is slow; a consumer dies; strangers send rubbish and crafted calls,
+// and scribble over what they share with it. Whatever it promises meanwhile is written down in a book, and
+// judged. At the end a table of its store is damaged: it may refuse, it may not die of it.
 //
 // BATON_SEED repeats the choices. A full disk needs the right to mount a small file system; without it that
 // is left out.
@@ -13,7 +13,10 @@
 #include <gtest/gtest.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <atomic>
 #include <chrono>
@@ -27,6 +30,8 @@
 
 #include "base/check.h"
 #include "baton/client.h"
+#include "local/handshake.h"
+#include "tests/stress/policy_watch.h"
 #include "tests/support/broker_process.h"
 #include "tests/support/busy_clients.h"
 #include "tests/support/promise_book.h"
@@ -178,6 +183,57 @@ class Stranger {
   std::thread thread_;
 };
 
+// The same over rings: half a hello, another one, anything in the memory that it shares, any bells.
+class RingStranger {
+ public:
+  RingStranger(std::string socket, uint64_t seed)
+      : socket_(std::move(socket)), random_(seed), thread_([this] { Run(); }) {}
+  ~RingStranger() {
+    stopping_ = true;
+    thread_.join();
+  }
+
+ private:
+  void Run() {
+    while (!stopping_) {
+      Upto(random_, 3) == 0 ? Mumble() : Scribble();
+      std::this_thread::sleep_for(milliseconds(Upto(random_, 20)));
+    }
+  }
+  void Mumble() {
+    const auto connection = BeginHandshake(socket_);  // it has said its hello
+    if (connection.ok()) Send(connection->get());
+  }
+  void Scribble() {
+    auto connection = ConnectLocally(socket_, 500);
+    struct stat status {};
+    if (!connection.ok() || fstat(connection->segment.get(), &status) != 0) return;
+    const auto bytes = static_cast<size_t>(status.st_size);
+    void* const memory =
+        mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, connection->segment.get(), 0);
+    if (memory == MAP_FAILED) return;
+    for (uint64_t i = Upto(random_, 50); i > 0; --i) {
+      const std::string what = RandomBytes(random_, 1 + Upto(random_, 16));
+      // Often among the indices and flags, at the beginning.
+      const size_t most = Upto(random_, 1) == 0 ? std::min<size_t>(bytes, 4'096) : bytes;
+      std::copy(what.begin(), what.end(), static_cast<char*>(memory) + Upto(random_, most - what.size()));
+      if (Upto(random_, 9) == 0) Send(connection->socket.get());
+    }
+    munmap(memory, bytes);
+  }
+  void Send(int socket) {
+    const std::string bytes = RandomBytes(random_, 1 + Upto(random_, 40));
+    // allowed to fail: it may have been sent away
+    [[maybe_unused]] const ssize_t sent =
+        send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
+
+  const std::string socket_;
+  Random random_;
+  std::atomic<bool> stopping_{false};
+  std::thread thread_;
+};
+
 // One store, its clients, and some faults; then the judgement.
 class Round {
  public:
@@ -185,6 +241,7 @@ class Round {
       : random_(seed),
         broker_({.flags = {"--memory-budget", "64MiB", "--wal-bytes-max", "8MiB", "--memory-queue-bytes",
                            "48MiB", "--memory-queue-dir", shared_.path(), "--disk-free-min", "128MiB"},
+                 .environment = {"LD_PRELOAD=" BATON_SLOW_DISK_LIBRARY, "BATON_SLOW_DISK=" + SlowMark()},
                  .data_dir = disk_.path() + "/data"}) {
     book_.AllowRefusals();
   }
@@ -195,6 +252,7 @@ class Round {
   uint64_t Upto(uint64_t max) { return baton::Upto(random_, max); }
   void ShortWait(milliseconds max) { std::this_thread::sleep_for(milliseconds(Upto(max.count()))); }
 
+  std::string SlowMark() const { return directory_.path() + "/slow"; }
   bool CreateQueues();
   void StartDoomedConsumer();
   bool ClientsGetOn();
@@ -202,6 +260,7 @@ class Round {
   void OneFault();
   void KillBroker();
   void DisturbDisk();
+  void SlowDownDisk();
   void Judge();
   void DamageATable();
 
@@ -216,6 +275,8 @@ class Round {
   std::unique_ptr<BusyProducer> producer_;
   std::unique_ptr<BusyConsumer> consumer_;
   std::unique_ptr<Stranger> stranger_;
+  std::unique_ptr<RingStranger> ring_stranger_;
+  std::unique_ptr<PolicyWatch> policies_;
   std::string last_fault_ = "none";
 };
 
@@ -229,7 +290,9 @@ bool Round::CreateQueues() {
     EXPECT_TRUE(created.ok()) << created.status();
     if (!created.ok()) return false;
   }
-  return client.CreateQueue("stranger").ok();
+  const absl::Status policies = PolicyWatch::CreateQueues(client);
+  EXPECT_TRUE(policies.ok()) << policies;
+  return client.CreateQueue("stranger").ok() && policies.ok();
 }
 
 void Round::StartDoomedConsumer() {
@@ -282,8 +345,17 @@ void Round::DisturbDisk() {
   disk.Empty();
 }
 
+// Each sync takes a fifth of a second, for a while.
+void Round::SlowDownDisk() {
+  last_fault_ = "the disk is slow";
+  std::ofstream(SlowMark()).close();
+  ShortWait(milliseconds(3'000));
+  if (Upto(3) == 0) KillBroker();
+  std::filesystem::remove(SlowMark());
+}
+
 void Round::OneFault() {
-  switch (Upto(6)) {
+  switch (Upto(7)) {
     case 0:
     case 1:
       last_fault_ = "the broker is killed";
@@ -303,6 +375,8 @@ void Round::OneFault() {
       book_.BrokerDied();
       EXPECT_EQ(broker_.Start(), "");
       return;
+    case 5:
+      return SlowDownDisk();
     default:
       return DisturbDisk();
   }
@@ -313,7 +387,9 @@ void Round::Judge() {
   const absl::Status flushed = producer_->Stop();
   EXPECT_TRUE(flushed.ok() || absl::IsResourceExhausted(flushed)) << flushed << "\n" << Describe();
   EXPECT_TRUE(consumer_->Stop().ok());
+  policies_->Stop();
   stranger_.reset();
+  ring_stranger_.reset();
   Client client = ConnectPatiently(broker_.url(), "judge");
   const auto sum = [&client](uint64_t QueueCounts::*count) {
     uint64_t total = 0;
@@ -331,6 +407,7 @@ void Round::Judge() {
     Drain(client, queue, static_cast<uint64_t>(listed), book_);
   }
   EXPECT_THAT(book_.Judge(), IsEmpty());
+  EXPECT_THAT(policies_->Judge(client), IsEmpty()) << broker_.errors();
 }
 
 // What the broker says of it is not looked at here: only that it is the one who says it.
@@ -375,6 +452,8 @@ void Round::Run(steady_clock::time_point end) {
       &book_);
   StartDoomedConsumer();
   stranger_ = std::make_unique<Stranger>(broker_.runtime_dir() + "/grpc.sock", random_());
+  ring_stranger_ = std::make_unique<RingStranger>(broker_.runtime_dir() + "/baton.sock", random_());
+  policies_ = std::make_unique<PolicyWatch>(broker_.url(), random_());
   for (int fault = 1; fault <= kFaultsPerRound && steady_clock::now() < end; ++fault) {
     ASSERT_TRUE(ClientsGetOn()) << Describe();
     OneFault();
@@ -384,9 +463,11 @@ void Round::Run(steady_clock::time_point end) {
   Judge();
   const PromiseBook::Totals totals = book_.totals();
   fmt::print(
-      "published {}, refused {}, found stored when sent again {}, delivered {}, redelivered {}, acked {}\n",
-      totals.published, totals.refused, totals.duplicates, totals.delivered, totals.redelivered,
-      totals.acked);
+      "published {}, refused {}, found stored when sent again {}, delivered {}, redelivered {}, acked {}; "
+      "under "
+      "policies {}\n",
+      totals.published, totals.refused, totals.duplicates, totals.delivered, totals.redelivered, totals.acked,
+      policies_->confirmed());
   if (!testing::Test::HasFailure()) DamageATable();
 }
 
