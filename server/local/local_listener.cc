@@ -202,9 +202,13 @@ absl::Status LocalListener::MayEnter(const Guest& guest) {
     return full("the broker has as many sessions as it may (option sessions_max)");
   switch (sessions_->ExcessOf(guest.peer)) {
     case ConnectionShares::Excess::kOfProcess:
-      return full("this process has half of the sessions that there may be over rings: use fewer");
+      return full(
+          "this process has half of the sessions that there may be over rings: use fewer, or raise the "
+          "broker's limits (sessions_max, ulimit -n)");
     case ConnectionShares::Excess::kOfHost:
-      return full("this user has three quarters of the sessions that there may be over rings: use fewer");
+      return full(
+          "this user has three quarters of the sessions that there may be over rings: use fewer, or raise "
+          "the broker's limits (sessions_max, ulimit -n)");
     case ConnectionShares::Excess::kOfDoor:
       return full("there are as many sessions over rings as there may be (sessions_max, ulimit -n)");
     case ConnectionShares::Excess::kNone:

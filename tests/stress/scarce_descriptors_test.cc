@@ -145,7 +145,7 @@ TEST_F(ScarceDescriptors, SessionsBeyondAreRefusedInWordsAndTheOthersServed) {
   }
   EXPECT_EQ(ReasonOf(refused), reason::kSessionLimit) << refused;
   EXPECT_THAT(std::string(refused.message()), HasSubstr("ulimit -n"));
-  EXPECT_GT(sessions.size(), kDescriptors / 10);
+  EXPECT_GT(sessions.size(), kDescriptors / 12);
   ExpectTheStoreWorks();
   EXPECT_TRUE(witness.SeesLife());
   sessions.clear();
