@@ -72,8 +72,9 @@ struct GrpcServer::Parts {
       : options(std::move(server_options)), facts(broker_facts) {}
 
   absl::Status OpenDoors(grpc::ServerBuilder& builder);
+  // `known`: asked who has come, where peers have no name of their own.
   void AddDoor(grpc::ServerBuilder& builder, const std::shared_ptr<grpc::ServerCredentials>& credentials,
-               std::vector<Descriptor> sockets, Acceptor::Greeting greeting);
+               std::vector<Descriptor> sockets, Acceptor::Greeting greeting, GrpcWatch* known);
   void CloseDoors();
   void ServeQueue();
 
@@ -93,17 +94,19 @@ struct GrpcServer::Parts {
 
 void GrpcServer::Parts::AddDoor(grpc::ServerBuilder& builder,
                                 const std::shared_ptr<grpc::ServerCredentials>& credentials,
-                                std::vector<Descriptor> sockets, Acceptor::Greeting greeting) {
+                                std::vector<Descriptor> sockets, Acceptor::Greeting greeting,
+                                GrpcWatch* known) {
   using External = grpc::experimental::ExternalConnectionAcceptor;
   std::shared_ptr<External> entrance = builder.experimental().AddExternalConnectionAcceptor(
       grpc::ServerBuilder::experimental_type::ExternalConnectionType::FROM_FD, credentials);
   doors.push_back({.sockets = std::move(sockets),
                    .greeting = greeting,
                    .connections_max = options.connections_max,
-                   .welcome = [entrance = std::move(entrance)](int socket) {
+                   .welcome = [entrance = std::move(entrance), known](int socket) -> intptr_t {
                      External::NewConnectionParameters connection;
                      connection.fd = socket;
                      entrance->HandleNewConnection(&connection);
+                     return known != nullptr ? known->NewestLocal() : 0;
                    }});
 }
 
@@ -113,7 +116,8 @@ absl::Status GrpcServer::Parts::OpenDoors(grpc::ServerBuilder& builder) {
     if (!socket.ok()) return socket.status();
     std::vector<Descriptor> sockets;
     sockets.push_back(*std::move(socket));
-    AddDoor(builder, grpc::InsecureServerCredentials(), std::move(sockets), Acceptor::Greeting::kHttp2);
+    AddDoor(builder, grpc::InsecureServerCredentials(), std::move(sockets), Acceptor::Greeting::kHttp2,
+            &watch);
     facts->listening.push_back("grpc+unix:" + options.socket_path);
   }
   if (!options.tcp_address.empty()) {
@@ -125,7 +129,7 @@ absl::Status GrpcServer::Parts::OpenDoors(grpc::ServerBuilder& builder) {
     if (!listening.ok()) return listening.status();
     tcp_port = address.port = listening->port;
     AddDoor(builder, *credentials, std::move(listening->sockets),
-            tls ? Acceptor::Greeting::kTls : Acceptor::Greeting::kHttp2);
+            tls ? Acceptor::Greeting::kTls : Acceptor::Greeting::kHttp2, nullptr);
     facts->listening.push_back((tls ? "grpcs://" : "grpc://") + address.ToText());
   }
   return absl::OkStatus();
@@ -154,14 +158,17 @@ absl::StatusOr<std::unique_ptr<GrpcServer>> GrpcServer::Start(Options options, B
   BATON_CHECK(parts->server != nullptr);  // it binds nothing that could be in use
   parts->services = std::make_unique<GrpcServices>(facts, parts->queue.get(), &parts->registered);
   parts->acceptor.emplace(
-      Acceptor::Options{
-          .descriptors_max = parts->options.descriptors_max,
-          .on_incident =
-              [facts](const Acceptor::Incident& incident) {
-                facts->NoteIncident({.event = incident.event, .peer = incident.peer, .done = incident.done});
-              },
-          .judge = [watch = &parts->watch](const Peer& peer,
-                                           uint64_t received) { return watch->Judge(peer.text, received); }},
+      Acceptor::Options{.descriptors_max = parts->options.descriptors_max,
+                        .on_incident =
+                            [facts](const Acceptor::Incident& incident) {
+                              facts->NoteIncident(
+                                  {.event = incident.event, .peer = incident.peer, .done = incident.done});
+                            },
+                        .judge =
+                            [watch = &parts->watch](const HandedOver::Connection& connection) {
+                              return connection.tcp ? watch->Judge(connection.peer.text, connection.received)
+                                                    : watch->JudgeLocal(connection.served_as);
+                            }},
       std::move(parts->doors));
   return std::unique_ptr<GrpcServer>(new GrpcServer(std::move(parts)));
 }

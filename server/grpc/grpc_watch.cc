@@ -3,6 +3,7 @@
 #include <grpc/grpc.h>
 #include <grpc/support/alloc.h>
 
+#include <algorithm>
 #include <charconv>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -14,6 +15,8 @@ using nlohmann::json;
 
 constexpr std::chrono::milliseconds kLookUpPause{50};  // of all connections, for one that is new
 constexpr size_t kMessagesMin = 4;  // of the largest size: what may come in between, headers and windows
+constexpr std::string_view kResets = "a client resets its requests faster than they are served";
+constexpr std::string_view kLocalTransport = "chttp2 unix:";
 constexpr std::string_view kTransport = "chttp2 ";  // how gRPC names a connection: this, and its peer
 
 // gRPC answers in JSON; "discarded", which has no members, when there is no such thing.
@@ -79,6 +82,31 @@ void GrpcWatch::LookUp() {
   known_ = std::move(all);
 }
 
+// gRPC has made it by the time that it has taken the socket. When there is more than one that was not there
+// before, none of them is taken for it.
+intptr_t GrpcWatch::NewestLocal() {
+  intptr_t found = 0;
+  size_t count = 0;
+  const intptr_t before = newest_local_;
+  const json servers = Parse(grpc_channelz_get_servers(0));
+  for (const json& server : MemberOf(servers, "server")) {
+    const auto id = static_cast<intptr_t>(NumberOf(MemberOf(server, "ref"), "serverId"));
+    const json page = Parse(grpc_channelz_get_server_sockets(id, before + 1, 0));
+    for (const json& socket : MemberOf(page, "socketRef")) {
+      if (!socket.value("name", "").starts_with(kLocalTransport)) continue;
+      found = static_cast<intptr_t>(NumberOf(socket, "socketId"));
+      newest_local_ = std::max(newest_local_, found);
+      ++count;
+    }
+  }
+  return count == 1 ? found : 0;
+}
+
+std::string_view GrpcWatch::JudgeLocal(intptr_t socket) const {
+  const auto figures = FiguresOf(socket);
+  return figures.has_value() && figures->streams > 2 * options_.streams_max ? kResets : "";
+}
+
 std::string_view GrpcWatch::Judge(const std::string& peer, uint64_t received) {
   if (!known_.contains(peer)) LookUp();
   const auto found = known_.find(peer);
@@ -93,8 +121,7 @@ std::string_view GrpcWatch::Judge(const std::string& peer, uint64_t received) {
     known.messages = figures->messages;
     known.received = received;
   }
-  if (figures->streams > 2 * options_.streams_max)
-    return "a client resets its requests faster than they are served";
+  if (figures->streams > 2 * options_.streams_max) return kResets;
   const uint64_t bytes_max = (figures->streams + kMessagesMin) * options_.message_bytes_max;
   if (received - known.received > bytes_max) return "a client sends headers or a message without an end";
   return "";

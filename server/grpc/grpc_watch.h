@@ -30,6 +30,12 @@ class GrpcWatch {
   };
   explicit GrpcWatch(const Options& options) : options_(options) {}
 
+  // Of a connection over a local socket, where all peers have one name: gRPC's number of the one that has
+  // just been handed over; 0: not known.
+  intptr_t NewestLocal();
+  // What is wrong with that one; "" = nothing.
+  std::string_view JudgeLocal(intptr_t socket) const;
+
   // What is wrong with the connection of `peer`, which has received so many bytes in all; "" = nothing.
   std::string_view Judge(const std::string& peer, uint64_t received);
 
@@ -49,6 +55,7 @@ class GrpcWatch {
 
   const Options options_;
   absl::flat_hash_map<std::string, Known> known_;  // by peer
+  intptr_t newest_local_ = 0;
   std::chrono::steady_clock::time_point looked_up_{};
 };
 

@@ -142,17 +142,17 @@ void Acceptor::Run() {
 void Acceptor::Watch(steady_clock::time_point now) {
   if (options_.judge == nullptr || now < NextWatch()) return;
   watched_ = now;
-  handed_over_.Watch(kBusyBytesMin, [this](const Peer& peer, uint64_t received) {
-    const std::string_view event = options_.judge(peer, received);
+  handed_over_.Watch(kBusyBytesMin, [this](const HandedOver::Connection& connection) {
+    const std::string_view event = options_.judge(connection);
     if (event.empty()) return false;
-    options_.on_incident({.event = event, .peer = peer.text, .done = "closed its connection"});
+    options_.on_incident({.event = event, .peer = connection.peer.text, .done = "closed its connection"});
     return true;
   });
 }
 
 steady_clock::time_point Acceptor::NextWatch() const {
-  if (options_.judge == nullptr || handed_over_.over_tcp() == 0) return steady_clock::time_point::max();
-  return watched_ + kWatchPause + handed_over_.over_tcp() * kWatchPausePerConnection;
+  if (options_.judge == nullptr || handed_over_.watched() == 0) return steady_clock::time_point::max();
+  return watched_ + kWatchPause + handed_over_.watched() * kWatchPausePerConnection;
 }
 
 int Acceptor::Timeout() const {
@@ -276,7 +276,7 @@ void Acceptor::Hear(int socket) {
   if (heard == Heard::kHello) {
     epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket, nullptr);
     handed_over_.Add(socket, known.peer, known.door);
-    door.welcome(known.socket.Release());
+    handed_over_.SetServedAs(socket, door.welcome(known.socket.Release()));
   } else if (heard == Heard::kEnd) {
     shares_[known.door].Remove(known.peer);
   } else {

@@ -34,7 +34,8 @@ class Acceptor {
     std::vector<Descriptor> sockets;  // that listen
     Greeting greeting = Greeting::kHttp2;
     size_t connections_max = 0;
-    std::function<void(int socket)> welcome;  // whoever serves it closes it
+    // Whoever serves it closes it. Gives what `judge` knows it by; 0: nothing.
+    std::function<intptr_t(int socket)> welcome;
   };
   struct Incident {
     std::string_view event;
@@ -44,9 +45,9 @@ class Acceptor {
   struct Options {
     size_t descriptors_max = SIZE_MAX;  // of the process; no connection may have a larger one, or this
     std::function<void(const Incident&)> on_incident;
-    // Of a connection over TCP that was handed over and is busy, by what it has received in all: the event,
-    // when it must end; "" when not. Null: they are left alone.
-    std::function<std::string_view(const Peer&, uint64_t received)> judge;
+    // Of a connection that was handed over and is busy: the event, when it must end; "" when not. Null: they
+    // are left alone.
+    std::function<std::string_view(const HandedOver::Connection&)> judge;
   };
   static constexpr std::chrono::seconds kHelloMax{10};
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/tcp.h>
 #include <netinet/in.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <utility>
@@ -26,6 +27,11 @@ uint64_t ReceivedBy(int socket) {
   return getsockopt(socket, IPPROTO_TCP, TCP_INFO, &info, &bytes) == 0 ? info.tcpi_bytes_received : 0;
 }
 
+bool HasUnread(int socket) {
+  int bytes = 0;
+  return ioctl(socket, FIONREAD, &bytes) == 0 && bytes > 0;
+}
+
 Descriptor OpenNothing() { return Descriptor(open("/dev/null", O_RDWR | O_CLOEXEC)); }
 
 }  // namespace
@@ -35,13 +41,19 @@ HandedOver::HandedOver(std::function<void(const Connection&)> on_gone)
 
 void HandedOver::Add(int socket, const Peer& peer, size_t door) {
   const bool tcp = !peer.text.starts_with("unix:");
-  if (tcp) ++over_tcp_;
+  if (tcp) ++watched_;
   connections_.insert_or_assign(
       socket, Connection{.cookie = CookieOf(socket), .peer = peer, .door = door, .tcp = tcp});
 }
 
+void HandedOver::SetServedAs(int socket, intptr_t name) {
+  Connection& connection = connections_.at(socket);
+  if (!connection.tcp && connection.served_as == 0 && name != 0) ++watched_;
+  connection.served_as = name;
+}
+
 void HandedOver::NoteGone(const Connection& connection) {
-  if (connection.tcp) --over_tcp_;
+  if (connection.tcp || connection.served_as != 0) --watched_;
   on_gone_(connection);
 }
 
@@ -69,11 +81,14 @@ void HandedOver::ShutDown(std::string_view peer) {
 void HandedOver::Watch(uint64_t bytes_min, const IsBad& is_bad) {
   Sweep();
   for (auto& [socket, connection] : connections_) {
-    if (!connection.tcp) continue;
-    const uint64_t received = ReceivedBy(socket);
-    if (received - connection.received < bytes_min) continue;
-    connection.received = received;
-    if (is_bad(connection.peer, received)) ShutDown(socket, connection.cookie);
+    if (connection.tcp) {
+      const uint64_t received = ReceivedBy(socket);
+      if (received - connection.received < bytes_min) continue;
+      connection.received = received;
+    } else if (connection.served_as == 0 || !HasUnread(socket)) {
+      continue;
+    }
+    if (is_bad(connection)) ShutDown(socket, connection.cookie);
   }
 }
 

@@ -21,23 +21,26 @@ class HandedOver {
     Peer peer;
     size_t door = 0;
     bool tcp = false;
-    uint64_t received = 0;  // when it was looked at
+    uint64_t received = 0;   // over TCP, in all, when it was looked at
+    intptr_t served_as = 0;  // what its server calls it; 0: nothing
   };
   // `on_gone` is called for each connection that is found to have ended.
   explicit HandedOver(std::function<void(const Connection&)> on_gone);
 
   // Before it is handed over.
   void Add(int socket, const Peer& peer, size_t door);
+  void SetServedAs(int socket, intptr_t name);
   // A new connection has this number: the one before has ended.
   void NoteReused(int socket);
   void Sweep();
   // Ends the connections of the peer with this text, whoever serves them.
   void ShutDown(std::string_view peer);
   // Asks about each connection over TCP that has received at least `bytes_min` since it was looked at last,
-  // and ends those about which the answer is true.
-  using IsBad = std::function<bool(const Peer& peer, uint64_t received)>;
+  // and each other one that its server can tell of and has not read all of; ends those about which the answer
+  // is true.
+  using IsBad = std::function<bool(const Connection& connection)>;
   void Watch(uint64_t bytes_min, const IsBad& is_bad);
-  size_t over_tcp() const { return over_tcp_; }
+  size_t watched() const { return watched_; }
 
  private:
   void ShutDown(int socket, uint64_t cookie);
@@ -45,7 +48,7 @@ class HandedOver {
 
   const std::function<void(const Connection&)> on_gone_;
   absl::flat_hash_map<int, Connection> connections_;  // by descriptor
-  size_t over_tcp_ = 0;
+  size_t watched_ = 0;                                // of these
   const Descriptor nothing_;  // something harmless that is open, and a second number for the same
   const Descriptor hold_;
 };

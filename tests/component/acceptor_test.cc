@@ -80,7 +80,10 @@ class AcceptorTest : public testing::Test {
     doors.push_back({.sockets = std::move(sockets),
                      .greeting = greeting,
                      .connections_max = connections_max,
-                     .welcome = [this](int socket) { served.Add(socket); }});
+                     .welcome = [this](int socket) -> intptr_t {
+                       served.Add(socket);
+                       return 0;
+                     }});
     acceptor.emplace(Acceptor::Options{.on_incident =
                                            [this](const Acceptor::Incident& incident) {
                                              const MutexLock lock(mutex);

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -88,14 +89,27 @@ class HostileHttp2 : public testing::Test {
     }
     before = ResidentBytesOf(broker.process().pid());
   }
+  enum class Door { kTcp, kLocal };
+
   void Connect(std::string_view settings = "") {
+    door == Door::kTcp ? ConnectByTcp() : ConnectLocally();
+    BATON_CHECK(Say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(kSettings, 0, 0, settings)));
+  }
+  void ConnectLocally() {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::string path = broker.runtime_dir() + "/grpc.sock";
+    path.copy(address.sun_path, sizeof(address.sun_path) - 1);
+    socket = Descriptor(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    BATON_CHECK_EQ(connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
+  }
+  void ConnectByTcp() {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons(port);
     socket = Descriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
     BATON_CHECK_EQ(connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)), 0);
-    BATON_CHECK(Say("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + Frame(kSettings, 0, 0, settings)));
   }
   // False: the broker has closed the connection. What it answers is read and let go: gRPC reads no more from
   // whoever does not.
@@ -128,14 +142,17 @@ class HostileHttp2 : public testing::Test {
     std::printf("took up to %zu MiB\n", (most - std::min(before, most)) / kMiB);
   }
 
+  void ResetRequestsAtOnce();
+
   BrokerProcess broker;
+  Door door = Door::kTcp;
   uint16_t port = 0;
   Descriptor socket;
   size_t before = 0;
   size_t most = 0;
 };
 
-TEST_F(HostileHttp2, RequestsThatAreResetAtOnceEndTheirConnectionOnly) {
+void HostileHttp2::ResetRequestsAtOnce() {
   Witness witness(broker.url(), "witness");
   uint32_t stream = 1;
   std::string headers = RequestHeaders(Indexed::kFromNowOn);
@@ -154,6 +171,14 @@ TEST_F(HostileHttp2, RequestsThatAreResetAtOnceEndTheirConnectionOnly) {
   EXPECT_TRUE(newcomer.ok()) << newcomer.status();
   EXPECT_THAT(broker.errors(), HasSubstr("resets its requests faster than they are served"));
   EXPECT_THAT(witness.Finish(), IsEmpty());
+}
+
+TEST_F(HostileHttp2, RequestsThatAreResetAtOnceEndTheirConnectionOnly) { ResetRequestsAtOnce(); }
+
+// Where all clients have one name.
+TEST_F(HostileHttp2, RequestsThatAreResetAtOnceOverTheLocalSocketEndTheirConnectionOnly) {
+  door = Door::kLocal;
+  ResetRequestsAtOnce();
 }
 
 TEST_F(HostileHttp2, AnswersThatAreNotTakenAreBounded) {
