@@ -6,9 +6,8 @@
 
 namespace baton {
 
-// Microseconds since the Unix epoch as the broker counts them: the wall clock at start + CLOCK_BOOTTIME
-// since, so a jump of the wall clock changes nothing while the broker runs. Deadlines on disk are of this
-// kind.
+// Microseconds since the Unix epoch as the broker counts them (server/loop/broker_time.h): the wall clock, as
+// far as it can be believed. Deadlines on disk are of this kind.
 struct BrokerClock {
   using duration = std::chrono::microseconds;
   using rep = duration::rep;

@@ -18,6 +18,7 @@
 #include "server/descriptor_limit.h"
 #include "server/engine/engine.h"
 #include "server/engine/queue_record.h"
+#include "server/engine_thread_log.h"
 #include "server/http/http_server.h"
 #include "server/http/metrics.h"
 #include "server/listen/unix_socket.h"
@@ -28,6 +29,7 @@
 #include "server/loop/rate_limited_log.h"
 #include "server/session/broker_facts.h"
 #include "server/session/inspector.h"
+#include "storage/format/clock_row.h"
 #include "storage/format/keys.h"
 #include "storage/rocks/rocks_store.h"
 #include "storage/tiered_store.h"
@@ -69,6 +71,7 @@ struct Broker::Parts {
   EngineThread::Options ThreadOptions();
   absl::Status OpenStore();
   absl::Status OpenMemoryQueues();
+  absl::Status BeginTime();
   absl::Status StartTransports();
   absl::Status StartLocal();
   absl::Status StartHttp();
@@ -80,7 +83,7 @@ struct Broker::Parts {
 
   const Options options;
   const MemoryBudget budget;
-  BrokerTime time;
+  BrokerTime time{BrokerTime::SystemSources(), BootId()};
   RateLimitedLog incidents{[this](const RateLimitedLog::Line& line) { LogIncident(line); }};
   BrokerFacts facts;
   std::optional<RuntimeDirLock> runtime_dir_lock;
@@ -127,25 +130,8 @@ void Broker::Parts::OnStoreFailure(const absl::Status& why) {
 }
 
 EngineThread::Options Broker::Parts::ThreadOptions() {
-  EngineThread::Options thread_options;
+  EngineThread::Options thread_options = ThatTellLog(options.log, &time, options.config.data_dir);
   thread_options.on_store_failure = [this](const absl::Status& why) { OnStoreFailure(why); };
-  thread_options.on_wall_clock_jump = [this](Duration moved) {
-    options.log->Warning("wall clock was set; broker time goes on as before",
-                         {{"moved_ms", std::to_string(moved.count() / 1000)}});
-  };
-  thread_options.on_damage = [this](const std::string& what) {
-    options.log->Error("something in the store cannot be read; everything else goes on", {{"error", what}});
-  };
-  thread_options.on_warning = [this](const std::string& what) { options.log->Warning(what, {}); };
-  thread_options.on_disk_state = [this](DiskState state) {
-    if (state == DiskState::kLow) {
-      options.log->Warning("disk is nearly full: publishers are refused, consumers go on",
-                           {{"data_dir", options.config.data_dir}});
-    } else {
-      options.log->Info("disk has room again: publishers are served",
-                        {{"data_dir", options.config.data_dir}});
-    }
-  };
   return thread_options;
 }
 
@@ -199,15 +185,28 @@ absl::Status Broker::Parts::OpenStore() {
   engine_options.memory_use = [this] { return store->memory_use(); };
   engine_options.on_memory_queue = [this](std::string_view name) { facts.memory_queues.Add(name); };
   engine_options.on_memory_queue_gone = [this](std::string_view name) { facts.memory_queues.Remove(name); };
+  engine_options.clock_row = [this] { return EncodeClock(time.Record()); };
   engine.emplace(engine_options, &router);
   const absl::Status loaded = engine->Load([this](RowKind kind, const Engine::Visit& visit) {
     const KeyRange range = AllOf(kind);
     return store->ScanNow(range.begin, range.end, visit);
   });
   if (!loaded.ok()) return loaded;
+  if (absl::Status begun = BeginTime(); !begun.ok()) return begun;
   engine->Start(time.Now());
   thread.emplace(ThreadOptions(), &*engine, &router, store.get(), &time, &*inbox, &parking);
   return absl::OkStatus();
+}
+
+absl::Status Broker::Parts::BeginTime() {
+  std::optional<ClockRecord> last;
+  const std::string key(kClockKey);
+  const absl::Status scanned = disk->ScanNow(key, key + '\0', [&](std::string_view, std::string_view value) {
+    last = DecodeClock(value);
+    return absl::OkStatus();
+  });
+  if (scanned.ok() && time.Begin(last)) TellLogOfDoubt(options.log, time);
+  return scanned;
 }
 
 // Those that a killed broker, or the one before an upgrade, left in shared memory.

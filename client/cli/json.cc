@@ -163,6 +163,7 @@ Json ToJson(const BrokerStatus& status) {
                {"disk_bytes", status.disk_bytes},
                {"disk_free_bytes", status.disk_free_bytes},
                {"disk_low", status.disk_low},
+               {"wall_clock_ahead_ms", status.wall_clock_ahead.count()},
                {"commits", status.commits},
                {"writes", status.writes},
                {"syncs", status.syncs},

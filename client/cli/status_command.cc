@@ -63,6 +63,14 @@ std::string MemoryQueuesText(const std::optional<MemoryQueuesStatus>& status) {
                      status->full ? FullText(status->nearest) : "");
 }
 
+std::string ClockText(const BrokerStatus& status) {
+  const auto ahead = status.wall_clock_ahead;
+  if (std::chrono::abs(ahead) <= std::chrono::milliseconds(500)) return TimeText(status.now);
+  return fmt::format("{} — THE WALL CLOCK IS {} {}: it is followed when that has lasted for two minutes",
+                     TimeText(status.now), AgeText(std::chrono::abs(ahead)),
+                     ahead.count() > 0 ? "AHEAD" : "BEHIND");
+}
+
 std::string Describe(const BrokerStatus& status, const std::string& url) {
   std::string listening;
   for (const std::string& address : status.listening) listening += (listening.empty() ? "" : ", ") + address;
@@ -70,6 +78,7 @@ std::string Describe(const BrokerStatus& status, const std::string& url) {
              {{"broker", fmt::format("{}, version {}, process {}", url, status.version, status.pid)},
               {"running", fmt::format("{} (since {}, start number {})", AgeText(status.now - status.started),
                                       TimeText(status.started), status.epoch)},
+              {"clock", ClockText(status)},
               {"listening", listening},
               {"data", status.data_dir},
               {"queues", CountText(status.queues)},

@@ -167,6 +167,7 @@ BrokerStatus FromProto(const v1::BrokerStatus& status) {
                    .disk_bytes = status.disk_bytes(),
                    .disk_free_bytes = status.disk_free_bytes(),
                    .disk_low = status.disk_low(),
+                   .wall_clock_ahead = Millis(status.wall_clock_ahead_ms()),
                    .commits = status.commits(),
                    .writes = status.writes(),
                    .syncs = status.syncs(),

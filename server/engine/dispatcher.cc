@@ -348,6 +348,13 @@ void Dispatcher::EndWaits(Instant now) {
   });
 }
 
+void Dispatcher::OnClockMoved(Duration by) {
+  for (const auto& [end, call] : std::exchange(state_.receive_waits, {})) {
+    state_.receive_waits.insert({end + by, call});
+    state_.receives.at(call)->wait_end = end + by;
+  }
+}
+
 void Dispatcher::OnHandedOver() {
   std::erase_if(state_.awaiting_commit, [this](Queue* queue) {
     if (queue->promise() != Promise::kApplied) return false;

@@ -26,6 +26,8 @@ class Dispatcher {
   // Answers Receive calls that have waited long enough; one whose queue has messages that are only on disk
   // waits for the read too, so that "empty" is true.
   void EndWaits(Instant now);
+  // Receive calls wait as long as they were to.
+  void OnClockMoved(Duration by);
   // Those that waited for a commit.
   void OnProgress();
   // Of these, memory queues: theirs is done when it is handed over.

@@ -23,9 +23,15 @@
 #include "server/engine/session_table.h"
 #include "server/engine/settler.h"
 #include "server/engine/ttl_walk.h"
+#include "storage/format/clock_row.h"
 #include "storage/format/epoch_row.h"
 
 namespace baton {
+namespace {
+
+constexpr Duration kClockRowEvery = std::chrono::seconds(10);
+
+}  // namespace
 
 struct Engine::Parts {
   Parts(const EngineOptions& options, Outputs* outputs, LifeCycleObserver* observer)
@@ -75,6 +81,7 @@ struct Engine::Parts {
   void ForgetIdleProducers(Instant now);
   void WriteLedgers(Instant now);
   void RaiseEpoch();
+  void WriteClock(Instant now);
   Instant NextDue(Instant now) const;
 
   BrokerState state;
@@ -95,6 +102,7 @@ struct Engine::Parts {
   Browser browser;
   SessionTable session_table;
   Instant next_idle_check;
+  Instant next_clock_row;
 };
 
 Engine::Engine(const EngineOptions& options, Outputs* outputs, LifeCycleObserver* observer)
@@ -153,6 +161,18 @@ void Engine::OnRead(ReadResult result, Instant now) {
   parts_->residency.RetryWaiting(now);
 }
 
+void Engine::OnClockMoved(Duration by, Instant now) {
+  Parts& parts = *parts_;
+  parts.returner.OnClockMoved(by);
+  parts.dispatcher.OnClockMoved(by);
+  parts.residency.OnClockMoved(by, now);
+  parts.ttl_walk.OnClockMoved();
+  parts.state.producers.OnClockMoved(by);
+  for (auto& [name, queue] : parts.state.queues) queue->hints_wait_until = queue->warned_of_overflow = {};
+  parts.next_idle_check += by;
+  parts.next_clock_row = now;
+}
+
 void Engine::OnDiskState(DiskState disk) { parts_->state.disk_low = disk == DiskState::kLow; }
 bool Engine::OnMemoryRoom(const MemoryRoom& room) {
   parts_->state.budget.SetMemoryRoom(room);
@@ -197,6 +217,13 @@ void Engine::Parts::RaiseEpoch() {
   state.confirmations.When(state.turn.latest(), Promise::kSynced, [this] { state.numbers.OnRaised(); });
 }
 
+// With what is written anyhow, now and then.
+void Engine::Parts::WriteClock(Instant now) {
+  if (!state.options.clock_row || !state.turn.dirty() || now < next_clock_row) return;
+  next_clock_row = now + kClockRowEvery;
+  state.turn.commit().Put(kClockKey, state.options.clock_row());
+}
+
 Instant Engine::Parts::NextDue(Instant now) const {
   Instant next = std::min({expirer.NextDue(now), overflow.NextDue(now), ttl_walk.NextDue(), next_idle_check,
                            residency.next_retry()});
@@ -237,6 +264,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
   turn.warnings.swap(state.warnings);
   parts.WriteLedgers(now);
   if (state.producers.dirty()) state.producers.AppendTo(state.turn.commit());
+  parts.WriteClock(now);
   if (state.turn.dirty()) {
     auto finished = state.turn.Finish();
     turn.number = finished.number;

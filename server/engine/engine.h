@@ -44,6 +44,8 @@ struct EngineOptions {
   // Told of each memory queue that there is, and of each that goes. Optional.
   std::function<void(std::string_view name)> on_memory_queue = {};
   std::function<void(std::string_view name)> on_memory_queue_gone = {};
+  // What the next life should know of this one's time; may be absent.
+  std::function<std::string()> clock_row = {};
 };
 
 // What is published and waits in the engine, in bytes.
@@ -77,6 +79,9 @@ class Engine {
   void OnProgress(CommitNumber written, CommitNumber synced, Instant now);
   void OnRead(ReadResult result, Instant now);
   void OnDiskState(DiskState state);
+  // `now` is by so much more than it was a moment ago, or less: a clock was set. Leases and waits keep their
+  // length; what TTLs and delays say holds by the new time.
+  void OnClockMoved(Duration by, Instant now);
   // What the turn's commit may hold for memory queues: after each commit, and now and then.
   // True: another turn may go on with what was put off.
   bool OnMemoryRoom(const MemoryRoom& room);

@@ -218,6 +218,16 @@ void Producers::Forget(ProducerId id, Commit& commit) {
   producers_.erase(found);
 }
 
+void Producers::OnClockMoved(Duration by) {
+  for (auto& [id, producer] : producers_) {
+    producer.first_use += by;
+    for (const auto& accepted : producer.accepted) {
+      if (accepted != nullptr) accepted->last_use += by;
+    }
+  }
+  next_look_ += by;
+}
+
 bool Producers::ForgetIdle(Instant now, Commit& commit) {
   std::vector<ProducerId> idle;
   for (const auto& [id, owner] : owners_) {

@@ -66,6 +66,9 @@ class Producers {
   // for it has looked at all of them.
   bool MakeRoom(Instant now, const InUse& in_use, Commit& commit);
 
+  // What was used stays as long ago as it is.
+  void OnClockMoved(Duration by);
+
   size_t size() const { return producers_.size(); }
   size_t bytes() const { return bytes_; }
   uint64_t pushed_out() const { return pushed_out_; }  // by MakeRoom, since the start

@@ -31,6 +31,7 @@ class Residency {
   Instant next_retry() const { return next_retry_; }
   // A read completed, or memory was given back: whoever waited for room tries again.
   void RetryWaiting(Instant now);
+  void OnClockMoved(Duration by, Instant now);
 
  private:
   void RefillDelayed(Queue& queue, Instant now);

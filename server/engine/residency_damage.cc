@@ -96,6 +96,15 @@ void Residency::RetryDamaged(Instant now) {
   }
 }
 
+// Retries that were set by the old time are made at once.
+void Residency::OnClockMoved(Duration by, Instant now) {
+  if (next_retry_ != kNever) next_retry_ += by;
+  for (auto& [name, queue] : state_.queues) {
+    queue->read_when_due = false;
+    Schedule(*queue, now);
+  }
+}
+
 void Residency::Disagree(Queue& queue, std::string_view what, uint64_t missing, RowCount& count,
                          uint64_t bytes) {
   if (!queue.skips_damage) {

@@ -23,6 +23,13 @@ void Returner::EndLeases(Instant now) {
   }
 }
 
+void Returner::OnClockMoved(Duration by) {
+  for (auto& [key, message] : std::exchange(state_.lease_ends, {})) {
+    message->lease.end += by;
+    state_.lease_ends.emplace(std::pair(message->lease.end, key.second), message);
+  }
+}
+
 void Returner::ReturnAll(Session& session, Instant now) {
   std::map<QueueId, std::vector<Unsettled>> waiting;
   for (const auto& [tag, delivery] : session.unsettled) {

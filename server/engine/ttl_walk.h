@@ -28,6 +28,7 @@ class TtlWalk {
   void Begin(Queue& queue);
   // Goes on with the first of the queues, in each turn.
   void GoOn(Instant now);
+  void OnClockMoved() { resume_ = {}; }
   // When to go on if nothing else happens before.
   Instant NextDue() const { return queues_.empty() || busy_ ? kNever : resume_; }
 

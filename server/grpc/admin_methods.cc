@@ -216,6 +216,7 @@ absl::Status EncodeStatus(Reply& reply, const BrokerFacts& facts, v1::BrokerStat
   response->set_epoch(engine.epoch.value());
   response->set_started_unix_ms(ToMillis(facts.time->started()));
   response->set_now_unix_ms(ToMillis(facts.time->Now()));
+  response->set_wall_clock_ahead_ms(facts.time->gap().count() / 1000);
   response->set_pid(static_cast<uint32_t>(getpid()));
   response->set_data_dir(facts.data_dir);
   response->set_queues(engine.queues);

@@ -173,6 +173,10 @@ void AddLoop(const BrokerReport& report, Families& families) {
                      report.loop.commit_time);
   families.Counter("baton_wall_clock_jumps_total", "Times the wall clock was set",
                    report.loop.wall_clock_jumps);
+  families.Counter("baton_clock_steps_total", "Times broker time followed a wall clock that was set",
+                   report.loop.clock_steps);
+  families.Gauge("baton_wall_clock_ahead_seconds", "How far the wall clock is ahead of broker time",
+                 static_cast<double>(report.loop.wall_clock_ahead.count()) / 1e6);
   families.Gauge("baton_inbox_commands", "Commands waiting for the engine",
                  static_cast<double>(report.inbox.commands));
 }

@@ -204,11 +204,24 @@ void EngineThread::FinishTurn(Instant now) {
     if (carrier_ != nullptr) carrier_->OnSecond();
     store_->LookAgain();
     more_ = engine_->OnMemoryRoom(store_->memory_room()) || more_;
-    if (const auto moved = time_->CheckWallClock()) {
-      ++stats_.wall_clock_jumps;
-      if (options_.on_wall_clock_jump) options_.on_wall_clock_jump(*moved);
-    }
+    CheckClock();
   }
+}
+
+void EngineThread::CheckClock() {
+  const BrokerTime::Change change = time_->CheckWallClock();
+  stats_.wall_clock_ahead = time_->gap();
+  if (change.jump != Duration(0)) {
+    ++stats_.wall_clock_jumps;
+    if (options_.on_wall_clock_jump) options_.on_wall_clock_jump(change.jump);
+  }
+  if (change.followed == Duration(0)) return;
+  ++stats_.clock_steps;
+  engine_->OnClockMoved(change.followed, time_->Now());
+  for (PendingCommit& commit : pending_commits_) commit.submitted += change.followed;
+  next_wall_check_ += change.followed;
+  next_due_ = time_->Now();
+  if (options_.on_clock_step) options_.on_clock_step(change.followed);
 }
 
 void EngineThread::Flush() {

@@ -47,6 +47,8 @@ struct LoopStats {
   uint64_t commands = 0;
   uint64_t commits = 0;
   uint64_t wall_clock_jumps = 0;
+  uint64_t clock_steps = 0;      // of broker time
+  Duration wall_clock_ahead{0};  // of broker time
   LatencyHistogram turn_time;    // awake, one turn
   LatencyHistogram commit_time;  // from the hand-over to the promise
 };
@@ -58,6 +60,7 @@ class EngineThread final : public Store::Listener {
     // On the engine's thread; must not block.
     std::function<void(const absl::Status&)> on_store_failure;  // once at most
     std::function<void(Duration)> on_wall_clock_jump;
+    std::function<void(Duration)> on_clock_step;  // of broker time, which follows it
     std::function<void(DiskState)> on_disk_state;
     std::function<void(const std::string&)> on_damage;  // once for each
     std::function<void(const std::string&)> on_warning;
@@ -110,6 +113,7 @@ class EngineThread final : public Store::Listener {
   void Handle(Post post, Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void FinishTurn(Instant now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void Flush();
+  void CheckClock();
   void NoteFailure(const absl::Status& why) ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);
   void NoteProgress(CommitNumber written, CommitNumber synced, Instant now)
       ABSL_EXCLUSIVE_LOCKS_REQUIRED(turn_mutex_);

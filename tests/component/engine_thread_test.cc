@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
+#include <atomic>
 #include <future>
 #include <memory>
 #include <string>
@@ -34,6 +35,10 @@ class WaitingCall final : public CallRecipient {
  private:
   std::promise<Answered> answered_;
 };
+
+// Of the test's clocks.
+std::atomic<int64_t> wall_ahead{0};
+std::atomic<int64_t> boot_ahead{0};
 
 class EngineThreadTest : public testing::Test {
  protected:
@@ -83,7 +88,10 @@ class EngineThreadTest : public testing::Test {
   TemporaryDirectory directory_;
   std::unique_ptr<RocksStore> store_;
   OutputRouter router_;
-  BrokerTime time_;
+  BrokerTime time_{
+      {.wall_micros = [] { return BrokerTime::SystemSources().wall_micros() + boot_ahead + wall_ahead; },
+       .boot_micros = [] { return BrokerTime::SystemSources().boot_micros() + boot_ahead; },
+       .is_synchronized = [] { return false; }}};
   Parking parking_;
   Inbox inbox_{Inbox::Options{}, &parking_};
   std::optional<Engine> engine_;
@@ -118,6 +126,25 @@ TEST_F(EngineThreadTest, EveryCallIsAnsweredOnceWhoeverTakesTheTurn) {
     });
   }
   for (std::thread& caller : callers) caller.join();
+}
+
+TEST_F(EngineThreadTest, AWallClockThatWasSetIsFollowedWhenThatHasLasted) {
+  Publish publish{
+      .session = {}, .call = NewCall(), .queue = "orders", .producer = {}, .want_ids = true, .messages = {}};
+  publish.messages.push_back({.delay = std::chrono::hours(24), .headers = {}, .body = "due tomorrow"});
+  ASSERT_TRUE(Ask(std::move(publish)).get().reply.ok());
+  const auto delayed = [this] {
+    const Answered answered = Ask(GetQueue{.call = NewCall(), .name = "orders"}).get();
+    return std::get<QueueInfo>(*answered.reply).delayed;
+  };
+  wall_ahead = std::chrono::microseconds(std::chrono::hours(25)).count();
+  boot_ahead += 2'000'000;  // it is looked at once a second
+  EXPECT_EQ(delayed(), 1u);
+
+  int looks = 0;
+  for (; delayed() == 1 && looks < 100; ++looks) boot_ahead += 100'000'000;
+
+  EXPECT_LT(looks, 10);
 }
 
 TEST_F(EngineThreadTest, WhatIsPostedBeforeTheStopIsAnswered) {

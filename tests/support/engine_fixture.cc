@@ -156,6 +156,12 @@ void EngineFixture::ComeToRest() {
   BATON_CHECK(next_due_ > now_) << "the engine would spin: nothing moves, and it wants another turn at once";
 }
 
+void EngineFixture::StepClock(Duration by) {
+  now_ += by;
+  engine_->OnClockMoved(by, now_);
+  ComeToRest();
+}
+
 void EngineFixture::Advance(Duration duration) {
   const Instant until = now_ + duration;
   while (next_due_ <= until) {

@@ -162,6 +162,8 @@ class EngineFixture : private Outputs {
   // ---- Time and the store.
   Instant now() const { return now_; }
   void Advance(Duration duration);
+  // Broker time follows a wall clock that was set.
+  void StepClock(Duration by);
   // What the store does not do until LetGo.
   enum class Work {
     kWrites,

@@ -173,7 +173,8 @@ struct BrokerStatus {
   std::optional<MemoryQueuesStatus> memory_queues;  // absent: an older broker, which does not tell
   uint64_t disk_bytes = 0;
   uint64_t disk_free_bytes = 0;
-  bool disk_low = false;  // publishers are refused until there is room
+  bool disk_low = false;                          // publishers are refused until there is room
+  std::chrono::milliseconds wall_clock_ahead{0};  // of broker time; far off: the clock was set
   uint64_t commits = 0;
   uint64_t writes = 0;
   uint64_t syncs = 0;
