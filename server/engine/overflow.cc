@@ -95,17 +95,18 @@ void Overflow::IsWithin(Queue& queue) {
 }
 
 void Overflow::GoOn(Instant now) {
-  absl::erase_if(state_.over_limits, [&](QueueId number) {
+  // What one gives up may come to another, which is over its limits then.
+  for (const QueueId number : std::exchange(state_.over_limits, {})) {
     Queue* queue = state_.FindQueue(number);
-    if (queue == nullptr) return true;
+    if (queue == nullptr) continue;
     if (!queue->is_over_limits() || queue->config.overflow == OverflowPolicy::kReject) {
       IsWithin(*queue);
-      return true;
+      continue;
     }
-    if (queue->lacks_victims) return true;  // the next that comes, or comes back, looks again
+    if (queue->lacks_victims) continue;  // the next that comes, or comes back, looks again
+    state_.over_limits.insert(number);
     queue->spilled_ready() > 0 ? SeekVictims(*queue) : EvictResident(*queue, now);
-    return false;
-  });
+  }
 }
 
 Instant Overflow::NextDue(Instant now) const { return state_.over_limits.empty() ? kNever : now + kRetry; }
