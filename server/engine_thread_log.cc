@@ -14,8 +14,10 @@ EngineThread::Options ThatTellLog(Log* log, const BrokerTime* time, const std::s
                  {{"moved_ms", Millis(moved)}, {"wall_clock_ahead_ms", Millis(time->gap())}});
   };
   options.on_clock_step = [log](Duration by) {
-    log->Warning("broker time follows the wall clock: what is due by it is due, leases keep their length",
-                 {{"moved_ms", Millis(by)}});
+    log->Warning(
+        "broker time follows the wall clock: what is stored is due by it, what was given since the start "
+        "keeps its length",
+        {{"moved_ms", Millis(by)}});
   };
   options.on_damage = [log](const std::string& what) {
     log->Error("something in the store cannot be read; everything else goes on", {{"error", what}});

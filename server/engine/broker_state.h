@@ -95,6 +95,7 @@ struct BrokerState {
   absl::Status failure;  // what was read makes no sense: the process must end
 
   SeqNumbers numbers{options.epoch};
+  ClockSteps clock_steps;
   uint64_t last_delivery = 0;
   LatencyHistogram publish_to_deliver;
 

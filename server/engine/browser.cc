@@ -39,7 +39,7 @@ MessageInfo Describe(const Message& message, const Message& content, size_t body
   info.body = content.body.substr(0, body_bytes_max);
   info.body_bytes = content.body.size();
   info.published = message.born;
-  if (info.state == MessageState::kDelayed) info.due = message.due;
+  if (info.state == MessageState::kDelayed) info.due = message.due_meant();
   if (info.state != MessageState::kParked) info.expires = message.deadline();
   if (info.state == MessageState::kLeased) info.lease_end = message.lease.end;
   info.last_reason = message.last_reason;

@@ -103,6 +103,7 @@ struct Engine::Parts {
   SessionTable session_table;
   Instant next_idle_check;
   Instant next_clock_row;
+  Seq first_stamp;  // of this life
 };
 
 Engine::Engine(const EngineOptions& options, Outputs* outputs, LifeCycleObserver* observer)
@@ -118,11 +119,14 @@ absl::Status Engine::Load(const std::function<absl::Status(RowKind, const Visit&
   status.Update(scan(RowKind::kLedger, [&](auto key, auto value) { return admin.LoadLedger(key, value); }));
   for (const RowKind kind : {RowKind::kProducer, RowKind::kMemoryProducer})
     status.Update(scan(kind, [&](auto key, auto value) { return producers.Load(key, value); }));
-  status.Update(scan(RowKind::kMeta, [&](auto key, auto value) { return parts_->sweep.Load(key, value); }));
+  status.Update(scan(RowKind::kMeta, [&](auto key, auto value) {
+    return key == kClockStepsKey ? parts_->state.clock_steps.Load(value) : parts_->sweep.Load(key, value);
+  }));
   return status;
 }
 
 void Engine::Start(Instant now) {
+  parts_->first_stamp = parts_->state.numbers.Upcoming();
   parts_->state.expiry.StartAt({});
   parts_->state.producers.Start();
   for (auto& [name, queue] : parts_->state.queues) {
@@ -163,12 +167,22 @@ void Engine::OnRead(ReadResult result, Instant now) {
 
 void Engine::OnClockMoved(Duration by, Instant now) {
   Parts& parts = *parts_;
+  BrokerState& state = parts.state;
+  state.numbers.Next();  // stamps from now on are other ones
+  state.clock_steps.Add(parts.first_stamp, state.numbers.Upcoming(), by);
+  state.turn.commit().Put(kClockStepsKey, state.clock_steps.Encode());
+  state.turn.Require(Promise::kSynced);
   parts.returner.OnClockMoved(by);
   parts.dispatcher.OnClockMoved(by);
   parts.residency.OnClockMoved(by, now);
   parts.ttl_walk.OnClockMoved();
-  parts.state.producers.OnClockMoved(by);
-  for (auto& [name, queue] : parts.state.queues) queue->hints_wait_until = queue->warned_of_overflow = {};
+  state.producers.OnClockMoved(by);
+  for (auto& [name, queue] : state.queues) {
+    queue->hints_wait_until = queue->warned_of_overflow = {};
+    if (by > Duration(0) || queue->stored_count() == 0) continue;  // what comes up early is put right then
+    parts.ttl_walk.Begin(*queue);
+    state.StoreDefinition(*queue);
+  }
   parts.next_idle_check += by;
   parts.next_clock_row = now;
 }

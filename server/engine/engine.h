@@ -80,7 +80,8 @@ class Engine {
   void OnRead(ReadResult result, Instant now);
   void OnDiskState(DiskState state);
   // `now` is by so much more than it was a moment ago, or less: a clock was set. Leases and waits keep their
-  // length; what TTLs and delays say holds by the new time.
+  // length, and so do the TTLs and delays that this life has given; those of earlier lives hold by the new
+  // time.
   void OnClockMoved(Duration by, Instant now);
   // What the turn's commit may hold for memory queues: after each commit, and now and then.
   // True: another turn may go on with what was put off.

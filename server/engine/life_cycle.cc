@@ -27,6 +27,7 @@ MessageId LifeCycle::Publish(Queue& queue, NewMessage fresh, ProducerId producer
   if (fresh.delay > Duration(0)) {
     message->home = Message::Home::kDelayedRow;
     message->due = now + fresh.delay;
+    message->due_stamp = message->seq;
     id.birth = MessageId::Birth::kDelayed;
     id.place = static_cast<uint64_t>(ToMicros(message->due));
   }
@@ -44,6 +45,16 @@ MessageId LifeCycle::Publish(Queue& queue, NewMessage fresh, ProducerId producer
     state_.WantDispatch(queue);
   }
   return published;
+}
+
+void LifeCycle::CorrectDue(Message& message) {
+  state_.budget.Spend();
+  TakeOut(message);
+  Changed(message);
+  // What an earlier life has given is taken as it is from now on.
+  const bool is_ours = EpochOf(message.due_stamp) >= state_.options.epoch;
+  MoveToDelayedRow(message, message.due_meant(), is_ours ? state_.numbers.Upcoming() : Seq());
+  KeepDelayed(message);
 }
 
 void LifeCycle::Wake(Message& message, Instant now) {
@@ -157,7 +168,7 @@ void LifeCycle::ReturnLate(Message& message, std::optional<Duration> delay, std:
     PlaceDelayed(message, now + *delay, now);
     return;
   }
-  if (message.home == Message::Home::kDelayedRow && message.due > now) MoveToReadyRow(message);
+  if (message.home == Message::Home::kDelayedRow && message.due_meant() > now) MoveToReadyRow(message);
   PlaceReady(message);
 }
 

@@ -32,6 +32,9 @@ class LifeCycle {
 
   // delayed -> ready.
   void Wake(Message& message, Instant now);
+  // A clock was set since its row was written: from now on that says when it is due. REQUIRES: delayed, or a
+  // passing view.
+  void CorrectDue(Message& message);
   // ready -> leased. Stays in memory.
   void Lease(Message& message, const Message::Lease& lease, Instant now);
   // Changes when the lease ends. Stays in memory.
@@ -102,6 +105,9 @@ class LifeCycle {
   // Given back: what came up during its lease does not come again.
   void KeepHint(Message& message, Instant now);
   void PlaceDelayed(Message& message, Instant due, Instant now);
+  void MoveToDelayedRow(Message& message, Instant due, Seq stamp);
+  // From state kSpilled into the delayed window, or out of memory.
+  void KeepDelayed(Message& message);
 
   void Changed(const Message& message);
   void Note(Arrow arrow, const Message& message, Instant now) {

@@ -114,12 +114,21 @@ void LifeCycle::KeepHint(Message& message, Instant now) {
 }
 
 void LifeCycle::PlaceDelayed(Message& message, Instant due, Instant now) {
+  MoveToDelayedRow(message, due, state_.numbers.Upcoming());
+  Note(Arrow::kDelayed, message, now);
+  KeepDelayed(message);
+}
+
+void LifeCycle::MoveToDelayedRow(Message& message, Instant due, Seq stamp) {
   rows_.Remove(message);
   if (message.hint > message.deadline()) rows_.MoveHint(message);  // likewise
   message.home = Message::Home::kDelayedRow;
   message.due = due;
+  message.due_stamp = stamp;
   rows_.Put(message);
-  Note(Arrow::kDelayed, message, now);
+}
+
+void LifeCycle::KeepDelayed(Message& message) {
   if (message.queue->delayed.Covers(message.delayed_position())) {
     EnterDelayed(message);
   } else {

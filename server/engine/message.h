@@ -51,7 +51,8 @@ struct Message {
   // Where it is.
   State state = State::kSpilled;
   Home home = Home::kReadyRow;
-  Instant due;          // home == kDelayedRow: since or until when
+  Instant due;          // home == kDelayedRow: since or until when, as its key says
+  Seq due_stamp;        // when that was written (ClockSteps)
   CommitNumber commit;  // the latest one that may hold its row; for delivery = committed
 
   // Where its expiry hint is; never: it has none. Not after its deadline, but while its queue says
@@ -75,6 +76,8 @@ struct Message {
 
   // When it expires, by its own TTL and by that of its queue as it is now. Parked, never.
   Instant deadline() const;
+  // `due`, by the time as it is now.
+  Instant due_meant() const;
   bool has_attempts_row() const { return attempts > 0 || hint_was_moved; }
 
   uint64_t rank() const { return RankOfPriority(priority); }

@@ -82,12 +82,15 @@ void MessageRows::Put(Message& message, std::string_view parked_reason) {
                        .hops = message.hops,
                        .reason = parked_reason,
                        .own_deadline = {},
+                       .delay_stamp = {},
                        .arrived = {},
                        .headers = message.headers,
                        .body = {}};
   if (!at_birth) record.id = message.id;
   if (message.own_deadline != message.hint) record.own_deadline = message.own_deadline;
   if (message.arrived != ArrivalOf(record)) record.arrived = message.arrived;
+  if (message.home == Message::Home::kDelayedRow && message.due_stamp != message.seq)
+    record.delay_stamp = message.due_stamp;
   Commit& commit = state_.turn.commit();
   head_.clear();
   AppendMessageHead(head_, record);
@@ -264,6 +267,7 @@ std::unique_ptr<Message> MessageFromRow(Queue& queue, std::string_view key, std:
     message->home = Message::Home::kDelayedRow;
     message->seq = delayed->position.seq;
     message->due = delayed->position.due;
+    message->due_stamp = record->delay_stamp.value_or(message->seq);
     birth.birth = MessageId::Birth::kDelayed;
     birth.place = static_cast<uint64_t>(ToMicros(message->due));
     if (delayed->queue != queue.number) return nullptr;

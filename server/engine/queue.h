@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "base/ids.h"
 #include "base/time.h"
+#include "server/engine/clock_steps.h"
 #include "server/engine/eviction_index.h"
 #include "server/engine/head_window.h"
 #include "server/engine/message.h"
@@ -31,6 +32,7 @@ struct Queue {
   QueueId number;
   std::string name;
   Instant created;
+  const ClockSteps* clock_steps = nullptr;  // the broker's
 
   QueueConfig config;
   bool paused = false;
@@ -117,9 +119,10 @@ struct Queue {
 inline Instant Message::deadline() const {
   if (home == Home::kParkedRow) return kNever;
   const Duration ttl = queue->config.ttl;
-  if (ttl == Duration(0) || arrived == kNever) return own_deadline;
-  return std::min(own_deadline, arrived + ttl);
+  const bool by_queue = ttl > Duration(0) && arrived != kNever;
+  return queue->clock_steps->Meant(by_queue ? std::min(own_deadline, arrived + ttl) : own_deadline, seq);
 }
+inline Instant Message::due_meant() const { return queue->clock_steps->Meant(due, due_stamp); }
 
 // One consumer of one queue: a session's subscription, or a waiting Receive call.
 struct Subscription {

@@ -29,6 +29,7 @@ Queue& QueueAdmin::Add(std::string name, QueueId number) {
   auto queue = std::make_unique<Queue>();
   queue->number = number;
   queue->name = name;
+  queue->clock_steps = &state_.clock_steps;
   Queue& added = *queue;
   state_.queues.emplace(std::move(name), std::move(queue));
   state_.queues_by_number.emplace(number, &added);

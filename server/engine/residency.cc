@@ -188,8 +188,9 @@ void Residency::WakeDue(Instant now) {
     Queue& queue = *state_.FindQueue(number);
     while (!queue.delayed.empty() && queue.delayed.begin()->first.due <= now && state_.budget.HasArrows()) {
       Message& message = *queue.delayed.begin()->second;
-      if (!state_.budget.Allows(number, CostOfWake(message))) break;
-      life_cycle_.Wake(message, now);
+      const bool is_early = message.due_meant() > now;
+      if (!state_.budget.Allows(number, is_early ? Cost::kRewrite : CostOfWake(message))) break;
+      is_early ? life_cycle_.CorrectDue(message) : life_cycle_.Wake(message, now);
     }
     RefillDelayed(queue, now);
     Schedule(queue, now);

@@ -15,6 +15,11 @@ constexpr size_t kRowsPerShare = 1'024;
 constexpr Duration kPause = std::chrono::milliseconds(10);
 constexpr Duration kPauseForMemory = std::chrono::seconds(1);
 
+// A clock was set back since it was delayed.
+bool IsDueLate(const Message& message) {
+  return message.home == Message::Home::kDelayedRow && message.due_meant() < message.due;
+}
+
 }  // namespace
 
 void TtlWalk::Begin(Queue& queue) {
@@ -86,7 +91,8 @@ void TtlWalk::OnRows(QueueId number, uint64_t walk, const ReadResult& result, In
   for (const Row& row : result.rows) {
     if (!row.status.ok()) continue;
     const auto view = MessageFromRow(*queue, row.key, *row.value, row.companion);
-    if (view != nullptr && view->hint > view->deadline()) late.emplace_back(view->id, row.key);
+    if (view != nullptr && (view->hint > view->deadline() || IsDueLate(*view)))
+      late.emplace_back(view->id, row.key);
   }
   if (late.empty()) return EndShare(*share, now);
   busy_ = true;
@@ -108,9 +114,13 @@ void TtlWalk::OnRows(QueueId number, uint64_t walk, const ReadResult& result, In
 void TtlWalk::Correct(Message* message, QueueId number, const std::string& key, Share& share, Instant now) {
   if (message == nullptr || message->queue->number != number) return;
   Queue& queue = *message->queue;
-  if (message->hint <= message->deadline()) return;
-  const bool is_over = message->deadline() <= now && message->state != Message::State::kLeased;
-  const Cost cost = is_over ? CostOfExpiry(queue) : CostOfHint(queue);
+  const bool is_late = message->hint > message->deadline();
+  const bool is_waiting =
+      message->state == Message::State::kDelayed || message->state == Message::State::kSpilled;
+  const bool is_due_late = is_waiting && IsDueLate(*message);
+  if (!is_late && !is_due_late) return;
+  const bool is_over = is_late && message->deadline() <= now && message->state != Message::State::kLeased;
+  const Cost cost = is_over ? CostOfExpiry(queue) : is_due_late ? Cost::kRewrite : CostOfHint(queue);
   if (!state_.budget.HasArrows() || !state_.budget.Allows(number, cost)) {
     if (!state_.budget.WillAllow(number, cost)) share.pause = kPause;
     if (!share.refused.has_value() || key < *share.refused) share.refused = key;
@@ -118,6 +128,8 @@ void TtlWalk::Correct(Message* message, QueueId number, const std::string& key, 
     life_cycle_.Expire(*message, now);
   } else if (queue.is_memory() && !state_.budget.RoomToGrow(kMovedHintBytes).ok()) {
     passed_over_ = true;
+  } else if (is_due_late) {
+    life_cycle_.CorrectDue(*message);  // with its hint
   } else {
     life_cycle_.MoveHint(*message);
   }

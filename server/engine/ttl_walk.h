@@ -2,6 +2,9 @@
 // walk goes over all the queue's messages once, in shares, and moves their hints; what is overdue expires. A
 // TTL that became longer needs no walk: hints that come up too early are moved then (Expirer).
 //
+// The same when the clock was set back: then what this life has delayed, or given a TTL, is due sooner than
+// its rows say (ClockSteps).
+//
 // Whoever delivers looks at the deadline itself, so only the counts of what is overdue lag behind, by as long
 // as the walk takes. It may miss no message: one that is written elsewhere while it goes gets its hint moved
 // with that (LifeCycle), and Queue::hints_are_late is stored until it has come to the end, so that the next

@@ -8,7 +8,7 @@
 //   not believed, as soon as it is synchronised), broker time steps to it, forward or back. So a clock that
 //   was wrong for a minute changes nothing.
 //
-// The engine is told of each step (Engine::OnClockMoved): what goes on, leases and waits, keeps its length.
+// The engine is told of each step (Engine::OnClockMoved): what it has given, as leases, keeps its length.
 //
 // THREADS: Now and gap from any thread; all else from one.
 #pragma once

@@ -13,6 +13,7 @@
 namespace baton {
 
 inline constexpr std::string_view kClockKey = "Mclock";
+inline constexpr std::string_view kClockStepsKey = "Msteps";  // ClockSteps (server/engine)
 
 // version:1 time:v offset:8 boot id:lp
 inline std::string EncodeClock(const ClockRecord& record) {

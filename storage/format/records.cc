@@ -19,7 +19,7 @@ constexpr uint8_t kHasHops = 8;
 constexpr uint8_t kHasReason = 16;
 constexpr uint8_t kHasOwnDeadline = 32;
 constexpr uint8_t kHasArrived = 64;
-constexpr uint8_t kKnownFlags = 127;
+constexpr uint8_t kHasDelayStamp = 128;
 
 void AppendByte(std::string& out, uint8_t byte) { out.push_back(static_cast<char>(byte)); }
 void AppendVarintInstant(std::string& out, Instant instant) {
@@ -56,6 +56,7 @@ uint8_t FlagsOf(const MessageRecord& record) {
   if (!record.reason.empty()) flags |= kHasReason;
   if (record.own_deadline.has_value()) flags |= kHasOwnDeadline;
   if (record.arrived.has_value()) flags |= kHasArrived;
+  if (record.delay_stamp.has_value()) flags |= kHasDelayStamp;
   return flags;
 }
 
@@ -137,6 +138,7 @@ void AppendMessageHead(std::string& out, const MessageRecord& record) {
   if (flags & kHasReason) AppendLengthPrefixed(out, record.reason);
   if (flags & kHasOwnDeadline) AppendVarintDeadline(out, *record.own_deadline);
   if (flags & kHasArrived) AppendVarintInstant(out, *record.arrived);
+  if (flags & kHasDelayStamp) AppendVarint(out, record.delay_stamp->value());
   AppendLengthPrefixed(out, record.headers);
 }
 
@@ -144,7 +146,6 @@ std::optional<MessageRecord> DecodeMessage(std::string_view value) {
   ByteReader reader(value);
   if (reader.Byte() != kVersion) return std::nullopt;
   const uint8_t flags = reader.Byte();
-  if ((flags & ~kKnownFlags) != 0) return std::nullopt;
   MessageRecord record;
   const auto priority = ReadUint32(reader);
   const auto born = ReadVarintInstant(reader);
@@ -175,6 +176,7 @@ std::optional<MessageRecord> DecodeMessage(std::string_view value) {
     record.arrived = ReadVarintInstant(reader);
     if (!record.arrived.has_value()) return std::nullopt;
   }
+  if (flags & kHasDelayStamp) record.delay_stamp = Seq(reader.Varint());
   record.headers = reader.LengthPrefixed();
   record.body = reader.Rest();
   if (!reader.ok()) return std::nullopt;

@@ -3,7 +3,8 @@
 // golden file.
 //
 //   message (R, D, P)  version:1 flags:1 priority:v born:v [deadline:v] [producer:8 sequence:v] [id:24]
-//                      [hops:v] [reason:lp] [own deadline + 1:v] [arrived:v] headers:lp body
+//                      [hops:v] [reason:lp] [own deadline + 1:v] [arrived:v] [delay stamp:v]
+//                      headers:lp body
 //   attempts (A)       version:1 count:v reason:lp; version 2: and hint + 1:v
 //   locator (I)        version:1 row key
 //   expiry hint (X)    version:1 id:24
@@ -46,6 +47,7 @@ struct MessageRecord {
   uint32_t hops = 0;        // dead-letterings so far
   std::string_view reason;  // parked: why
   std::optional<Instant> own_deadline;  // by its own TTL; absent: `deadline` is
+  std::optional<Seq> delay_stamp;       // delayed by a nack: when its due time was written (ClockSteps)
   std::optional<Instant> arrived;       // in its queue; absent: when it was born, or, after a hop, not known
   std::string_view headers;             // an encoded baton.v1.Headers
   std::string_view body;

@@ -18,6 +18,16 @@ Instant BrokerModel::DeadlineOf(const Entry& entry) const {
   return std::min(entry.own_deadline, entry.arrived + ttl->second);
 }
 
+void BrokerModel::ClockMoved(Duration by) {
+  for (auto& [seq, entry] : now_.entries) {
+    if (EpochOf(entry.seq) == epoch) {
+      entry.arrived += by;
+      if (entry.own_deadline != kNever) entry.own_deadline += by;
+    }
+    if (entry.due_epoch == epoch) entry.due += by;
+  }
+}
+
 BrokerModel::Entry& BrokerModel::At(const Message& message) {
   const auto found = now_.entries.find(message.id.seq);
   BATON_CHECK(found != now_.entries.end()) << "an arrow for a message that is gone: " << message.id.seq;
@@ -42,6 +52,7 @@ void BrokerModel::Publish(const Message& message, Instant now) {
               .arrived = now,
               .own_deadline = message.own_deadline,
               .due = message.due,
+              .due_epoch = epoch,
               .bytes = message.bytes(),
               .body = message.body};
   if (message.home == Message::Home::kDelayedRow) {
@@ -78,7 +89,7 @@ void BrokerModel::OnArrow(Arrow arrow, const Message& message, Instant now) {
       break;
     case Arrow::kWoken:
       BATON_CHECK(entry.state == State::kDelayed || entry.perhaps_delayed);
-      BATON_CHECK(entry.due <= now && message.due == entry.due);
+      BATON_CHECK(entry.due <= now && message.due_meant() == entry.due);
       entry.state = State::kReady;
       entry.perhaps_delayed = false;
       break;
@@ -128,6 +139,7 @@ void BrokerModel::OnArrow(Arrow arrow, const Message& message, Instant now) {
       entry.state = State::kDelayed;
       entry.was_delayed = true;
       entry.due = message.due;
+      entry.due_epoch = epoch;
       break;
     case Arrow::kExpired:
       BATON_CHECK(DeadlineOf(entry) <= now) << "expired early";

@@ -29,6 +29,7 @@ class BrokerModel : public LifeCycleObserver {
     Instant arrived;  // in its queue
     Instant own_deadline = kNever;
     Instant due;
+    Epoch due_epoch;  // when that was said
     uint64_t bytes = 0;
     std::string body;
     // After a restart, one that was due when the broker died may be found delayed (its row was not moved) or
@@ -52,6 +53,8 @@ class BrokerModel : public LifeCycleObserver {
   // The queue's TTL from now on, of what waits too; 0: none.
   void SetTtl(const std::string& queue, Duration ttl) { ttls_[queue] = ttl; }
   Instant DeadlineOf(const Entry& entry) const;
+  // What this life has given keeps its length.
+  void ClockMoved(Duration by);
   // The queue's policy for a message that is on its way out must have been followed: nothing is on its way
   // any more.
   void CheckNothingOnItsWay() const;
@@ -78,6 +81,7 @@ class BrokerModel : public LifeCycleObserver {
   uint64_t deliveries() const { return deliveries_; }
   uint64_t arrows(Arrow arrow) const;
 
+  Epoch epoch;  // of this life
   // The number the next commit will have, for published_with.
   CommitNumber next_commit;
 

@@ -66,6 +66,7 @@ void EngineSimulation::StartBroker() {
   engine_->OnMemoryRoom(store_.memory_room());
   engine_->Start(now_);
   model_.next_commit = CommitNumber(1);
+  model_.epoch = epoch_;
   if (epoch_ == Epoch(1)) CreateQueues();
   // A change whose commit was lost has not happened.
   for (const std::string& queue : queues_) model_.SetTtl(queue, Info(queue).config.ttl);
@@ -350,7 +351,21 @@ void EngineSimulation::ChangeTtl(const std::string& queue) {
   Send(UpdateQueue{.call = NextCall(), .name = queue, .config = {.ttl = ttl}});
 }
 
+// A clock was set. That is synced at once here: what would be if it were lost is not the model's to know.
+void EngineSimulation::SetClock() {
+  const Duration by = milliseconds(Below(1'000)) - milliseconds(500);
+  now_ += by;
+  model_.ClockMoved(by);
+  engine_->OnClockMoved(by, now_);
+  Turn();
+  while (store_.unwritten() > 0) store_.WriteOne();
+  store_.Sync();
+  engine_->OnProgress(store_.written(), store_.synced(), now_);
+  model_.Synced(store_.synced());
+}
+
 void EngineSimulation::PassTime() {
+  if (Chance(4)) return SetClock();
   if (Chance(50) && next_due_ != kNever) {
     now_ = std::max(now_, std::min(next_due_, now_ + milliseconds(500)));
   } else {

@@ -94,6 +94,7 @@ class EngineSimulation : private Outputs {
   void ChangeTtl(const std::string& queue);
   void Crash();
   void PassTime();
+  void SetClock();
   void StoreWorks();
   void Turn();
   void CheckCounts();
