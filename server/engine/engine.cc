@@ -176,6 +176,8 @@ void Engine::OnClockMoved(Duration by, Instant now) {
   parts.dispatcher.OnClockMoved(by);
   parts.residency.OnClockMoved(by, now);
   parts.ttl_walk.OnClockMoved();
+  parts.expirer.OnClockMoved();
+  parts.sweep.OnClockMoved();
   state.producers.OnClockMoved(by);
   for (auto& [name, queue] : state.queues) {
     queue->hints_wait_until = queue->warned_of_overflow = {};
@@ -239,8 +241,8 @@ void Engine::Parts::WriteClock(Instant now) {
 }
 
 Instant Engine::Parts::NextDue(Instant now) const {
-  Instant next = std::min({expirer.NextDue(now), overflow.NextDue(now), ttl_walk.NextDue(), next_idle_check,
-                           residency.next_retry()});
+  Instant next = std::min({expirer.NextDue(now), overflow.NextDue(now), ttl_walk.NextDue(), sweep.NextDue(),
+                           next_idle_check, residency.next_retry()});
   if (!state.lease_ends.empty()) next = std::min(next, state.lease_ends.begin()->first.first);
   if (!state.delay_schedule.empty()) next = std::min(next, state.delay_schedule.begin()->first);
   if (!state.receive_waits.empty()) next = std::min(next, state.receive_waits.begin()->first);
@@ -267,7 +269,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
   parts.dispatcher.DispatchWanted(now);
   parts.dispatcher.EndWaits(now);
   parts.residency.Evict(now);
-  parts.sweep.GoOn();
+  parts.sweep.GoOn(now);
   parts.ForgetIdleProducers(now);
   parts.RaiseEpoch();
   parts.settler.Flush();

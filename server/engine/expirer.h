@@ -19,6 +19,9 @@ class Expirer {
   // Handles every hint that is due, and reads ahead those that soon will be. As far as there is room for
   // reads.
   void FireDue(Instant now);
+  void OnClockMoved() {
+    if (try_again_ != kNever) try_again_ = {};
+  }
   // When FireDue has something to do again; a completed read is a reason of its own.
   Instant NextDue(Instant now) const;
 

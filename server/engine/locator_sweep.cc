@@ -11,6 +11,7 @@ namespace {
 constexpr std::string_view kMarkKey = "Mlocator_sweep";
 constexpr size_t kRowsPerRead = 1'000;
 constexpr size_t kBytesPerRead = 64u << 10;
+constexpr Duration kSweepAgain = std::chrono::minutes(5);
 
 }  // namespace
 
@@ -33,42 +34,45 @@ void LocatorSweep::BeforePurge(const Queue& queue) {
   state_.turn.Require(Promise::kWritten);
 }
 
-void LocatorSweep::GoOn() {
+void LocatorSweep::GoOn(Instant now) {
+  if (try_again_ <= now) {
+    try_again_ = kNever;
+    wanted_ = true;
+  }
   if (reading_ || !reads_.HasRoom()) return;
   if (from_.empty()) {
     if (!wanted_) return;
-    wanted_ = false;
+    wanted_ = missed_some_ = false;
     from_ = AllOf(RowKind::kLocator).begin;
   }
   reading_ = true;
-  reads_.Start({.begin = from_,
-                .end = AllOf(RowKind::kLocator).end,
-                .rows_max = kRowsPerRead,
-                .bytes_max = kBytesPerRead,
-                .skip_damage = true},
-               [this, purges = purges_](ReadResult result, Instant) { OnRows(purges, std::move(result)); });
+  reads_.Start(
+      {.begin = from_,
+       .end = AllOf(RowKind::kLocator).end,
+       .rows_max = kRowsPerRead,
+       .bytes_max = kBytesPerRead,
+       .skip_damage = true},
+      [this, purges = purges_](ReadResult result, Instant at) { OnRows(purges, std::move(result), at); });
 }
 
-void LocatorSweep::OnRows(uint64_t purges, ReadResult result) {
+void LocatorSweep::OnRows(uint64_t purges, ReadResult result, Instant now) {
   reading_ = false;
   // A message may have moved on before its queue was purged: then its locator is not the one that was read,
   // which is read again.
   if (purges != purges_) return;
-  if (!result.status.ok()) {  // as good as can be, until there is another reason
-    from_.clear();
-    return;
-  }
+  missed_some_ |= !result.status.ok() || result.skipped > 0;
   for (const Row& row : result.rows) {
     if (!row.value.has_value() || !IsVoid(*row.value)) continue;
     state_.turn.commit().Delete(row.key);
     state_.turn.Require(Promise::kWritten);
   }
-  if (!result.end_reached && !result.rows.empty()) {
+  if (result.status.ok() && !result.end_reached && !result.rows.empty()) {
     from_ = result.rows.back().key + '\0';
     return;
   }
   from_.clear();
-  if (wanted_) return;
+  if (missed_some_) try_again_ = now + kSweepAgain;
+  if (wanted_ || missed_some_) return;
   is_marked_ = false;
   state_.turn.commit().Delete(kMarkKey);
   state_.turn.Require(Promise::kWritten);

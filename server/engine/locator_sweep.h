@@ -1,7 +1,7 @@
 // Removes the locators that a purge, or the deletion of a queue, has left on disk: those of messages that
 // were not in memory, so that their ids were not known. All locators are read, a chunk at a time, whenever
 // there was such a purge. A row of the broker's own says that it is not done yet, for a broker that is killed
-// meanwhile. (Memory queues: storage/tiered_store.h.)
+// meanwhile, or could not read some of them and tries again. (Memory queues: storage/tiered_store.h.)
 #pragma once
 
 #include <cstdint>
@@ -23,10 +23,14 @@ class LocatorSweep {
   // Before a purge or a deletion, in its turn.
   void BeforePurge(const Queue& queue);
   // Reads the next chunk, when there is one to read.
-  void GoOn();
+  void GoOn(Instant now);
+  void OnClockMoved() {
+    if (try_again_ != kNever) try_again_ = {};
+  }
+  Instant NextDue() const { return try_again_; }
 
  private:
-  void OnRows(uint64_t purges, ReadResult result);
+  void OnRows(uint64_t purges, ReadResult result, Instant now);
   // Does it lead to a message that a purge took, or to a queue that is gone?
   bool IsVoid(std::string_view locator) const;
 
@@ -36,6 +40,8 @@ class LocatorSweep {
   bool wanted_ = false;  // another pass, from the beginning
   bool is_marked_ = false;
   bool reading_ = false;
+  bool missed_some_ = false;  // of this pass: they could not be read
+  Instant try_again_ = kNever;
   std::string from_;  // the next chunk
 };
 

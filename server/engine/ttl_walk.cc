@@ -14,6 +14,8 @@ constexpr size_t kRowsPerShare = 1'024;
 // When the store is behind; when shared memory is full.
 constexpr Duration kPause = std::chrono::milliseconds(10);
 constexpr Duration kPauseForMemory = std::chrono::seconds(1);
+// When rows could not be read, which need not be the disk's last word.
+constexpr Duration kWalkAgain = std::chrono::minutes(1);
 
 // A clock was set back since it was delayed.
 bool IsDueLate(const Message& message) {
@@ -33,11 +35,16 @@ void TtlWalk::Restart() {
   ++walk_;
   kind_ = RowKind::kReady;
   from_.clear();
-  busy_ = passed_over_ = skips_damage_ = false;
+  busy_ = passed_over_ = skips_damage_ = missed_some_ = false;
   resume_ = {};
 }
 
 void TtlWalk::GoOn(Instant now) {
+  while (!again_.empty() && again_.front().first <= now) {
+    Queue* queue = state_.FindQueue(again_.front().second);
+    again_.pop_front();
+    if (queue != nullptr && queue->hints_are_late) Begin(*queue);
+  }
   while (!queues_.empty() && !busy_ && resume_ <= now) {
     const Queue* queue = state_.FindQueue(queues_.front());
     if (queue == nullptr) {
@@ -82,15 +89,17 @@ void TtlWalk::OnRows(QueueId number, uint64_t walk, const ReadResult& result, In
   if (queue == nullptr) return;
   if (!result.status.ok()) {
     state_.ReportDamage(result.status);
+    Miss(*queue);
     if (std::exchange(skips_damage_, true)) EndKind(now);  // what cannot be read is not delivered either
     return;
   }
   const auto share = std::make_shared<Share>(Share{.walk = walk, .is_last = result.end_reached});
   if (!result.rows.empty()) share->next = result.rows.back().key + '\0';
   std::vector<std::pair<MessageId, std::string>> late;
+  if (result.skipped > 0) Miss(*queue);
   for (const Row& row : result.rows) {
-    if (!row.status.ok()) continue;
-    const auto view = MessageFromRow(*queue, row.key, *row.value, row.companion);
+    const auto view = row.status.ok() ? MessageFromRow(*queue, row.key, *row.value, row.companion) : nullptr;
+    if (view == nullptr) Miss(*queue);
     if (view != nullptr && (view->hint > view->deadline() || IsDueLate(*view)))
       late.emplace_back(view->id, row.key);
   }
@@ -107,8 +116,25 @@ void TtlWalk::OnRows(QueueId number, uint64_t walk, const ReadResult& result, In
           Correct(message, number, key, *share, at);
           conclude(at);
         },
-        [conclude, now](const absl::Status&) { conclude(now); });
+        [this, number, share, conclude, now](const absl::Status&) {
+          const Queue* still = state_.FindQueue(number);
+          if (still != nullptr && share->walk == walk_) Miss(*still);
+          conclude(now);
+        });
   }
+}
+
+// Where the queue skips damage, what cannot be read is lost.
+void TtlWalk::Miss(const Queue& queue) { missed_some_ |= !queue.skips_damage; }
+
+void TtlWalk::OnClockMoved() {
+  resume_ = {};
+  for (auto& [at, queue] : again_) at = {};
+}
+
+Instant TtlWalk::NextDue() const {
+  const Instant next = queues_.empty() || busy_ ? kNever : resume_;
+  return again_.empty() ? next : std::min(next, again_.front().first);
 }
 
 void TtlWalk::Correct(Message* message, QueueId number, const std::string& key, Share& share, Instant now) {
@@ -158,7 +184,10 @@ void TtlWalk::EndKind(Instant now) {
     resume_ = now + kPauseForMemory;
     return;
   }
-  if (Queue* queue = state_.FindQueue(queues_.front())) {
+  Queue* queue = state_.FindQueue(queues_.front());
+  if (missed_some_) {
+    again_.emplace_back(now + kWalkAgain, queues_.front());
+  } else if (queue != nullptr) {
     queue->hints_are_late = false;
     state_.StoreDefinition(*queue);
   }

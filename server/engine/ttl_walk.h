@@ -31,9 +31,9 @@ class TtlWalk {
   void Begin(Queue& queue);
   // Goes on with the first of the queues, in each turn.
   void GoOn(Instant now);
-  void OnClockMoved() { resume_ = {}; }
+  void OnClockMoved();
   // When to go on if nothing else happens before.
-  Instant NextDue() const { return queues_.empty() || busy_ ? kNever : resume_; }
+  Instant NextDue() const;
 
  private:
   // Messages on their way to be looked at again.
@@ -47,6 +47,7 @@ class TtlWalk {
   };
 
   void Restart();
+  void Miss(const Queue& queue);
   void ReadOn(const Queue& queue);
   void OnRows(QueueId number, uint64_t walk, const ReadResult& result, Instant now);
   void Correct(Message* message, QueueId number, const std::string& key, Share& share, Instant now);
@@ -65,6 +66,8 @@ class TtlWalk {
   bool busy_ = false;         // a share is on its way
   bool passed_over_ = false;  // some, for want of shared memory: the walk begins again
   bool skips_damage_ = false;
+  bool missed_some_ = false;  // for they could not be read: the queue is walked again later
+  std::deque<std::pair<Instant, QueueId>> again_;
   Instant resume_;
 };
 

@@ -29,7 +29,8 @@ bool EngineSimulation::NothingMoves() {
 void EngineSimulation::LetExpire() {
   store_.FillMemory(false);
   engine_->OnMemoryRoom(store_.memory_room());
-  const Instant end = now_ + std::chrono::seconds(3);
+  // What could not be read is tried again after a while.
+  const Instant end = now_ + std::chrono::seconds(has_damage_ ? 180 : 3);
   for (int round = 0;; ++round) {
     BATON_CHECK_LT(round, 3'000) << "the broker does not come to rest: " << Remains();
     if (!NothingMoves() || next_due_ <= now_) continue;
