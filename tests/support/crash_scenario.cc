@@ -397,29 +397,40 @@ std::optional<std::map<std::string, QueueInfo>> CrashScenario::Inventory() {
 
 bool CrashScenario::DrainParked() {
   for (const std::string& queue : kQueues) {
-    const CallId call = NextCall();
-    const auto page = Ask(
-        call, ListMessages{
-                  .call = call, .queue = queue, .state = MessageState::kParked, .after = {}, .limit = 1000});
-    if (!page.has_value()) return false;
-    if (!page->ok()) {
-      Complain(std::string(page->status().message()));
-      continue;
-    }
-    for (const MessageInfo& info : std::get<MessagePage>(**page).messages) {
-      const std::string key = KeyOf(info.body);
-      book_.Seen(key, Place::kParked, 0, now_);
-      ++drained_[queue].parked;
-      drained_[queue].bytes += info.headers.size() + info.body_bytes;
-      const CallId deletion = NextCall();
-      book_.LateAckSent(key);
-      const auto deleted = Ask(deletion, DeleteMessage{.call = deletion, .id = info.id});
-      if (!deleted.has_value()) return false;
-      if (!deleted->ok()) Complain(key + " is parked, and cannot be deleted");
-      book_.LateAckAnswered(
-          key, IsDurable(queue) ? MessageBook::Answer::kDone : MessageBook::Answer::kDoneForNow, now_);
-    }
+    std::optional<MessageKeyParts> after;
+    do {
+      const CallId call = NextCall();
+      const auto page = Ask(
+          call,
+          ListMessages{
+              .call = call, .queue = queue, .state = MessageState::kParked, .after = after, .limit = 1000});
+      if (!page.has_value()) return false;
+      if (!page->ok()) {
+        Complain(std::string(page->status().message()));
+        break;
+      }
+      const auto& listed = std::get<MessagePage>(**page);
+      for (const MessageInfo& info : listed.messages) {
+        if (!TakeParked(queue, info)) return false;
+      }
+      after = listed.after;
+    } while (after.has_value());
   }
+  return true;
+}
+
+bool CrashScenario::TakeParked(const std::string& queue, const MessageInfo& info) {
+  const std::string key = KeyOf(info.body);
+  book_.Seen(key, Place::kParked, 0, now_);
+  ++drained_[queue].parked;
+  drained_[queue].bytes += info.headers.size() + info.body_bytes;
+  const CallId deletion = NextCall();
+  book_.LateAckSent(key);
+  const auto deleted = Ask(deletion, DeleteMessage{.call = deletion, .id = info.id});
+  if (!deleted.has_value()) return false;
+  if (!deleted->ok()) Complain(key + " is parked, and cannot be deleted");
+  book_.LateAckAnswered(key, IsDurable(queue) ? MessageBook::Answer::kDone : MessageBook::Answer::kDoneForNow,
+                        now_);
   return true;
 }
 

@@ -116,6 +116,7 @@ class CrashScenario : private Outputs {
   bool SetPaused(bool paused);
   bool WakeDelayed();
   bool DrainParked();
+  bool TakeParked(const std::string& queue, const MessageInfo& info);
   bool DrainReady();
   void NoteDrained(const std::string& queue, const DeliveryView& delivery);
   void CheckDrained(const std::string& queue, const QueueInfo& counted);

@@ -70,11 +70,11 @@ TEST_F(RowAuditTest, MissesEveryRowThatIsNotThere) {
 }
 
 TEST_F(RowAuditTest, FollowsAHintThatWasMoved) {
-  queue.Rehinted(15, "sixth");
+  queue.Rehinted(40, "sixth");
   rows = queue.rows();
   EXPECT_EQ(Fault(rows), "");
 
-  const std::string attempts = AttemptsKey(kQueue, Seq(15));
+  const std::string attempts = AttemptsKey(kQueue, Seq(40));
   rows[attempts] = EncodeAttempts({.hint = kNever});
   EXPECT_THAT(Fault(rows), HasSubstr("an expiry hint without a message"));
   rows[attempts] = EncodeAttempts({.hint = InstantFromMicros(5)});
