@@ -67,7 +67,8 @@ TEST_P(LiveProperties, ATtlThatIsChangedHoldsForAllThatWaitsWhateverIsKilled) {
   KillAndStart();
 
   EXPECT_EQ(ReadyWhenItIs(0), 0u);
-  KillAndStart();
+  KillAndStart();  // perhaps before the last of it was stored, which then expires again
+  EXPECT_EQ(ReadyWhenItIs(0), 0u);
   const auto queue = Connect().GetQueue("jobs");
   EXPECT_EQ(queue->counts.ready + queue->counts.parked + queue->counts.bytes, 0u);
   EXPECT_THAT(broker.errors(), Not(HasSubstr("memory queues begin empty")));
