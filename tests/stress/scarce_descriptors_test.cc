@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <csignal>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -64,6 +65,7 @@ std::optional<Descriptor> ConnectAndGreet(uint16_t port, std::string_view greeti
 bool AnswersOverTls(uint16_t port) {
   const auto socket = ConnectAndGreet(port, "");
   if (!socket.has_value()) return false;
+  std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes to what may be closed by then
   const timeval patience{.tv_sec = 2, .tv_usec = 0};
   setsockopt(socket->get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
   SSL_CTX* const context = SSL_CTX_new(TLS_client_method());
