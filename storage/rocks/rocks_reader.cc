@@ -9,8 +9,10 @@
 
 #include "base/check.h"
 #include "rocksdb/db.h"
+#include "rocksdb/perf_level.h"
 #include "rocksdb/snapshot.h"
 #include "storage/rocks/rocks_damage_seek.h"
+#include "storage/rocks/rocks_point_reads.h"
 #include "storage/rocks/rocks_status.h"
 
 namespace baton {
@@ -25,47 +27,9 @@ rocksdb::ReadOptions BaseOptions(const rocksdb::Snapshot* snapshot) {
   return options;
 }
 
-struct Found {
-  std::optional<std::string> value;  // nullopt: no such row
-  absl::Status status;
-};
-// One per key, in the order of the keys. Of the first ones only, until there are `bytes_max` bytes (0: of
-// all).
-std::vector<Found> GetAll(rocksdb::DB* db, const rocksdb::Snapshot* snapshot,
-                          const std::vector<std::string>& keys, size_t bytes_max) {
-  constexpr size_t kAtOnce = 128;  // values are pinned while they are looked up
-  size_t bytes = 0;
-  size_t at_once = bytes_max == 0 ? keys.size() : kAtOnce;
-  std::vector<Found> found;
-  found.reserve(keys.size());
-  while (found.size() < keys.size() && (bytes_max == 0 || found.size() < 2 || bytes < bytes_max)) {
-    const size_t first = found.size();
-    const size_t count = std::min(at_once, keys.size() - first);
-    const std::vector<rocksdb::Slice> slices(keys.begin() + static_cast<ptrdiff_t>(first),
-                                             keys.begin() + static_cast<ptrdiff_t>(first + count));
-    std::vector<rocksdb::PinnableSlice> values(count);
-    std::vector<rocksdb::Status> statuses(count);
-    rocksdb::ReadOptions options = BaseOptions(snapshot);
-    if (bytes_max != 0 && count > 1)
-      options.value_size_soft_limit = std::max<size_t>(bytes_max - std::min(bytes, bytes_max), 1);
-    db->MultiGet(options, db->DefaultColumnFamily(), count, slices.data(), values.data(), statuses.data());
-    for (size_t i = 0; i < count && !statuses[i].IsAborted(); ++i) {
-      Found& one = found.emplace_back();
-      if (statuses[i].ok()) {
-        one.value = values[i].ToString();
-      } else if (!statuses[i].IsNotFound()) {
-        one.status = FromRocks(statuses[i], "cannot read a row");
-      }
-      bytes += values[i].size();
-    }
-    at_once = found.size() == first ? 1 : kAtOnce;  // the very first was beyond the limit: alone it is read
-  }
-  return found;
-}
-
 void ReadPoints(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const ReadRequest& request,
                 ReadResult& result) {
-  std::vector<Found> found = GetAll(db, snapshot, request.keys, request.bytes_max);
+  std::vector<PointRead> found = ReadByKey(db, snapshot, request.keys, request.bytes_max);
   for (size_t i = 0; i < found.size(); ++i) {
     result.rows.push_back({.key = request.keys[i],
                            .value = std::move(found[i].value),
@@ -124,7 +88,7 @@ void AddCompanions(rocksdb::DB* db, const rocksdb::Snapshot* snapshot, const Rea
     keys.push_back(request.companion(result.rows[i].key));
   }
   if (keys.empty()) return;
-  std::vector<Found> found = GetAll(db, snapshot, keys, 0);
+  std::vector<PointRead> found = ReadByKey(db, snapshot, keys, 0);
   for (size_t i = 0; i < rows.size(); ++i) {
     Row& row = result.rows[rows[i]];
     row.companion = std::move(found[i].value);
@@ -174,6 +138,7 @@ void RocksReader::Stop() {
 }
 
 void RocksReader::Run() {
+  rocksdb::SetPerfLevel(rocksdb::PerfLevel::kDisable);  // it counts every comparison, for nobody
   while (true) {
     Queued queued;
     {

@@ -77,6 +77,11 @@ struct Variation {
 
 void PrintTo(const Variation& variation, std::ostream* out) { *out << variation.name; }
 
+std::string AttemptsKeyOf(std::string_view key) {
+  const auto parts = ParseMessageKey(key);
+  return parts.has_value() ? AttemptsKey(parts->queue, parts->seq) : AttemptsKey(QueueId(1), Seq(1));
+}
+
 class RocksLargeStore : public testing::TestWithParam<Variation> {
  protected:
   RocksLargeStore() : random_(RandomSeed()) {}
@@ -262,6 +267,23 @@ class RocksLargeStore : public testing::TestWithParam<Variation> {
     return keys;
   }
 
+  // Of the first ones, when there are to be so many bytes.
+  void ExpectRowsOf(const std::vector<std::string>& keys, size_t bytes_max) {
+    if (keys.empty()) return;
+    ReadRequest request{.keys = keys, .companion = &AttemptsKeyOf};
+    request.bytes_max = bytes_max;
+    const ReadResult read = Read(std::move(request));
+    ASSERT_GE(read.rows.size(), std::min<size_t>(keys.size(), bytes_max == 0 ? keys.size() : 2));
+    size_t bytes = 0;
+    for (size_t i = 0; i < read.rows.size(); ++i) {
+      ASSERT_TRUE(read.rows[i].value == Expected(keys[i])) << testing::PrintToString(keys[i]);
+      if (!read.rows[i].value.has_value()) continue;
+      bytes += read.rows[i].value->size();
+      ASSERT_TRUE(read.rows[i].companion == Expected(AttemptsKeyOf(keys[i])));
+    }
+    ASSERT_TRUE(read.rows.size() == keys.size() || bytes >= bytes_max);
+  }
+
   std::optional<std::string> Expected(const std::string& key) const {
     const auto it = rows_.find(key);
     return it == rows_.end() ? std::nullopt : std::optional(it->second);
@@ -276,11 +298,6 @@ class RocksLargeStore : public testing::TestWithParam<Variation> {
   std::unique_ptr<RocksStore> store_;
   uint64_t last_read_ = 0;
 };
-
-std::string AttemptsKeyOf(std::string_view key) {
-  const auto parts = ParseMessageKey(key);
-  return parts.has_value() ? AttemptsKey(parts->queue, parts->seq) : AttemptsKey(QueueId(1), Seq(1));
-}
 
 TEST_P(RocksLargeStore, ReadsEveryRowThereIsAndNoOther) {
   GrowOld();
@@ -297,14 +314,17 @@ TEST_P(RocksLargeStore, ReadsEveryRowThereIsAndNoOther) {
   auto at = rows_.begin();
   while (at != rows_.end()) {
     std::vector<std::string> keys = SomeKeys(20);
-    for (int i = 0; i < 200 && at != rows_.end(); ++i, ++at) keys.push_back(at->first);
-    const ReadResult read = Read({.keys = keys, .companion = &AttemptsKeyOf});
-    ASSERT_EQ(read.rows.size(), keys.size());
-    for (size_t i = 0; i < keys.size(); ++i) {
-      ASSERT_TRUE(read.rows[i].value == Expected(keys[i])) << testing::PrintToString(keys[i]);
-      if (!read.rows[i].value.has_value()) continue;
-      ASSERT_TRUE(read.rows[i].companion == Expected(AttemptsKeyOf(keys[i])));
+    std::vector<std::string> close;  // and in order, so that they are met on a walk
+    for (int i = 0; i < 200 && at != rows_.end(); ++i, ++at) {
+      keys.push_back(at->first);
+      if (random_() % 4 != 0) close.push_back(at->first);
+      if (random_() % 4 == 0) close.push_back(at->first + '\0');
     }
+    ExpectRowsOf(keys, 0);
+    ExpectRowsOf(close, 0);
+    ExpectRowsOf(close, 10'000);
+    std::sort(keys.begin(), keys.end());  // a walk that ends, or is not worth it
+    ExpectRowsOf(keys, 0);
   }
   // A message as the engine looks for it: the row of its birth, its locator, its attempts.
   for (int i = 0; i < 2'000; ++i) {
