@@ -58,7 +58,9 @@ bool Copy(const MemoryStore& from, const Keys& keys, MemoryStore& into) {
   for (const std::string& key : keys) {
     const std::string_view value = *from.Find(key);
     largest = std::max(largest, value.size());
-    piece.Put(key, value);
+    const bool is_locator = key.front() == static_cast<char>(RowKind::kLocator);
+    const auto row = is_locator ? DecodeLocator(value) : std::nullopt;
+    row.has_value() ? piece.PutLocator(key, *row) : piece.Put(key, value);
     if (piece.bytes() >= kPieceBytes && !apply()) return false;
   }
   return piece.empty() || apply();

@@ -171,63 +171,12 @@ absl::Status TieredStore::ScanNow(
 
 // ---- Commits.
 
-TieredStore::Part TieredStore::PartOf(const Commit::Op& op) {
-  if (IsKind(op.key, RowKind::kMemoryProducer)) return Part::kMemory;
-  if (!IsKind(op.key, RowKind::kLocator)) {
-    const bool in_memory = IsMemoryQueue(QueueOfRow(op.key));
-    if (in_memory && !idle_.empty() && op.kind == Commit::Kind::kPut) idle_.Revive(op.key);
-    return in_memory ? Part::kMemory : Part::kDisk;
-  }
-  if (op.kind == Commit::Kind::kPut) {
-    const auto row = DecodeLocator(op.value);
-    const bool in_memory = row.has_value() && IsMemoryQueue(QueueOfRow(*row));
-    if (in_memory) fresh_locators_.emplace(op.key);
-    return in_memory ? Part::kMemory : Part::kDisk;
-  }
-  const bool in_memory = fresh_locators_.contains(std::string(op.key)) ||
-                         (memory_ != nullptr && memory_->Find(op.key).has_value());
-  return in_memory ? Part::kMemory : Part::kDisk;
-}
-
-void TieredStore::Divide(const Commit& commit, Commit& disk, Commit& memory) {
-  const auto add = [](const Commit::Op& op, Commit& to) {
-    switch (op.kind) {
-      case Commit::Kind::kPut:
-        return to.Put(op.key, op.value);
-      case Commit::Kind::kDelete:
-        return to.Delete(op.key);
-      case Commit::Kind::kSingleDelete:
-        return to.SingleDelete(op.key);
-      case Commit::Kind::kDeleteRange:
-        return to.DeleteRange(op.key, op.value);
-    }
-  };
-  commit.ForEach([&](const Commit::Op& op) { add(op, PartOf(op) == Part::kDisk ? disk : memory); });
-}
-
-// Whole when it belongs to one of the two, which is nearly always.
-void TieredStore::Split(Commit commit, Commit& disk, Commit& memory) {
-  bool to_disk = false;
-  bool to_memory = false;
-  fresh_locators_.clear();
-  commit.ForEach([&](const Commit::Op& op) { (PartOf(op) == Part::kDisk ? to_disk : to_memory) = true; });
-  if (!to_memory) {
-    disk = std::move(commit);
-  } else if (!to_disk) {
-    memory = std::move(commit);
-  } else {
-    Divide(commit, disk, memory);
-  }
-}
-
 absl::Status TieredStore::Submit(CommitNumber number, Commit commit, Promise promise) {
-  Commit disk;
-  Commit memory;
-  Split(std::move(commit), disk, memory);
+  const Commit memory = commit.TakeMemory();
   if (!memory.empty()) {
     if (absl::Status applied = ApplyToMemory(memory); !applied.ok()) return applied;
   }
-  const bool to_disk = !disk.empty();
+  const bool to_disk = !commit.empty();
   if (to_disk) disk_submitted_ = CommitNumber(disk_submitted_.value() + 1);
   {
     std::unique_lock lock(progress_mutex_);
@@ -235,7 +184,7 @@ absl::Status TieredStore::Submit(CommitNumber number, Commit commit, Promise pro
     if (!to_disk) TellProgress(std::move(lock));
   }
   if (!to_disk) return absl::OkStatus();
-  return disk_->Submit(disk_submitted_, std::move(disk), std::max(promise, Promise::kWritten));
+  return disk_->Submit(disk_submitted_, std::move(commit), std::max(promise, Promise::kWritten));
 }
 
 absl::Status TieredStore::ApplyToMemory(const Commit& commit) {
@@ -246,6 +195,11 @@ absl::Status TieredStore::ApplyToMemory(const Commit& commit) {
     // Nothing was published: the engine asks for room first. What is left out is the ledger of a queue that
     // has no rows, which is as good as none.
     if (!opened.ok()) return PutsMessages(commit) ? opened : absl::OkStatus();
+  }
+  if (!idle_.empty()) {
+    commit.ForEach([this](const Commit::Op& op) {
+      if (op.kind == Commit::Kind::kPut) idle_.Revive(op.key);
+    });
   }
   std::vector<std::string> leftovers = Leftovers(commit);
   if (absl::Status applied = memory_->Apply(commit); !applied.ok()) return applied;

@@ -1,10 +1,10 @@
 // Two stores as one: the rows of memory queues are kept in shared memory (MemoryStore), all others by a store
-// below, on disk. Which, is told by the queue's number in the row's key; a locator is where the row is that
-// it names; producers have rows of their own kind in memory.
+// below, on disk; a locator is where the row is that it names; producers have rows of their own kind in
+// memory.
 //
-// A commit is split; its part in memory is done when Submit returns (Promise::kApplied), and is not undone
-// when the part on disk is lost. Reads of memory are answered at once, through the listener; a range over all
-// queues is merged from both.
+// A commit has a part for each (storage/format/commit.h); that in memory is done when Submit returns
+// (Promise::kApplied), and is not undone when the part on disk is lost. Reads of memory are answered at once,
+// through the listener; a range over all queues is merged from both.
 //
 // The region is made with the first row, and goes with the last one. THREADS: as Store.
 #pragma once
@@ -60,11 +60,6 @@ class TieredStore final : public Store, private Store::Listener {
  private:
   TieredStore(Store* disk, const MemoryRegion::Options& region) : disk_(disk), region_(region) {}
 
-  // Where an operation belongs.
-  enum class Part { kDisk, kMemory };
-  Part PartOf(const Commit::Op& op);
-  void Split(Commit commit, Commit& disk, Commit& memory);
-  void Divide(const Commit& commit, Commit& disk, Commit& memory);
   absl::Status ApplyToMemory(const Commit& commit);
   std::vector<std::string> Leftovers(const Commit& commit) const;
   bool LeadsToARow(std::string_view key) const;  // a locator, of a message that is there
@@ -91,10 +86,9 @@ class TieredStore final : public Store, private Store::Listener {
   std::unique_ptr<MemoryStore> memory_;  // null: there are no rows
   MemoryStore::Adopted adopted_;
   IdleRows idle_;
-  std::set<std::string> fresh_locators_;  // put in memory by the commit at hand
-  bool memory_wanted_ = false;            // there are memory queues
-  absl::Status refused_;                  // why there was no room when it was asked for last …
-  size_t refused_bytes_ = 0;              // … for so much
+  bool memory_wanted_ = false;  // there are memory queues
+  absl::Status refused_;        // why there was no room when it was asked for last …
+  size_t refused_bytes_ = 0;    // … for so much
   size_t refused_message_bytes_ = 0;
   CommitNumber disk_submitted_;
 

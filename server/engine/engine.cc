@@ -286,7 +286,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
     turn.number = finished.number;
     turn.promise = finished.promise;
     turn.commit = std::move(finished.commit);
-    state.budget.OnSubmitted(turn.number, turn.commit.bytes());
+    state.budget.OnSubmitted(turn.number, turn.commit.disk_bytes());
   }
   parts.locator.StartReads();
   turn.reads.swap(state.reads);

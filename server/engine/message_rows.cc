@@ -95,7 +95,7 @@ void MessageRows::Put(Message& message, std::string_view parked_reason) {
   head_.clear();
   AppendMessageHead(head_, record);
   commit.Put(key, head_, message.body);
-  if (!at_birth) commit.Put(LocatorKey(message.id.seq), EncodeLocator(key));
+  if (!at_birth) commit.PutLocator(LocatorKey(message.id.seq), key);
   message.commit = state_.turn.current();
 
   RowCount& count = CountOf(queue.ledger, message.home);
@@ -111,7 +111,7 @@ void MessageRows::Remove(const Message& message) {
   Commit& commit = state_.turn.commit();
   ++queue.removals;
   commit.SingleDelete(KeyOf(message));
-  if (!IsAtBirth(message)) commit.Delete(LocatorKey(message.id.seq));
+  if (!IsAtBirth(message)) commit.DeleteLocator(LocatorKey(message.id.seq), queue.number);
 
   RowCount& count = CountOf(queue.ledger, message.home);
   if (count.rows == 0 || count.bytes < message.bytes()) Distrust(queue);
@@ -209,7 +209,8 @@ void MessageRows::RewriteAttempts(const Message& message) {
 
 void MessageRows::Forget(const Message& message) {
   if (message.queue->is_memory()) return;  // the store finds them, and removes them piece by piece
-  if (!IsAtBirth(message)) state_.turn.commit().Delete(LocatorKey(message.id.seq));
+  if (!IsAtBirth(message))
+    state_.turn.commit().DeleteLocator(LocatorKey(message.id.seq), message.queue->number);
   if (message.hint == kNever) return;
   // A hint that was due during the lease does not come again.
   const ExpiryPosition position = ExpiryOf(message);

@@ -18,7 +18,7 @@ Turn::Finished Turn::Finish() {
   if (promise_ == Promise::kSynced) submitted_to_sync_ = submitted_;
   Finished finished{.number = submitted_, .commit = std::move(commit_), .promise = promise_};
   commit_ = Commit();
-  commit_.Reserve(std::min(finished.commit.bytes(), kReserveMax));  // turns resemble each other
+  commit_.ReserveLike(finished.commit, kReserveMax);  // turns resemble each other
   dirty_ = false;
   promise_ = Promise::kApplied;
   return finished;

@@ -76,7 +76,7 @@ class TurnBudget {
 
   // The end of this turn will add so much in memory.
   void ReserveInMemory(size_t bytes) { reserved_in_memory_ += bytes; }
-  // The turn's commit goes to the store, with so many bytes.
+  // The turn's commit goes to the store, with so many bytes for the disk.
   void OnTurnEnded() {
     reserved_in_memory_ = 0;
     timed_ = false;
@@ -88,7 +88,7 @@ class TurnBudget {
   bool StoreIsBehind() const { return uncommitted_bytes_ > options_.uncommitted_bytes_max; }
   // … and would be with this turn's commit.
   bool StoreFallsBehind() const {
-    return turn_.commit().bytes() + uncommitted_bytes_ > options_.uncommitted_bytes_max;
+    return turn_.commit().disk_bytes() + uncommitted_bytes_ > options_.uncommitted_bytes_max;
   }
   size_t uncommitted_bytes() const { return uncommitted_bytes_; }
 

@@ -1,65 +1,65 @@
 #include "storage/format/commit.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "base/check.h"
 #include "base/coding.h"
 #include "storage/format/keys.h"
 #include "storage/format/records.h"
 
 namespace baton {
-namespace {
 
-// A record in shared memory has at most so many bytes more than its operation
-// (storage/memory/memory_record.h).
-constexpr size_t kRecordExtra = 2;
-
-bool IsLocator(std::string_view key) {
-  return !key.empty() && key[0] == static_cast<char>(RowKind::kLocator);
+std::string& Commit::Begin(Part& part, Kind kind, std::string_view key) {
+  ++part.count;
+  part.rep.push_back(static_cast<char>(kind));
+  AppendLengthPrefixed(part.rep, key);
+  return part.rep;
 }
 
-}  // namespace
-
-void Commit::Begin(Kind kind, std::string_view key, bool in_memory) {
-  if (in_memory) memory_from_ = rep_.size();
-  rep_.push_back(static_cast<char>(kind));
-  AppendLengthPrefixed(rep_, key);
-}
-
-void Commit::End() {
-  if (memory_from_.has_value()) memory_bytes_ += rep_.size() - *memory_from_ + kRecordExtra;
-  memory_from_.reset();
-  ++count_;
+void Commit::Put(Part& part, std::string_view key, std::string_view head, std::string_view tail) {
+  std::string& rep = Begin(part, Kind::kPut, key);
+  AppendVarint(rep, head.size() + tail.size());
+  rep.append(head);
+  rep.append(tail);
 }
 
 void Commit::Put(std::string_view key, std::string_view value) { Put(key, value, {}); }
 
 void Commit::Put(std::string_view key, std::string_view head, std::string_view tail) {
-  const std::string_view row = IsLocator(key) ? DecodeLocator(head).value_or(std::string_view()) : key;
-  Begin(Kind::kPut, key, IsMemoryRow(row));
-  AppendVarint(rep_, head.size() + tail.size());
-  rep_.append(head);
-  rep_.append(tail);
-  End();
+  Put(PartOf(IsMemoryRow(key)), key, head, tail);
 }
 
-void Commit::Delete(std::string_view key) {
-  Begin(Kind::kDelete, key, IsLocator(key) || IsMemoryRow(key));
-  End();
-}
+void Commit::Delete(std::string_view key) { Begin(PartOf(IsMemoryRow(key)), Kind::kDelete, key); }
 
-void Commit::SingleDelete(std::string_view key) {
-  Begin(Kind::kSingleDelete, key, IsMemoryRow(key));
-  End();
-}
+void Commit::SingleDelete(std::string_view key) { Begin(PartOf(IsMemoryRow(key)), Kind::kSingleDelete, key); }
 
 void Commit::DeleteRange(std::string_view begin, std::string_view end) {
   BATON_CHECK(begin < end);
-  Begin(Kind::kDeleteRange, begin, IsMemoryRow(begin));
-  AppendLengthPrefixed(rep_, end);
-  End();
+  AppendLengthPrefixed(Begin(PartOf(IsMemoryRow(begin)), Kind::kDeleteRange, begin), end);
 }
 
-Commit::Op Commit::OpAt(size_t& at) const {
-  ByteReader reader(std::string_view(rep_).substr(at));
+void Commit::PutLocator(std::string_view key, std::string_view row_key) {
+  Put(PartOf(IsMemoryRow(row_key)), key, EncodeLocator(row_key), {});
+}
+
+void Commit::DeleteLocator(std::string_view key, QueueId queue) {
+  Begin(PartOf(IsMemoryQueue(queue)), Kind::kDelete, key);
+}
+
+Commit Commit::TakeMemory() {
+  Commit memory;
+  std::swap(memory.memory_, memory_);
+  return memory;
+}
+
+void Commit::ReserveLike(const Commit& other, size_t bytes_max) {
+  disk_.rep.reserve(std::min(other.disk_.rep.size(), bytes_max));
+  memory_.rep.reserve(std::min(other.memory_.rep.size(), bytes_max));
+}
+
+Commit::Op Commit::OpAt(std::string_view rep, size_t& at) {
+  ByteReader reader(rep.substr(at));
   const size_t before = reader.remaining();
   Op op{.kind = static_cast<Kind>(reader.Byte()), .key = reader.LengthPrefixed(), .value = {}};
   if (op.kind == Kind::kPut || op.kind == Kind::kDeleteRange) op.value = reader.LengthPrefixed();

@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "storage/format/commit.h"
 #include "storage/format/keys.h"
 #include "storage/format/records.h"
 
@@ -56,6 +57,12 @@ class MessageRowsOf {
   }
   // Of every row that follows.
   void SetFloor(uint64_t seq) { ledger_.floor_seq = Seq(seq); }
+
+  // A queue's row into a commit, as an engine does it.
+  static void AddTo(Commit& commit, const std::string& key, const std::string& value) {
+    const bool is_locator = key[0] == static_cast<char>(RowKind::kLocator);
+    is_locator ? commit.PutLocator(key, *DecodeLocator(value)) : commit.Put(key, value);
+  }
 
   // With the ledger.
   Rows rows() {

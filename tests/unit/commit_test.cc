@@ -12,6 +12,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "storage/format/keys.h"
+#include "storage/format/records.h"
 #include "storage/rocks/write_mark.h"
 #include "tests/support/random_seed.h"
 
@@ -51,10 +52,52 @@ TEST(Commit, HasTheBytesItAlwaysHad) {
   commit.Delete("L1");
   commit.SingleDelete("R1");
   commit.DeleteRange("R", "S");
-  EXPECT_EQ(commit.rep(), std::string("\1\2R1\2ab"
-                                      "\2\2L1"
-                                      "\3\2R1"
-                                      "\4\1R\1S"));
+  EXPECT_EQ(commit.disk_rep(), std::string("\1\2R1\2ab"
+                                           "\2\2L1"
+                                           "\3\2R1"
+                                           "\4\1R\1S"));
+}
+
+TEST(Commit, HasAPartForEachStore) {
+  const QueueId on_disk(1);
+  const QueueId in_memory(kMemoryQueueBit | 2);
+  const ReadyPosition first{1, Seq(1)};
+  Commit commit;
+  commit.Put(ReadyKey(in_memory, first), "in memory");
+  commit.Put(ReadyKey(on_disk, first), "on disk");
+  commit.Delete(LedgerKey(in_memory));
+  commit.SingleDelete(ExpiryKey({InstantFromMicros(1), in_memory, Seq(1)}));
+  commit.DeleteRange(ReadyKey(in_memory, first), ReadyKey(in_memory, {2, Seq(1)}));
+  commit.Put(MemoryProducerKey(ProducerId(5)), "");
+  commit.Put(ProducerKey(ProducerId(5)), "");
+  commit.Put(QueueKey("name"), "");
+  EXPECT_EQ(commit.count(), 8u);
+  const size_t bytes = commit.bytes();
+  const size_t memory_bytes = commit.memory_bytes();
+
+  const Commit memory = commit.TakeMemory();
+  EXPECT_EQ(memory.count(), 5u);
+  EXPECT_EQ(Operations(memory)[0], fmt::format("1 {} in memory", ReadyKey(in_memory, first)));
+  EXPECT_EQ(commit.count(), 3u);
+  EXPECT_EQ(Operations(commit)[0], fmt::format("1 {} on disk", ReadyKey(on_disk, first)));
+  EXPECT_EQ(commit.bytes() + memory.bytes(), bytes);
+  EXPECT_EQ(commit.disk_bytes(), commit.bytes());
+  EXPECT_EQ(memory.memory_bytes(), memory_bytes);
+  EXPECT_GE(memory_bytes, memory.bytes());
+  EXPECT_EQ(commit.memory_bytes(), 0u);
+  EXPECT_TRUE(commit.TakeMemory().empty());
+}
+
+TEST(Commit, HasALocatorWhereTheRowIsThatItNames) {
+  const QueueId on_disk(1);
+  const QueueId in_memory(kMemoryQueueBit | 2);
+  const std::string key = LocatorKey(Seq(7));
+  const std::string row = ParkedKey(on_disk, Seq(9));
+  Commit commit;  // the message moves from memory to disk
+  commit.DeleteLocator(key, in_memory);
+  commit.PutLocator(key, row);
+  EXPECT_THAT(Operations(commit.TakeMemory()), ElementsAre(fmt::format("2 {} ", key)));
+  EXPECT_THAT(Operations(commit), ElementsAre(fmt::format("1 {} {}", key, EncodeLocator(row))));
 }
 
 TEST(Commit, HoldsLargeValues) {

@@ -91,7 +91,7 @@ class Tiered : public testing::Test {
   }
   void SubmitAll(const MessageRowsOf::Rows& rows) {
     Commit commit;
-    for (const auto& [key, value] : rows) commit.Put(key, value);
+    for (const auto& [key, value] : rows) MessageRowsOf::AddTo(commit, key, value);
     Submit(std::move(commit));
   }
   void Open(const std::set<QueueId>& queues,
@@ -165,19 +165,35 @@ TEST_F(Tiered, WhatMemoryQueuesAcceptedIsKeptInMemory) {
 }
 
 TEST_F(Tiered, ALocatorIsWhereTheRowIsThatItNames) {
-  Submit(Put(LocatorKey(Seq(1)), EncodeLocator(Ready(kInMemory, 1))));
-  Submit(Put(LocatorKey(Seq(2)), EncodeLocator(Ready(kOnDisk, 2))), Promise::kWritten);
-  EXPECT_THAT(MemoryKeys(), ElementsAre(LocatorKey(Seq(1))));
-  for (const uint64_t seq : {1u, 2u}) {
+  const auto submit = [this](auto&& add) {
     Commit commit;
-    commit.Delete(LocatorKey(Seq(seq)));
+    add(commit);
     Submit(std::move(commit), Promise::kWritten);
-  }
+  };
+  submit([](Commit& commit) { commit.PutLocator(LocatorKey(Seq(1)), Ready(kInMemory, 1)); });
+  submit([](Commit& commit) { commit.PutLocator(LocatorKey(Seq(2)), Ready(kOnDisk, 2)); });
+  EXPECT_THAT(MemoryKeys(), ElementsAre(LocatorKey(Seq(1))));
+  // The one moves to disk, the other to memory.
+  submit([](Commit& commit) {
+    commit.DeleteLocator(LocatorKey(Seq(1)), kInMemory);
+    commit.PutLocator(LocatorKey(Seq(1)), Ready(kOnDisk, 1));
+  });
   EXPECT_THAT(MemoryKeys(), IsEmpty());
-  EXPECT_EQ(disk.commits.size(), 2u);
-  Commit at_once = Put(LocatorKey(Seq(3)), EncodeLocator(Ready(kInMemory, 3)));
-  at_once.Delete(LocatorKey(Seq(3)));
-  Submit(std::move(at_once));
+  submit([](Commit& commit) {
+    commit.DeleteLocator(LocatorKey(Seq(2)), kOnDisk);
+    commit.PutLocator(LocatorKey(Seq(2)), Ready(kInMemory, 2));
+  });
+  EXPECT_THAT(MemoryKeys(), ElementsAre(LocatorKey(Seq(2))));
+  submit([](Commit& commit) {
+    commit.DeleteLocator(LocatorKey(Seq(1)), kOnDisk);
+    commit.DeleteLocator(LocatorKey(Seq(2)), kInMemory);
+  });
+  EXPECT_THAT(MemoryKeys(), IsEmpty());
+  EXPECT_EQ(disk.commits.size(), 4u);
+  submit([](Commit& commit) {
+    commit.PutLocator(LocatorKey(Seq(3)), Ready(kInMemory, 3));
+    commit.DeleteLocator(LocatorKey(Seq(3)), kInMemory);
+  });
   EXPECT_THAT(MemoryKeys(), IsEmpty());
 }
 
@@ -269,7 +285,7 @@ TEST_F(Tiered, RowsThatMeanNothingAreNotMetWhereNoMemoryIsLeftToRemoveThem) {
   MessageRowsOf gone(kInMemory);
   gone.Returned(1, "a");
   Commit commit;
-  for (const auto& [key, value] : gone.rows()) commit.Put(key, value);
+  for (const auto& [key, value] : gone.rows()) MessageRowsOf::AddTo(commit, key, value);
   ASSERT_TRUE(MemoryStore::Open(options).value()->Apply(commit).ok());
   {
     auto region = MemoryRegion::Open(options).value();
@@ -312,7 +328,7 @@ TEST_F(Tiered, APurgeTakesTheHintsAndLocatorsOfItsOwnMessages) {
   fresh.Mortal(6'000, "g");
   fresh.Parked(6'001, "h");
   Commit purge;
-  for (const auto& [key, value] : fresh.rows()) purge.Put(key, value);
+  for (const auto& [key, value] : fresh.rows()) MessageRowsOf::AddTo(purge, key, value);
   for (const RowKind kind : {RowKind::kReady, RowKind::kDelayed, RowKind::kParked, RowKind::kAttempts}) {
     const KeyRange range = AllOf(kind, kInMemory);
     purge.DeleteRange(range.begin, range.end);
@@ -366,10 +382,11 @@ TEST_F(Tiered, APurgeLeavesTheLocatorsOfWhatWasMovedAwayBeforeInTheSameCommit) {
   elsewhere.DeadLettered(before.Id(1), 101, "a");
   elsewhere.DeadLettered(within.Id(2), 102, "b");
   Commit turn;
-  for (const auto& [key, value] : within.rows()) turn.Put(key, value);
+  for (const auto& [key, value] : within.rows()) MessageRowsOf::AddTo(turn, key, value);
   for (MessageRowsOf* left : {&before, &within})
-    for (const auto& [key, value] : left->rows()) turn.Delete(key);
-  for (const auto& [key, value] : elsewhere.rows()) turn.Put(key, value);
+    for (const auto& [key, value] : left->rows())
+      key[0] == static_cast<char>(RowKind::kLocator) ? turn.DeleteLocator(key, kInMemory) : turn.Delete(key);
+  for (const auto& [key, value] : elsewhere.rows()) MessageRowsOf::AddTo(turn, key, value);
   for (const RowKind kind : {RowKind::kReady, RowKind::kDelayed, RowKind::kParked, RowKind::kAttempts}) {
     const KeyRange range = AllOf(kind, kInMemory);
     turn.DeleteRange(range.begin, range.end);
