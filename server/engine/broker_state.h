@@ -82,11 +82,11 @@ struct BrokerState {
   Turn turn;
   Confirmations confirmations;
   TurnBudget budget{&options, &turn, &producers, &queues_by_number};
-  std::vector<Queue*> dirty_ledgers;
-  std::vector<Queue*> to_dispatch;
-  std::vector<Queue*> awaiting_commit;  // delivery = committed, its head not yet committed
-  std::vector<Queue*> awaiting_room;    // with takers that may hold no more for now
-  std::vector<ReadRequest> reads;       // to start at the end of this turn
+  WorkList<&Queue::in_dirty_ledgers> dirty_ledgers;
+  WorkList<&Queue::in_to_dispatch> to_dispatch;
+  WorkList<&Queue::in_awaiting_commit> awaiting_commit;  // delivery = committed, its head not yet committed
+  WorkList<&Queue::in_awaiting_room> awaiting_room;      // with takers that may hold no more for now
+  std::vector<ReadRequest> reads;                        // to start at the end of this turn
   bool disk_low = false;
   absl::btree_set<QueueId> over_limits;     // those that are to make room by dropping or moving their oldest
   std::vector<std::string> warnings;        // for the log
@@ -128,10 +128,9 @@ struct BrokerState {
   // `queue`'s ledger changed: it is written with this turn's commit.
   void TouchLedger(Queue& queue) {
     turn.Require(queue.promise());
-    if (queue.ledger_dirty) return;
-    queue.ledger_dirty = true;
+    if (queue.in_dirty_ledgers.is_linked()) return;
     if (queue.is_memory()) budget.ReserveInMemory(kLedgerBytesMax);
-    dirty_ledgers.push_back(&queue);
+    dirty_ledgers.Add(queue);
   }
   // Its row, synced with this turn's commit.
   void StoreDefinition(const Queue& queue);
@@ -152,18 +151,10 @@ struct BrokerState {
   // A dead letter has come to a queue that is full.
   void WarnOfOverflow(Queue& queue, Instant now);
   // Something may be deliverable now.
-  void WantDispatch(Queue& queue) {
-    if (queue.dispatch_wanted) return;
-    queue.dispatch_wanted = true;
-    to_dispatch.push_back(&queue);
-  }
+  void WantDispatch(Queue& queue) { to_dispatch.Add(queue); }
   // Somebody holds less than before: who had no room tries again.
   void RoomFreed() {
-    for (Queue* queue : awaiting_room) {
-      queue->awaits_room = false;
-      WantDispatch(*queue);
-    }
-    awaiting_room.clear();
+    while (Queue* queue = awaiting_room.Take()) WantDispatch(*queue);
   }
   // A taker has credit (again). Keeps the order of turns.
   void MakeAble(Subscription& subscription) {

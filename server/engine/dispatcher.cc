@@ -15,7 +15,7 @@ namespace {
 
 // What a Receive call is told that has waited in vain.
 absl::Status Emptiness(const Queue& queue) {
-  if (!queue.awaits_room || queue.ready.empty()) return absl::OkStatus();
+  if (!queue.awaits_room() || queue.ready.empty()) return absl::OkStatus();
   return MakeError(
       absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
       fmt::format("queue '{}' has messages, but leased messages fill their share of the broker's "
@@ -137,19 +137,28 @@ void Dispatcher::EndAll(Queue& queue, const absl::Status& why) {
   }
 }
 
+void Dispatcher::Tick(Instant now) {
+  state_.budget.BeginPhase(TurnBudget::kDeliveriesPerTurn);
+  DispatchWanted(now);
+  EndWaits(now);
+}
+
+Instant Dispatcher::NextDue(Instant now) const {
+  if (!state_.to_dispatch.empty()) return now;
+  return state_.receive_waits.empty() ? kNever : state_.receive_waits.begin()->first;
+}
+
 void Dispatcher::DispatchWanted(Instant now) {
   // Dispatching may expire a message into another queue, which then wants dispatch too.
   // What is beyond this turn's share waits for the next one, those that had none of it first.
   while (!state_.to_dispatch.empty() && state_.budget.HasArrows()) {
-    std::vector<Queue*> queues;
-    queues.swap(state_.to_dispatch);
-    size_t served = 0;
-    for (; served < queues.size() && state_.budget.HasArrows(); ++served) {
-      queues[served]->dispatch_wanted = false;
-      Dispatch(*queues[served], now);
+    auto round = state_.to_dispatch.TakeAll();
+    while (state_.budget.HasArrows()) {
+      Queue* queue = round.Take();
+      if (queue == nullptr) break;
+      Dispatch(*queue, now);
     }
-    state_.to_dispatch.insert(state_.to_dispatch.begin(),
-                              queues.begin() + static_cast<std::ptrdiff_t>(served), queues.end());
+    state_.to_dispatch.PutBack(std::move(round));
   }
 }
 
@@ -169,10 +178,7 @@ void Dispatcher::Dispatch(Queue& queue, Instant now) {
     if (in_flight_max != 0 && queue.leased.size() >= in_flight_max) break;
     if (queue.config.delivery == DeliveryMode::kCommitted &&
         !state_.confirmations.Holds(message.commit, queue.promise())) {
-      if (!queue.awaits_commit) {
-        queue.awaits_commit = true;
-        state_.awaiting_commit.push_back(&queue);
-      }
+      state_.awaiting_commit.Add(queue);
       break;
     }
     Subscription* taker = NextTaker(queue, message.bytes());
@@ -219,23 +225,18 @@ Subscription* Dispatcher::NextTaker(Queue& queue, uint64_t bytes) {
   // Of the others, those who lack nothing but room come again when there is some.
   const bool lacks_room = scarce ? !queue.able.empty()
                                  : queue.able.Next(0, {.bytes = bytes, .held_below = UINT64_MAX}) != nullptr;
-  if (lacks_room) AwaitRoom(queue);
+  if (lacks_room) state_.awaiting_room.Add(queue);
   return nullptr;
 }
 
 // It holds something by another subscription, of which its line did not know; now it does.
 void Dispatcher::PassBy(Subscription& taker) {
-  if (!HasRoom(taker)) AwaitRoom(*taker.queue);
+  if (!HasRoom(taker)) state_.awaiting_room.Add(*taker.queue);
   if (taker.call) return;
   state_.sessions.at(taker.session)->passed_as_busy = true;
   TakerLine::Room room = taker.room();
   room.bytes = std::min(room.bytes, TakerLine::kAnySize);
   taker.queue->able.SetRoom(taker, room);
-}
-
-void Dispatcher::AwaitRoom(Queue& queue) {
-  if (std::exchange(queue.awaits_room, true)) return;
-  state_.awaiting_room.push_back(&queue);
 }
 
 bool Dispatcher::Takes(const Subscription& taker, uint64_t bytes) {
@@ -342,7 +343,7 @@ void Dispatcher::EndWaits(Instant now) {
     const auto found = state_.receives.find(call);
     if (found == state_.receives.end()) return true;  // answered
     const Queue& queue = *found->second->queue;
-    if (queue.head_is_coming() || queue.dispatch_wanted) return false;
+    if (queue.head_is_coming() || queue.wants_dispatch()) return false;
     AnswerReceive(*found->second, Emptiness(*found->second->queue));
     return true;
   });
@@ -356,21 +357,12 @@ void Dispatcher::OnClockMoved(Duration by) {
 }
 
 void Dispatcher::OnHandedOver() {
-  std::erase_if(state_.awaiting_commit, [this](Queue* queue) {
-    if (queue->promise() != Promise::kApplied) return false;
-    queue->awaits_commit = false;
-    state_.WantDispatch(*queue);
-    return true;
-  });
+  state_.awaiting_commit.TakeIf([](const Queue& queue) { return queue.promise() == Promise::kApplied; },
+                                [this](Queue& queue) { state_.WantDispatch(queue); });
 }
 
 void Dispatcher::OnProgress() {
-  std::vector<Queue*> queues;
-  queues.swap(state_.awaiting_commit);
-  for (Queue* queue : queues) {
-    queue->awaits_commit = false;
-    state_.WantDispatch(*queue);
-  }
+  while (Queue* queue = state_.awaiting_commit.Take()) state_.WantDispatch(*queue);
 }
 
 }  // namespace baton

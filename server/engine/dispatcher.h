@@ -19,13 +19,11 @@ class Dispatcher {
   void Handle(const Receive& command, Instant now);
   void Handle(const CancelCall& command);
 
-  // Delivers whatever can be delivered from the queues where something changed.
-  void DispatchWanted(Instant now);
+  // Delivers whatever can be delivered, and answers those that have waited long enough.
+  void Tick(Instant now);
+  Instant NextDue(Instant now) const;
   // Looks again at those that were passed over because they took no deliveries.
   void Resume();
-  // Answers Receive calls that have waited long enough; one whose queue has messages that are only on disk
-  // waits for the read too, so that "empty" is true.
-  void EndWaits(Instant now);
   // Receive calls wait as long as they were to.
   void OnClockMoved(Duration by);
   // Those that waited for a commit.
@@ -38,6 +36,11 @@ class Dispatcher {
   void EndAll(Queue& queue, const absl::Status& why);
 
  private:
+  // From the queues where something changed.
+  void DispatchWanted(Instant now);
+  // Answers Receive calls that have waited long enough; one whose queue has messages that are only on disk
+  // waits for the read too, so that "empty" is true.
+  void EndWaits(Instant now);
   void Dispatch(Queue& queue, Instant now);
   bool WaitsForRoom(Queue& queue, Cost cost);
   // The next in turn with room for so many bytes; null when there is none.
@@ -47,7 +50,6 @@ class Dispatcher {
   size_t UnsettledMax() const;
   bool HasRoom(const Subscription& taker) const;
   void PassBy(Subscription& taker);
-  void AwaitRoom(Queue& queue);
   bool Takes(const Subscription& taker, uint64_t bytes);
   void Deliver(Message& message, Subscription& taker, Instant now);
   void AnswerReceive(Subscription& receive, absl::Status status);

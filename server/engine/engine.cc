@@ -1,12 +1,12 @@
 #include "server/engine/engine.h"
 
 #include <algorithm>
+#include <tuple>
 #include <type_traits>
-
-#include <fmt/format.h>
 
 #include "base/check.h"
 #include "base/error.h"
+#include "server/engine/broker_rows.h"
 #include "server/engine/broker_state.h"
 #include "server/engine/browser.h"
 #include "server/engine/dispatcher.h"
@@ -23,16 +23,8 @@
 #include "server/engine/session_table.h"
 #include "server/engine/settler.h"
 #include "server/engine/ttl_walk.h"
-#include "storage/format/clock_row.h"
-#include "storage/format/epoch_row.h"
 
 namespace baton {
-namespace {
-
-constexpr Duration kClockRowEvery = std::chrono::seconds(10);
-
-}  // namespace
-
 struct Engine::Parts {
   Parts(const EngineOptions& options, Outputs* outputs, LifeCycleObserver* observer)
       : state(options, outputs, observer),
@@ -51,7 +43,8 @@ struct Engine::Parts {
         purger(&state, &life_cycle, &sweep, &reads),
         admin(&state, &dispatcher, &purger, &ttl_walk),
         browser(&state, &life_cycle, &locator, &reads),
-        session_table(&state, &dispatcher, &returner) {
+        session_table(&state, &dispatcher, &returner),
+        rows(&state, &residency) {
     life_cycle.set_locator(&locator);
   }
 
@@ -78,17 +71,30 @@ struct Engine::Parts {
   void Route(GetMessage& command, Instant now) { browser.Handle(command, now); }
   void Route(DeleteMessage& command, Instant now) { browser.Handle(command, now); }
 
-  void ForgetIdleProducers(Instant now);
-  void WriteLedgers(Instant now);
-  void RaiseEpoch();
-  void WriteClock(Instant now);
-  Instant NextDue(Instant now) const;
+  // The parts that have something to do in each turn, in the order of their turns: Tick(now) does what is
+  // due, as far as it may (TurnBudget); NextDue(now) says when there is something to do again, whatever
+  // others have done since: `now` when at once.
+  auto Commanded() { return std::tie(state.budget, overflow, publisher); }
+  auto Timed() {
+    return std::tie(returner, residency, ttl_walk, expirer, dispatcher, evictions, sweep, rows);
+  }
+
+  Instant NextDue(Instant now) {
+    return std::apply([now](auto&... part) { return std::min({part.NextDue(now)...}); },
+                      std::tuple_cat(Commanded(), Timed()));
+  }
 
   BrokerState state;
   Reads reads;
   LifeCycle life_cycle;
   Locator locator;
   Residency residency;
+  // Behind the deliveries of a turn: what they made room for, or need.
+  struct Evictions {
+    Residency& residency;
+    void Tick(Instant now) { residency.Evict(now); }
+    Instant NextDue(Instant) const { return kNever; }  // Residency's
+  } evictions{residency};
   Expirer expirer;
   Overflow overflow;
   Dispatcher dispatcher;
@@ -101,8 +107,7 @@ struct Engine::Parts {
   QueueAdmin admin;
   Browser browser;
   SessionTable session_table;
-  Instant next_idle_check;
-  Instant next_clock_row;
+  BrokerRows rows;
   Seq first_stamp;  // of this life
 };
 
@@ -134,7 +139,7 @@ void Engine::Start(Instant now) {
     parts_->state.KeepLimits(*queue);
     if (queue->hints_are_late) parts_->ttl_walk.Begin(*queue);
   }
-  parts_->next_idle_check = now;
+  parts_->rows.Start(now);
 }
 
 void Engine::Handle(Command command, Instant now) {
@@ -185,8 +190,7 @@ void Engine::OnClockMoved(Duration by, Instant now) {
     parts.ttl_walk.Begin(*queue);
     state.StoreDefinition(*queue);
   }
-  parts.next_idle_check += by;
-  parts.next_clock_row = now;
+  parts.rows.OnClockMoved(by, now);
 }
 
 void Engine::OnDiskState(DiskState disk) { parts_->state.disk_low = disk == DiskState::kLow; }
@@ -197,90 +201,21 @@ bool Engine::OnMemoryRoom(const MemoryRoom& room) {
 
 bool Engine::TurnIsFull() const { return parts_->state.budget.IsFull(); }
 
-void Engine::Parts::ForgetIdleProducers(Instant now) {
-  if (now < next_idle_check) return;
-  next_idle_check = now + std::chrono::hours(1);
-  if (state.producers.ForgetIdle(now, state.turn.commit())) state.turn.Require(Promise::kWritten);
-}
-
-void Engine::Parts::WriteLedgers(Instant now) {
-  for (Queue* queue : state.dirty_ledgers) {
-    queue->ledger_dirty = false;
-    LedgerRecord& ledger = queue->ledger;
-    ledger.head = queue->ready.boundary();
-    if (!queue->ready.empty()) ledger.head = std::min(ledger.head, queue->ready.begin()->first);
-    if (!queue->leased.empty()) ledger.head = std::min(ledger.head, queue->leased.begin()->first);
-    ledger.next_due = queue->delayed.boundary().due;
-    if (!queue->delayed.empty())
-      ledger.next_due = std::min(ledger.next_due, queue->delayed.begin()->first.due);
-    if (!queue->due_homes.empty()) ledger.next_due = std::min(ledger.next_due, queue->due_homes.begin()->due);
-    Commit& commit = state.turn.commit();
-    const auto births = ledger.births.TakeRow();
-    if (births.has_value() && births->empty()) commit.Delete(BirthsKey(queue->number));
-    if (births.has_value() && !births->empty()) commit.Put(BirthsKey(queue->number), EncodeBirths(*births));
-    commit.Put(LedgerKey(queue->number), EncodeLedger(ledger));
-    residency.Schedule(*queue, now);
-  }
-  state.dirty_ledgers.clear();
-  state.budget.OnTurnEnded();
-}
-
-// Long before it is needed (SeqNumbers).
-void Engine::Parts::RaiseEpoch() {
-  if (!state.numbers.WantsEpoch()) return;
-  state.turn.commit().Put(kEpochKey, EncodeEpoch(state.numbers.TakeWish()));
-  state.turn.Require(Promise::kSynced);
-  state.confirmations.When(state.turn.latest(), Promise::kSynced, [this] { state.numbers.OnRaised(); });
-}
-
-// With what is written anyhow, now and then.
-void Engine::Parts::WriteClock(Instant now) {
-  if (!state.options.clock_row || !state.turn.dirty() || now < next_clock_row) return;
-  next_clock_row = now + kClockRowEvery;
-  state.turn.commit().Put(kClockKey, state.options.clock_row());
-}
-
-Instant Engine::Parts::NextDue(Instant now) const {
-  Instant next = std::min({expirer.NextDue(now), overflow.NextDue(now), ttl_walk.NextDue(), sweep.NextDue(),
-                           next_idle_check, residency.next_retry()});
-  if (!state.lease_ends.empty()) next = std::min(next, state.lease_ends.begin()->first.first);
-  if (!state.delay_schedule.empty()) next = std::min(next, state.delay_schedule.begin()->first);
-  if (!state.receive_waits.empty()) next = std::min(next, state.receive_waits.begin()->first);
-  return next;
-}
-
 Engine::Turn Engine::EndTurn(Instant now) {
   Parts& parts = *parts_;
   BrokerState& state = parts.state;
-  state.budget.RunDeferred(now);
-  parts.overflow.GoOn(now);
-  parts.publisher.TakeWaiting(now);
+  const auto tick = [now](auto&... part) { (part.Tick(now), ...); };
+  std::apply(tick, parts.Commanded());
   state.budget.BeginTimed();
-  state.budget.BeginPhase();
-  parts.returner.EndLeases(now);
-  state.budget.BeginPhase();
-  parts.residency.RetryDamaged(now);
-  parts.residency.WakeDue(now);
-  parts.residency.RetryWaiting(now);
-  state.budget.BeginPhase();
-  parts.ttl_walk.GoOn(now);
-  parts.expirer.FireDue(now);
-  state.budget.BeginPhase(TurnBudget::kDeliveriesPerTurn);
-  parts.dispatcher.DispatchWanted(now);
-  parts.dispatcher.EndWaits(now);
-  parts.residency.Evict(now);
-  parts.sweep.GoOn(now);
-  parts.ForgetIdleProducers(now);
-  parts.RaiseEpoch();
+  std::apply(tick, parts.Timed());
   parts.settler.Flush();
 
   Turn turn;
   turn.failure = state.failure;
   turn.damage.swap(state.damage_reports);
   turn.warnings.swap(state.warnings);
-  parts.WriteLedgers(now);
-  if (state.producers.dirty()) state.producers.AppendTo(state.turn.commit());
-  parts.WriteClock(now);
+  parts.rows.Write(now);
+  state.budget.OnTurnEnded();
   if (state.turn.dirty()) {
     auto finished = state.turn.Finish();
     turn.number = finished.number;
@@ -291,9 +226,7 @@ Engine::Turn Engine::EndTurn(Instant now) {
   parts.locator.StartReads();
   turn.reads.swap(state.reads);
   turn.held_back = parts.publisher.held_back();
-  const bool goes_on = parts.publisher.HasRunnable() || state.budget.HasRunnable() ||
-                       !state.to_dispatch.empty() || parts.residency.MustEvictMore();
-  turn.next_due = goes_on ? now : parts.NextDue(now);
+  turn.next_due = std::max(now, parts.NextDue(now));
   return turn;
 }
 

@@ -27,7 +27,7 @@ bool Expirer::MustPass(const ExpiryPosition& position, Instant now) const {
          (now < queue->hints_wait_until || !state_.budget.WillAllow(queue->number, CostOfExpiry(*queue)));
 }
 
-void Expirer::FireDue(Instant now) {
+void Expirer::Tick(Instant now) {
   if (now >= try_again_) TryUnreadable();
   std::vector<std::pair<ExpiryPosition, MessageId>> due;
   passed_ = false;

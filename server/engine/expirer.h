@@ -18,11 +18,11 @@ class Expirer {
 
   // Handles every hint that is due, and reads ahead those that soon will be. As far as there is room for
   // reads.
-  void FireDue(Instant now);
+  void Tick(Instant now);
   void OnClockMoved() {
     if (try_again_ != kNever) try_again_ = {};
   }
-  // When FireDue has something to do again; a completed read is a reason of its own.
+  // When Tick has something to do again; a completed read is a reason of its own.
   Instant NextDue(Instant now) const;
 
  private:

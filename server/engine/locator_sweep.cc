@@ -34,7 +34,7 @@ void LocatorSweep::BeforePurge(const Queue& queue) {
   state_.turn.Require(Promise::kWritten);
 }
 
-void LocatorSweep::GoOn(Instant now) {
+void LocatorSweep::Tick(Instant now) {
   if (try_again_ <= now) {
     try_again_ = kNever;
     wanted_ = true;

@@ -23,11 +23,11 @@ class LocatorSweep {
   // Before a purge or a deletion, in its turn.
   void BeforePurge(const Queue& queue);
   // Reads the next chunk, when there is one to read.
-  void GoOn(Instant now);
+  void Tick(Instant now);
   void OnClockMoved() {
     if (try_again_ != kNever) try_again_ = {};
   }
-  Instant NextDue() const { return try_again_; }
+  Instant NextDue(Instant) const { return try_again_; }
 
  private:
   void OnRows(uint64_t purges, ReadResult result, Instant now);

@@ -94,7 +94,7 @@ void Overflow::IsWithin(Queue& queue) {
   queue.lacks_victims = false;
 }
 
-void Overflow::GoOn(Instant now) {
+void Overflow::Tick(Instant now) {
   // What one gives up may come to another, which is over its limits then.
   for (const QueueId number : std::exchange(state_.over_limits, {})) {
     Queue* queue = state_.FindQueue(number);
@@ -186,7 +186,7 @@ void Overflow::Evict(Message& victim, Instant now) {
 }
 
 void Overflow::SeekVictims(Queue& queue) {
-  // What is not sought now is in another turn (GoOn).
+  // What is not sought now is in another turn (Tick).
   if (queue.seeking_victims || !reads_.HasRoom() || !locator_.HasRoomToSpare() || !MayEvict(queue)) return;
   queue.seeking_victims = true;
   state_.over_limits.insert(queue.number);

@@ -30,7 +30,7 @@ class Overflow {
   // It has taken as much over its limits as it may, and what makes room is on its way.
   static bool MustWait(const Queue& queue);
   // Goes on with the queues that are over their limits, in each turn.
-  void GoOn(Instant now);
+  void Tick(Instant now);
   // When to go on if nothing else happens before.
   Instant NextDue(Instant now) const;
 

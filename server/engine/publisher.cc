@@ -125,7 +125,7 @@ void Publisher::Handle(SettleTags command, Instant now) {
   HoldBack(line, std::move(command));
 }
 
-void Publisher::TakeWaiting(Instant now) {
+void Publisher::Tick(Instant now) {
   for (auto at = lines_.begin(); at != lines_.end() && !state_.budget.IsFull();) {
     auto& [id, line] = *at;
     for (bool goes_on = true; goes_on && IsRunnable(id, line); goes_on = GoesOn(id)) {

@@ -30,8 +30,9 @@ class Publisher {
   // To the settler, after what the session published before.
   void Handle(SettleTags command, Instant now);
   // Those that waited, as far as the store has caught up.
-  void TakeWaiting(Instant now);
-  bool HasRunnable() const;
+  void Tick(Instant now);
+  // `now`: some can go on at once.
+  Instant NextDue(Instant now) const { return HasRunnable() ? now : kNever; }
   // What those that wait take in memory.
   const HeldBack& held_back() const { return held_back_; }
 
@@ -45,6 +46,7 @@ class Publisher {
   };
 
   Session* FindSession(SessionId id);
+  bool HasRunnable() const;
   // Where a publish to it has to wait, if it has to.
   std::optional<LineId> MustWait(const Queue* queue) const;
   bool IsRunnable(LineId id, const Line& line) const;

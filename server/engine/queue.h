@@ -20,6 +20,7 @@
 #include "server/engine/outputs.h"
 #include "server/engine/queue_config.h"
 #include "server/engine/taker_line.h"
+#include "server/engine/work_list.h"
 #include "storage/format/records.h"
 #include "storage/store.h"
 
@@ -42,7 +43,7 @@ struct Queue {
 
   // Stored with the next commit when dirty. `head` and `next_due` are filled in then.
   LedgerRecord ledger;
-  bool ledger_dirty = false;
+  WorkHook in_dirty_ledgers;
 
   // Resident messages. Owned by Residents.
   HeadWindow<ReadyPosition, Message*, FootprintOf> ready{kReadyEnd};
@@ -60,11 +61,13 @@ struct Queue {
   absl::flat_hash_set<Subscription*> subscriptions;
   TakerLine able;
 
-  bool dispatch_wanted = false;    // is in BrokerState::to_dispatch
-  bool awaits_commit = false;      // is in BrokerState::awaiting_commit
-  bool awaits_room = false;        // is in BrokerState::awaiting_room
+  // Its places in the lists of BrokerState and Residency.
+  WorkHook in_to_dispatch;
+  WorkHook in_awaiting_commit;
+  WorkHook in_awaiting_room;
+  WorkHook in_awaiting_read;
+
   bool awaits_budget = false;      // has work in the turn budget that wants its dispatch
-  bool awaits_read = false;        // is in Residency's list of those that wait for room to read
   bool read_refused = false;       // of delayed rows: there was no room for it
   bool read_when_due = false;      // of delayed rows: there was no room for what was read ahead
   Instant scheduled_due = kNever;  // its entry in BrokerState::delay_schedule
@@ -101,6 +104,9 @@ struct Queue {
   uint64_t spilled_ready() const { return ledger.ready.rows - resident_ready_rows; }
   uint64_t spilled_delayed() const { return ledger.delayed.rows - delayed.size() - due_homes.size(); }
   uint64_t resident_count() const { return ready.size() + leased.size() + delayed.size(); }
+  bool wants_dispatch() const { return in_to_dispatch.is_linked(); }
+  // It has takers that may hold no more for now.
+  bool awaits_room() const { return in_awaiting_room.is_linked(); }
   bool awaits_repair() const { return ready_awaits_repair || delayed_awaits_repair; }
   // Somebody could be given a message now, and there is none in memory.
   bool is_starved() const { return delivers() && ready.empty() && !ready.all_resident() && !able.empty(); }

@@ -198,11 +198,6 @@ absl::Status QueueAdmin::Delete(Queue& queue) {
   const QueueId number = queue.number;
   dispatcher_.EndAll(queue, MakeError(absl::StatusCode::kNotFound, reason::kQueueDeleted,
                                       fmt::format("queue {} was deleted", name)));
-  // The ledger's row goes, not a new version of it.
-  std::erase(state_.dirty_ledgers, &queue);
-  std::erase(state_.to_dispatch, &queue);
-  std::erase(state_.awaiting_commit, &queue);
-  std::erase(state_.awaiting_room, &queue);
   if (queue.scheduled_due != kNever) state_.delay_schedule.erase({queue.scheduled_due, number});
   state_.turn.commit().Delete(LedgerKey(number));
   if (queue.ledger.births.TakeRow().has_value()) state_.turn.commit().Delete(BirthsKey(number));

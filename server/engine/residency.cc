@@ -48,7 +48,7 @@ void Residency::RefillReady(Queue& queue) {
   if (!RunsLow(queue.ready, chunk)) return;
   const bool starved = queue.is_starved();
   if (!HasRoom(chunk, starved ? Urgency::kWaitedFor : Urgency::kAhead)) {
-    if (starved) WaitForRoom(queue);
+    if (starved) waiting_.Add(queue);
     return;
   }
   ReadChunk(reads_, queue.ready, ReadyKey(queue.number, queue.ready.boundary()),
@@ -106,7 +106,7 @@ void Residency::RefillDelayed(Queue& queue, Instant now) {
   if (starved && !state_.budget.WillAllow(queue.number, Cost::kRewrite)) return;  // it could not be woken
   queue.read_refused = !HasRoom(chunk, starved ? Urgency::kWaitedFor : Urgency::kAhead);
   if (queue.read_refused) {
-    if (starved) WaitForRoom(queue);
+    if (starved) waiting_.Add(queue);
     return;
   }
   ReadChunk(reads_, queue.delayed, DelayedKey(queue.number, queue.delayed.boundary()),
@@ -177,6 +177,19 @@ void Residency::Schedule(Queue& queue, Instant now) {
   if (next != kNever) state_.delay_schedule.insert({next, queue.number});
 }
 
+void Residency::Tick(Instant now) {
+  state_.budget.BeginPhase();
+  RetryDamaged(now);
+  WakeDue(now);
+  RetryWaiting(now);
+}
+
+Instant Residency::NextDue(Instant now) const {
+  if (over_) return now;
+  return state_.delay_schedule.empty() ? next_retry_
+                                       : std::min(next_retry_, state_.delay_schedule.begin()->first);
+}
+
 void Residency::WakeDue(Instant now) {
   now_ = now;
   std::vector<QueueId> due;
@@ -197,23 +210,16 @@ void Residency::WakeDue(Instant now) {
   }
 }
 
-void Residency::WaitForRoom(Queue& queue) {
-  if (queue.awaits_read) return;
-  queue.awaits_read = true;
-  waiting_.push_back(queue.number);
-}
-
 void Residency::RetryWaiting(Instant now) {
   now_ = now;
-  for (size_t count = waiting_.size(); count > 0 && HasRoom(ChunkOf(state_), Urgency::kWaitedFor); --count) {
-    Queue* queue = state_.FindQueue(waiting_.front());
-    waiting_.pop_front();
-    if (queue == nullptr) continue;
-    queue->awaits_read = false;
-    RefillReady(*queue);
-    RefillDelayed(*queue, now);
-    Schedule(*queue, now);
+  auto waited = waiting_.TakeAll();
+  while (!waited.empty() && HasRoom(ChunkOf(state_), Urgency::kWaitedFor)) {
+    Queue& queue = *waited.Take();
+    RefillReady(queue);
+    RefillDelayed(queue, now);
+    Schedule(queue, now);
   }
+  waiting_.PutBack(std::move(waited));
 }
 
 // One that was delayed may have to be written again.

@@ -3,7 +3,7 @@
 // first.
 #pragma once
 
-#include <deque>
+#include <vector>
 
 #include "server/engine/life_cycle.h"
 #include "server/engine/reads.h"
@@ -18,22 +18,21 @@ class Residency {
 
   // Reads ahead for a queue with takers whose window runs low.
   void RefillReady(Queue& queue);
-  // Wakes what is due, and reads ahead what soon will be.
-  void WakeDue(Instant now);
+  // Wakes what is due, reads ahead what soon will be, and what there was no room for or could not be read.
+  void Tick(Instant now);
+  Instant NextDue(Instant now) const;
   // Puts the queue's next due time into the schedule. After every change of its delayed messages.
   void Schedule(Queue& queue, Instant now);
   // Gives up tails until the windows are within their budget, or nothing more can go.
   void Evict(Instant now);
-  // Is there more of that to do at once?
-  bool MustEvictMore() const { return over_; }
-  // Queues whose rows could not be read try again, now and then: it need not have been the disk's last word.
-  void RetryDamaged(Instant now);
-  Instant next_retry() const { return next_retry_; }
   // A read completed, or memory was given back: whoever waited for room tries again.
   void RetryWaiting(Instant now);
   void OnClockMoved(Duration by, Instant now);
 
  private:
+  void WakeDue(Instant now);
+  // Queues whose rows could not be read try again, now and then: it need not have been the disk's last word.
+  void RetryDamaged(Instant now);
   void RefillDelayed(Queue& queue, Instant now);
   void OnReadyRows(QueueId number, uint64_t flight, ReadResult result, Instant now);
   void TakeDelayed(Queue& queue, ReadResult result, Instant now);
@@ -53,7 +52,6 @@ class Residency {
 
   enum class Urgency : uint8_t { kAhead, kWaitedFor };
   bool HasRoom(const Chunk& chunk, Urgency urgency);
-  void WaitForRoom(Queue& queue);
 
   static Instant ReadDelayedFrom(const Queue& queue);
   bool MayEvict(const Message& last) const;
@@ -64,8 +62,8 @@ class Residency {
   BrokerState& state_;
   LifeCycle& life_cycle_;
   Reads& reads_;
-  std::deque<QueueId> waiting_;   // for room to read
-  std::vector<QueueId> damaged_;  // those that wait until
+  WorkList<&Queue::in_awaiting_read> waiting_;  // for room to read
+  std::vector<QueueId> damaged_;                // those that wait until
   Instant next_retry_ = kNever;
   Instant now_;        // of this turn
   bool over_ = false;  // the budget, and there is more to give up

@@ -5,7 +5,8 @@
 
 namespace baton {
 
-void Returner::EndLeases(Instant now) {
+void Returner::Tick(Instant now) {
+  state_.budget.BeginPhase();
   while (!state_.lease_ends.empty() && state_.lease_ends.begin()->first.first <= now &&
          state_.budget.HasArrows()) {
     Message& message = *state_.lease_ends.begin()->second;
@@ -21,6 +22,10 @@ void Returner::EndLeases(Instant now) {
       break;  // this turn's share is used up: the next one comes at once
     }
   }
+}
+
+Instant Returner::NextDue(Instant) const {
+  return state_.lease_ends.empty() ? kNever : state_.lease_ends.begin()->first.first;
 }
 
 void Returner::OnClockMoved(Duration by) {

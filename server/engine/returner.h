@@ -15,7 +15,8 @@ class Returner {
 
   // Those that are over. One that cannot be given back for want of room, or whose content must be read for
   // that, is prolonged.
-  void EndLeases(Instant now);
+  void Tick(Instant now);
+  Instant NextDue(Instant now) const;
   // They keep their length.
   void OnClockMoved(Duration by);
   // The session is gone: what it holds goes back, in shares when it is much.

@@ -39,7 +39,8 @@ void TtlWalk::Restart() {
   resume_ = {};
 }
 
-void TtlWalk::GoOn(Instant now) {
+void TtlWalk::Tick(Instant now) {
+  state_.budget.BeginPhase();
   while (!again_.empty() && again_.front().first <= now) {
     Queue* queue = state_.FindQueue(again_.front().second);
     again_.pop_front();
@@ -132,7 +133,7 @@ void TtlWalk::OnClockMoved() {
   for (auto& [at, queue] : again_) at = {};
 }
 
-Instant TtlWalk::NextDue() const {
+Instant TtlWalk::NextDue(Instant) const {
   const Instant next = queues_.empty() || busy_ ? kNever : resume_;
   return again_.empty() ? next : std::min(next, again_.front().first);
 }

@@ -30,10 +30,10 @@ class TtlWalk {
   // From the first message on, also when it was under way. The caller stores the queue's definition.
   void Begin(Queue& queue);
   // Goes on with the first of the queues, in each turn.
-  void GoOn(Instant now);
+  void Tick(Instant now);
   void OnClockMoved();
   // When to go on if nothing else happens before.
-  Instant NextDue() const;
+  Instant NextDue(Instant now) const;
 
  private:
   // Messages on their way to be looked at again.

@@ -72,7 +72,7 @@ bool TurnBudget::HasRunnable() const {
          (in_memory_.size(Cost::kRewrite) > 0 && memory_room_.rewrite > 0);
 }
 
-void TurnBudget::RunDeferred(Instant now) {
+void TurnBudget::Tick(Instant now) {
   BeginPhase();
   on_disk_.Run(now, [this](Cost cost) { return HasArrows() && AllowsOnDisk(cost); });
   BeginPhase();

@@ -72,7 +72,8 @@ class TurnBudget {
   void OnQueueGone(QueueId queue);
   // Some of it may be done in a turn now.
   bool HasRunnable() const;
-  void RunDeferred(Instant now);
+  void Tick(Instant now);
+  Instant NextDue(Instant now) const { return HasRunnable() ? now : kNever; }
 
   // The end of this turn will add so much in memory.
   void ReserveInMemory(size_t bytes) { reserved_in_memory_ += bytes; }
