@@ -2,8 +2,8 @@
 //
 //   publish ──► ready ──deliver──► leased ──ack──► gone
 //      │          ▲  ▲                │
-//      └► delayed ┘  └── release / nack / lease ended / consumer gone (attempt + 1 unless released; optional
-//      delay)
+//      └► delayed ┘  └── release / nack / lease ended / consumer gone
+//                                     │     (attempt + 1 unless released; optional delay)
 //                                     │ attempts used up, nack(dead_letter), expired
 //                                     ▼
 //                          dead-letter queue, or parked, or dropped

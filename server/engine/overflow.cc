@@ -43,35 +43,46 @@ absl::Status QueueFull(const Queue& queue) {
 
 }  // namespace
 
-absl::Status Overflow::MakeRoom(Queue& queue, uint64_t bytes, Instant now) {
+Overflow::Plan Overflow::PlanRoom(Queue& queue, uint64_t bytes) const {
+  const auto refuse = [](absl::Status why) { return Plan{.refusal = std::move(why)}; };
   if (queue.is_memory() && !queue.stored) {
     // A crash could lose the definition and keep that the sequence was accepted.
-    return MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
-                     fmt::format("queue {} is being created: publish when that is answered", queue.name));
+    return refuse(
+        MakeError(absl::StatusCode::kResourceExhausted, reason::kBrokerBusy,
+                  fmt::format("queue {} is being created: publish when that is answered", queue.name)));
   }
   const bool over = queue.IsOverLimits(queue.stored_count() + 1, queue.stored_bytes() + bytes);
-  if (over && queue.config.bytes_max != 0 && bytes > queue.config.bytes_max) return NeverFits(queue, bytes);
-  const absl::Status room =
-      queue.is_memory() ? state_.budget.RoomToGrow(bytes + kRowBytes) : absl::OkStatus();
-  if (!room.ok() && !MayReplaceInMemory(queue, bytes)) return room;
-  if (room.ok() && !over) {
-    IsWithin(queue);
-    return absl::OkStatus();
-  }
-  if (queue.config.overflow == OverflowPolicy::kReject) return QueueFull(queue);
+  if (over && queue.config.bytes_max != 0 && bytes > queue.config.bytes_max)
+    return refuse(NeverFits(queue, bytes));
+  absl::Status room = queue.is_memory() ? state_.budget.RoomToGrow(bytes + kRowBytes) : absl::OkStatus();
+  if (!room.ok() && !MayReplaceInMemory(queue, bytes)) return refuse(std::move(room));
+  if (room.ok() && !over) return {.ends = Plan::Ends::kWithin};
+  if (queue.config.overflow == OverflowPolicy::kReject) return refuse(QueueFull(queue));
   if (queue.spilled_ready() > 0) {
-    SeekVictims(queue);
-    return AdmitOver(queue, bytes);
+    Plan plan{.seeks = true, .ends = Plan::Ends::kOver};
+    if (!MayBeOver(queue)) plan.refusal = QueueFull(queue);
+    return plan;
   }
-  const Victims victims =
+  Victims victims =
       Choose(queue, {.messages = 1, .bytes = bytes, .shared_memory = room.ok() ? 0 : bytes + kRowBytes});
   // A publish that is refused drops nothing.
-  if (victims.end == Victims::End::kNoneLeft) return room.ok() ? QueueFull(queue) : room;
-  if (victims.end == Victims::End::kTurnIsFull && !room.ok()) return room;
-  for (Message* victim : victims.messages) Evict(*victim, now);
-  if (victims.end == Victims::End::kTurnIsFull) return AdmitOver(queue, bytes);
-  IsWithin(queue);
-  return absl::OkStatus();
+  if (victims.end == Victims::End::kNoneLeft) return refuse(room.ok() ? QueueFull(queue) : std::move(room));
+  const bool turn_is_full = victims.end == Victims::End::kTurnIsFull;
+  if (turn_is_full && !room.ok()) return refuse(std::move(room));
+  Plan plan{.victims = std::move(victims.messages),
+            .ends = turn_is_full ? Plan::Ends::kOver : Plan::Ends::kWithin};
+  if (turn_is_full && !MayBeOver(queue)) plan.refusal = QueueFull(queue);
+  return plan;
+}
+
+void Overflow::Apply(Queue& queue, const Plan& plan, uint64_t bytes, Instant now) {
+  if (plan.seeks) SeekVictims(queue);
+  for (Message* victim : plan.victims) Evict(*victim, now);
+  if (!plan.refusal.ok() || plan.ends == Plan::Ends::kNoRoom) return;
+  if (plan.ends == Plan::Ends::kWithin) return IsWithin(queue);
+  ++queue.admitted_over;
+  queue.admitted_over_bytes += bytes;
+  state_.over_limits.insert(queue.number);
 }
 
 bool Overflow::MustWait(const Queue& queue) {
@@ -80,12 +91,8 @@ bool Overflow::MustWait(const Queue& queue) {
 }
 
 // Whoever could wait has asked before: one command may go beyond what may be taken.
-absl::Status Overflow::AdmitOver(Queue& queue, uint64_t bytes) {
-  if (queue.lacks_victims && queue.admitted_over >= kAdmittedOverMax) return QueueFull(queue);
-  ++queue.admitted_over;
-  queue.admitted_over_bytes += bytes;
-  state_.over_limits.insert(queue.number);
-  return absl::OkStatus();
+bool Overflow::MayBeOver(const Queue& queue) {
+  return !queue.lacks_victims || queue.admitted_over < kAdmittedOverMax;
 }
 
 void Overflow::IsWithin(Queue& queue) {
@@ -126,7 +133,7 @@ bool Overflow::MayReplaceInMemory(const Queue& queue, uint64_t bytes) const {
          bytes + kRowBytes <= state_.budget.memory_room().largest;
 }
 
-Overflow::Victims Overflow::Choose(Queue& queue, const Wanted& wanted) {
+Overflow::Victims Overflow::Choose(Queue& queue, const Wanted& wanted) const {
   Victims victims;
   uint64_t messages_left = queue.stored_count() + wanted.messages;
   uint64_t bytes_left = queue.stored_bytes() + wanted.bytes;

@@ -25,8 +25,22 @@ class Overflow {
   Overflow(BrokerState* state, LifeCycle* life_cycle, Locator* locator, Reads* reads)
       : state_(*state), life_cycle_(*life_cycle), locator_(*locator), reads_(*reads) {}
 
-  // Before a message of so many bytes is stored. QUEUE_FULL when it may not be.
-  absl::Status MakeRoom(Queue& queue, uint64_t bytes, Instant now);
+  // How there is room for one more message. Holds until something else happens to the queue.
+  struct Plan {
+    enum class Ends : uint8_t {
+      kNoRoom,
+      kWithin,  // its limits
+      kOver,    // them, until victims are found or there is room in a turn
+    };
+    absl::Status refusal = absl::OkStatus();  // QUEUE_FULL and others: it may not be stored
+    std::vector<Message*> victims = {};       // they go first
+    bool seeks = false;                       // others are to be looked for on disk
+    Ends ends = Ends::kNoRoom;
+  };
+  // For a message of so many bytes. Changes nothing, but that shared memory may be asked for more room.
+  Plan PlanRoom(Queue& queue, uint64_t bytes) const;
+  // Before the message is stored, if it may be.
+  void Apply(Queue& queue, const Plan& plan, uint64_t bytes, Instant now);
   // It has taken as much over its limits as it may, and what makes room is on its way.
   static bool MustWait(const Queue& queue);
   // Goes on with the queues that are over their limits, in each turn.
@@ -35,7 +49,7 @@ class Overflow {
   Instant NextDue(Instant now) const;
 
  private:
-  absl::Status AdmitOver(Queue& queue, uint64_t bytes);
+  static bool MayBeOver(const Queue& queue);
   static void IsWithin(Queue& queue);
   // From memory, as many as it takes and this turn may hold.
   void EvictResident(Queue& queue, Instant now);
@@ -58,7 +72,7 @@ class Overflow {
     uint64_t shared_memory = 0;  // to be freed
   };
   // Changes nothing. REQUIRES: nothing ready is spilled.
-  Victims Choose(Queue& queue, const Wanted& wanted);
+  Victims Choose(Queue& queue, const Wanted& wanted) const;
   // What evicting it adds to the commit, at most or nearly.
   static size_t CostOf(const Message& victim);
   bool MayEvict(const Queue& queue) const;

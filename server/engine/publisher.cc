@@ -22,9 +22,11 @@ const absl::Status& DiskFull() {
   return status;
 }
 
+uint64_t BytesOf(const NewMessage& message) { return message.headers.size() + message.body.size(); }
+
 size_t BytesOf(const Publish& command) {
   size_t bytes = sizeof(Publish) + command.messages.size() * sizeof(NewMessage);
-  for (const NewMessage& message : command.messages) bytes += message.body.size() + message.headers.size();
+  for (const NewMessage& message : command.messages) bytes += BytesOf(message);
   return bytes;
 }
 
@@ -172,56 +174,57 @@ void Publisher::Run(Publish command, Instant now) {
   Answer(command, queue, std::move(results));
 }
 
-Producers::Verdict Publisher::CheckProducer(ProducerId producer, uint64_t sequence, Instant now) {
+// Somebody idle is forgotten for it, where there are too many.
+void Publisher::MakeRoomFor(ProducerId producer, uint64_t sequence, Instant now) {
   const auto in_use = [this](ProducerId id) { return state_.producer_sessions.contains(id); };
-  auto verdict = state_.producers.Check(producer, sequence);
   // More than one when a store holds more of them than there is room for.
-  for (int i = 0; i < kGivenUpAtOnceMax && verdict == Producers::Verdict::kTooMany; ++i) {
-    if (!state_.producers.MakeRoom(now, in_use, state_.turn.commit())) break;
+  for (int i = 0; i < kGivenUpAtOnceMax; ++i) {
+    if (state_.producers.Check(producer, sequence) != Producers::Verdict::kTooMany) return;
+    if (!state_.producers.MakeRoom(now, in_use, state_.turn.commit())) return;
     state_.turn.Require(Promise::kWritten);
-    verdict = state_.producers.Check(producer, sequence);
   }
-  return verdict;
 }
 
-PublishResult Publisher::PublishOne(Queue& queue, NewMessage message, const Publishing& by, uint64_t sequence,
-                                    Instant now) {
-  PublishResult result;
-  const ProducerId producer = by.producer;
+Publisher::Plan Publisher::PlanPublish(Queue& queue, const NewMessage& message, ProducerId producer,
+                                       uint64_t sequence) const {
+  const auto refuse = [](absl::Status why) { return Plan{.refusal = std::move(why)}; };
   if (producer) {
-    switch (CheckProducer(producer, sequence, now)) {
+    switch (state_.producers.Check(producer, sequence)) {
       case Producers::Verdict::kNew:
         break;
       case Producers::Verdict::kDuplicate:
-        result.duplicate = true;
-        return result;
+        return {.duplicate = true};
       case Producers::Verdict::kTooOld:
-        result.status = MakeError(
+        return refuse(MakeError(
             absl::StatusCode::kFailedPrecondition, reason::kSequenceTooOld,
             fmt::format(
                 "sequence {} is more than {} behind the producer's highest: whether it was stored is not "
                 "known any more; keep fewer messages unconfirmed",
-                sequence, kProducerWindow));
-        return result;
+                sequence, kProducerWindow)));
       case Producers::Verdict::kTooMany:
-        result.status = MakeError(absl::StatusCode::kResourceExhausted, reason::kProducerLimit,
-                                  fmt::format("the broker remembers {} producers already, and all of them "
-                                              "are connected: use fewer, or raise "
-                                              "memory_budget",
-                                              state_.producers.size()));
-        return result;
+        return refuse(MakeError(absl::StatusCode::kResourceExhausted, reason::kProducerLimit,
+                                fmt::format("the broker remembers {} producers already, and all of them "
+                                            "are connected: use fewer, or raise memory_budget",
+                                            state_.producers.size())));
     }
   }
-  result.status = CheckDelay(message, queue);
-  if (!result.status.ok()) return result;
-  if (state_.disk_low) {  // looked at only now: of what is stored already nobody is told that it is not
-    result.status = DiskFull();
-    return result;
-  }
-  result.status = overflow_.MakeRoom(queue, message.headers.size() + message.body.size(), now);
-  if (!result.status.ok()) return result;
-  if (producer) state_.producers.Accept(producer, sequence, queue.is_memory(), by.owner, now);
-  result.id = life_cycle_.Publish(queue, std::move(message), producer, sequence, now);
+  if (absl::Status status = CheckDelay(message, queue); !status.ok()) return refuse(std::move(status));
+  // Looked at only now: of what is stored already nobody is told that it is not.
+  if (state_.disk_low) return refuse(DiskFull());
+  Plan plan{.room = overflow_.PlanRoom(queue, BytesOf(message))};
+  plan.refusal = plan.room.refusal;
+  return plan;
+}
+
+PublishResult Publisher::PublishOne(Queue& queue, NewMessage message, const Publishing& by, uint64_t sequence,
+                                    Instant now) {
+  if (by.producer) MakeRoomFor(by.producer, sequence, now);
+  Plan plan = PlanPublish(queue, message, by.producer, sequence);
+  overflow_.Apply(queue, plan.room, BytesOf(message), now);
+  PublishResult result{.status = std::move(plan.refusal), .id = {}, .duplicate = plan.duplicate};
+  if (!result.status.ok() || result.duplicate) return result;
+  if (by.producer) state_.producers.Accept(by.producer, sequence, queue.is_memory(), by.owner, now);
+  result.id = life_cycle_.Publish(queue, std::move(message), by.producer, sequence, now);
   return result;
 }
 

@@ -60,7 +60,16 @@ class Publisher {
     OwnerId owner;
   };
   void Run(Publish command, Instant now);
-  Producers::Verdict CheckProducer(ProducerId producer, uint64_t sequence, Instant now);
+  // What becomes of a message. Holds until something else happens to its queue or its producer: so each is
+  // planned and applied before the next. What stands or falls together would be planned first, all of it,
+  // each plan over what those before it will have added.
+  struct Plan {
+    absl::Status refusal = absl::OkStatus();
+    bool duplicate = false;  // it was accepted before
+    Overflow::Plan room = {};
+  };
+  void MakeRoomFor(ProducerId producer, uint64_t sequence, Instant now);
+  Plan PlanPublish(Queue& queue, const NewMessage& message, ProducerId producer, uint64_t sequence) const;
   PublishResult PublishOne(Queue& queue, NewMessage message, const Publishing& by, uint64_t sequence,
                            Instant now);
   void Answer(const Publish& command, const Queue* queue, std::vector<PublishResult> results);

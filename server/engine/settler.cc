@@ -17,23 +17,6 @@ namespace {
 // Work that waits for room; beyond it calls are refused. (Sessions: by what they have unsettled.)
 constexpr size_t kDeferredMax = 65'536;
 
-// Made once and shared: a client may ask for many with a few bytes. Whoever asked knows what he named.
-
-const absl::Status& LeaseLost() {
-  static const absl::Status status =
-      MakeError(absl::StatusCode::kFailedPrecondition, reason::kLeaseLost,
-                "the lease is lost: the message was delivered again, moved or expired; nothing was changed. "
-                "Its new delivery, which after a lost connection may be one's own, is to be settled");
-  return status;
-}
-
-const absl::Status& MessageGone() {
-  static const absl::Status status =
-      MakeError(absl::StatusCode::kNotFound, reason::kMessageNotFound,
-                "the message is gone: it was settled before, expired, purged or deleted");
-  return status;
-}
-
 const absl::Status& SettledBefore() {
   static const absl::Status status = MakeError(absl::StatusCode::kFailedPrecondition, reason::kAlreadySettled,
                                                "this tag was settled before");
@@ -50,49 +33,97 @@ struct Settler::TokenBatch {
   Promise promise = Promise::kApplied;
 };
 
-Settler::Outcome Settler::Decide(Message* found, const LeaseToken& token, const Settlement& settlement,
-                                 Duration lease, Instant now) {
-  if (found == nullptr) return {.status = MessageGone()};
+void Settler::Settle(const Settling& settling, Instant now) {
+  // Decided even when who asked has gone meanwhile: it was sent.
+  const auto decide = [this, settling](Message* message, Instant at) {
+    const SettleKind kind = settling.settlement.kind;
+    const SettlePlan plan = PlanSettlement(message, settling.token, kind, state_.options.epoch, at);
+    // Others may have been found before in this turn. What can be refused is answered at once.
+    if (plan.refusal == nullptr && MustWait(message->queue->number, plan.cost)) {
+      const QueueId queue = message->queue->number;
+      const auto* by_token = std::get_if<ByToken>(&settling.asker);
+      const Asker asker =
+          by_token != nullptr && by_token->batch->call ? Asker::Of(by_token->batch->call) : Asker::Of(queue);
+      state_.budget.Defer(asker, queue, plan.cost, [this, settling](Instant later) {
+        Settle(settling, later);
+        return true;
+      });
+      return;
+    }
+    Tell(settling, message == nullptr,
+         Apply(plan, message, settling.settlement, settling.settlement.lease, at));
+  };
+  const auto fail = [this, settling](const absl::Status& why) { Tell(settling, false, {.status = why}); };
+  locator_.Find(settling.token.id, now, decide, fail, NeedOf(settling.settlement.kind));
+}
+
+Settler::Outcome Settler::Apply(const SettlePlan& plan, Message* found, const Settlement& settlement,
+                                Duration lease, Instant now) {
+  Outcome outcome;
+  if (plan.refusal != nullptr) outcome.status = *plan.refusal;
+  if (plan.arrow == SettleArrow::kNone) return outcome;
   Message& message = *found;
-  const Promise promise = message.queue->promise();
-  const Standing standing = Judge(message, token, state_.options.epoch);
-  if (standing == Standing::kLost) return {.status = LeaseLost()};
-  if (standing != Standing::kHolding && message.deadline() <= now) {
-    // An ack may come when there is room only to remove; expired, the message may be moved. It expires
-    // without this too.
-    const Queue& queue = *message.queue;
-    if (state_.budget.Allows(queue.number, CostOfExpiry(queue))) life_cycle_.Expire(message, now);
-    return {.status = LeaseLost()};
-  }
-  const bool counted = standing == Standing::kLapsed;  // the attempt, when the lease ended
-  switch (settlement.kind) {
-    case SettleKind::kAck:
+  const Queue& queue = *message.queue;
+  outcome.wrote = plan.writes;
+  outcome.promise = queue.promise();
+  switch (plan.arrow) {
+    case SettleArrow::kNone:
+      break;
+    case SettleArrow::kExpire:
+      if (state_.budget.Allows(queue.number, CostOfExpiry(queue))) life_cycle_.Expire(message, now);
+      break;
+    case SettleArrow::kAck:
       life_cycle_.Ack(message, now);
       break;
-    case SettleKind::kNack:
-      if (counted) {
-        life_cycle_.ReturnLate(message, settlement.delay, settlement.reason, now);
-        break;
-      }
+    case SettleArrow::kReturn:
       life_cycle_.Return(message, ReturnCause::kNack, settlement.delay, settlement.reason, now);
       break;
-    case SettleKind::kRelease:
-      if (standing == Standing::kHolding) life_cycle_.Release(message, now);
-      return {};
-    case SettleKind::kExtend:
-      if (standing != Standing::kHolding) return {.status = LeaseLost()};
-      life_cycle_.Extend(message, now + lease);
-      return {};
-    case SettleKind::kDeadLetter:
-      if (counted) {
-        if (!settlement.reason.empty()) message.last_reason = settlement.reason;
-        life_cycle_.Dispose(message, Disposal::kDeadLetter, kReasonRejected, now);
-      } else {
-        life_cycle_.Reject(message, settlement.reason, now);
-      }
+    case SettleArrow::kReturnLate:
+      life_cycle_.ReturnLate(message, settlement.delay, settlement.reason, now);
+      break;
+    case SettleArrow::kRelease:
+      life_cycle_.Release(message, now);
+      break;
+    case SettleArrow::kExtend:
+      life_cycle_.Extend(message, now + (lease == Duration(0) ? queue.config.lease : lease));
+      break;
+    case SettleArrow::kReject:
+      life_cycle_.Reject(message, settlement.reason, now);
+      break;
+    case SettleArrow::kRejectLate:
+      if (!settlement.reason.empty()) message.last_reason = settlement.reason;
+      life_cycle_.Dispose(message, Disposal::kDeadLetter, kReasonRejected, now);
       break;
   }
-  return {.status = absl::OkStatus(), .wrote = true, .promise = promise};
+  return outcome;
+}
+
+bool Settler::MustWait(QueueId queue, Cost cost) const {
+  return !state_.budget.HasArrows() || !state_.budget.Allows(queue, cost);
+}
+
+void Settler::Tell(const Settling& settling, bool is_gone, Outcome outcome) {
+  if (const auto* by_tag = std::get_if<ByTag>(&settling.asker)) return Tell(*by_tag, std::move(outcome));
+  const auto& [batch, index] = std::get<ByToken>(settling.asker);
+  batch->reply.results[index] = std::move(outcome.status);
+  if (is_gone) {
+    // A client whose connection broke after its ack takes "gone" for the ack's answer: by then what took the
+    // message away must be as durable as an ack's answer promises.
+    outcome.wrote = true;
+    outcome.promise = IsMemoryQueue(settling.token.id.queue) ? Promise::kApplied : Promise::kSynced;
+  }
+  batch->wrote |= outcome.wrote;
+  if (outcome.wrote) batch->promise = std::max(batch->promise, outcome.promise);
+  if (--batch->undecided == 0) Finish(batch);
+}
+
+void Settler::Tell(const ByTag& asker, Outcome outcome) {
+  const auto found = state_.sessions.find(asker.session);
+  if (found == state_.sessions.end()) return;
+  Session& session = *found->second;
+  --session.settlements[asker.number - session.first_settlement].undecided;
+  Record(session, asker.number, asker.tag, std::move(outcome));
+  Conclude(session, asker.number);
 }
 
 // ---- By tag.
@@ -144,24 +175,13 @@ void Settler::SettleRange(Session& session, uint64_t number, const TagRange& ran
     next = delivery->first;
     const Unsettled& found = delivery->second;
     const Message* message = found.settling ? nullptr : state_.FindResident(found.id.seq);
-    if (message != nullptr && MustWait(settlement, *message)) {
+    if (message != nullptr && MustWait(message->queue->number, CostOfSettlement(settlement.kind))) {
       delivery->second.settling = true;
       waiting[message->queue->number].push_back(next);
     } else {
       SettleTag(session, number, next, settlement, now);
     }
   }
-}
-
-// Given back, it may be written to another place.
-Locator::Need Settler::NeedOf(const Settlement& settlement) {
-  return CostOfSettlement(settlement.kind) == Cost::kRewrite ? Locator::Need::kContent
-                                                             : Locator::Need::kState;
-}
-
-bool Settler::MustWait(const Settlement& settlement, const Message& message) const {
-  return !state_.budget.HasArrows() ||
-         !state_.budget.Allows(message.queue->number, CostOfSettlement(settlement.kind));
 }
 
 // Goes with the session, whose end gives the leases back.
@@ -176,7 +196,9 @@ void Settler::PutOff(Session& session, uint64_t number, QueueId queue, std::vect
                         for (; next < tags.size(); ++next) {
                           Unsettled& delivery = still.unsettled.at(tags[next]);
                           const Message* message = state_.FindResident(delivery.id.seq);
-                          const bool waits = message != nullptr && MustWait(settlement, *message);
+                          const bool waits =
+                              message != nullptr &&
+                              MustWait(message->queue->number, CostOfSettlement(settlement.kind));
                           if (waits && message->queue->number == queue) return false;
                           --pending.undecided;
                           if (waits) {  // it was moved
@@ -200,65 +222,40 @@ void Settler::SettleTag(Session& session, uint64_t number, uint64_t tag, const S
   }
   const Unsettled delivery = found->second;
   Subscription* subscription = session.SubscriptionOf(delivery);
-  Duration lease = settlement.lease;
-  if (subscription != nullptr) {
-    if (lease == Duration(0)) lease = subscription->lease;
-    if (settlement.kind != SettleKind::kExtend) {
+  if (settlement.kind != SettleKind::kExtend) {
+    if (subscription != nullptr) {
       --subscription->unsettled;
       subscription->unsettled_bytes -= delivery.bytes;
       state_.MakeAble(*subscription);
     }
-  }
-  if (lease == Duration(0)) lease = kLeaseDefault;
-  if (settlement.kind != SettleKind::kExtend) {
     session.unsettled.erase(found);
     state_.NoteSettled(session);
   }
-
   const LeaseToken token{.epoch = state_.options.epoch,
                          .delivery = delivery.number,
                          .attempt = delivery.attempt,
                          .id = delivery.id};
   Message* resident = state_.FindResident(token.id.seq);
-  if (resident != nullptr && Locator::Has(*resident, NeedOf(settlement))) {  // nearly always
-    Record(session.id, number, tag, Decide(resident, token, settlement, lease, now));
+  const Duration lease = LeaseOf(settlement, subscription);
+  if (resident != nullptr && Locator::Has(*resident, NeedOf(settlement.kind))) {  // nearly always
+    const SettlePlan plan = PlanSettlement(resident, token, settlement.kind, state_.options.epoch, now);
+    Record(session, number, tag, Apply(plan, resident, settlement, lease, now));
     return;
   }
   ++session.settlements[number - session.first_settlement].undecided;
-  SearchTag({.session = session.id, .number = number, .tag = tag}, token, settlement, lease, now);
+  Settling settling{.token = token,
+                    .settlement = settlement,
+                    .asker = ByTag{.session = session.id, .number = number, .tag = tag}};
+  settling.settlement.lease = lease;
+  Settle(settling, now);
 }
 
-void Settler::SearchTag(const TagPlace& place, const LeaseToken& token, const Settlement& settlement,
-                        Duration lease, Instant now) {
-  // Decided even when the session has gone meanwhile: the client sent it.
-  const auto record = [this, place](Outcome outcome) {
-    const auto found = state_.sessions.find(place.session);
-    if (found == state_.sessions.end()) return;
-    Session& session = *found->second;
-    --session.settlements[place.number - session.first_settlement].undecided;
-    Record(session.id, place.number, place.tag, std::move(outcome));
-    Conclude(session, place.number);
-  };
-  const auto decide = [=, this](Message* message, Instant at) {
-    // Others may have been found before in this turn.
-    if (message != nullptr && MustWait(settlement, *message)) {
-      // The message's queue asks: this is decided even when the session has gone.
-      const QueueId queue = message->queue->number;
-      state_.budget.Defer(Asker::Of(queue), queue, CostOfSettlement(settlement.kind),
-                          [=, this](Instant later) {
-                            SearchTag(place, token, settlement, lease, later);
-                            return true;
-                          });
-      return;
-    }
-    record(Decide(message, token, settlement, lease, at));
-  };
-  const auto fail = [record](const absl::Status& why) { record({.status = why}); };
-  locator_.Find(token.id, now, decide, fail, NeedOf(settlement));
+Duration Settler::LeaseOf(const Settlement& settlement, const Subscription* subscription) {
+  if (settlement.lease != Duration(0)) return settlement.lease;
+  return subscription != nullptr ? subscription->lease : Duration(kLeaseDefault);
 }
 
-void Settler::Record(SessionId session_id, uint64_t number, uint64_t tag, Outcome outcome) {
-  Session& session = *state_.sessions.at(session_id);
+void Settler::Record(Session& session, uint64_t number, uint64_t tag, Outcome outcome) {
   if (!outcome.status.ok()) {
     Refuse(session, {.settlement = number, .tag = tag, .status = std::move(outcome.status)});
   }
@@ -314,7 +311,7 @@ void Settler::Flush() {
 
 void Settler::Handle(const SettleTokens& command, Instant now) {
   const bool can_be_found = std::all_of(command.tokens.begin(), command.tokens.end(), [&](const auto& token) {
-    return !token.has_value() || locator_.MayFind(token->id, NeedOf(command.settlement));
+    return !token.has_value() || locator_.MayFind(token->id, NeedOf(command.settlement.kind));
   });
   if (command.call && (!can_be_found || state_.budget.deferred() >= kDeferredMax)) {
     state_.outputs->Answer(
@@ -329,60 +326,22 @@ void Settler::Handle(const SettleTokens& command, Instant now) {
   batch->undecided += command.tokens.size();
   for (size_t i = 0; i < command.tokens.size(); ++i) {
     const auto& token = command.tokens[i];
-    const bool possible =
-        token.has_value() && token->epoch <= state_.options.epoch &&
-        (token->epoch < state_.options.epoch || token->delivery.value() <= state_.last_delivery);
-    if (!possible) {
+    if (!token.has_value() || !IsPossible(*token)) {
       batch->reply.results[i] =
           MakeError(absl::StatusCode::kInvalidArgument, reason::kTokenInvalid,
                     "not a token that this broker gave; use the one of the delivery, unchanged");
       --batch->undecided;
       continue;
     }
-    SettleToken(batch, i, *token, command.settlement, now);
+    Settle({.token = *token, .settlement = command.settlement, .asker = ByToken{.batch = batch, .index = i}},
+           now);
   }
   if (--batch->undecided == 0) Finish(batch);
 }
 
-void Settler::SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index, const LeaseToken& token,
-                          const Settlement& settlement, Instant now) {
-  // Looked up first: what is not there, or can be refused, is answered at once.
-  const auto decide = [=, this](Message* message, Instant at) {
-    if (message != nullptr && Judge(*message, token, state_.options.epoch) != Standing::kLost &&
-        MustWait(settlement, *message)) {
-      const QueueId queue = message->queue->number;
-      const Asker asker = batch->call ? Asker::Of(batch->call) : Asker::Of(queue);
-      state_.budget.Defer(asker, queue, CostOfSettlement(settlement.kind), [=, this](Instant later) {
-        SettleToken(batch, index, token, settlement, later);
-        return true;
-      });
-      return;
-    }
-    DecideToken(*batch, index, message, token, settlement, at);
-    if (--batch->undecided == 0) Finish(batch);
-  };
-  const auto fail = [this, batch, index](const absl::Status& why) {
-    batch->reply.results[index] = why;
-    if (--batch->undecided == 0) Finish(batch);
-  };
-  locator_.Find(token.id, now, decide, fail, NeedOf(settlement));
-}
-
-void Settler::DecideToken(TokenBatch& batch, size_t index, Message* message, const LeaseToken& token,
-                          const Settlement& settlement, Instant now) {
-  Duration lease = settlement.lease;
-  if (lease == Duration(0))
-    lease = message != nullptr ? message->queue->config.lease : Duration(kLeaseDefault);
-  Outcome outcome = Decide(message, token, settlement, lease, now);
-  batch.reply.results[index] = std::move(outcome.status);
-  if (message == nullptr) {
-    // A client whose connection broke after its ack takes "gone" for the ack's answer: by then what took the
-    // message away must be as durable as an ack's answer promises.
-    outcome.wrote = true;
-    outcome.promise = IsMemoryQueue(token.id.queue) ? Promise::kApplied : Promise::kSynced;
-  }
-  batch.wrote |= outcome.wrote;
-  if (outcome.wrote) batch.promise = std::max(batch.promise, outcome.promise);
+bool Settler::IsPossible(const LeaseToken& token) const {
+  if (token.epoch != state_.options.epoch) return token.epoch < state_.options.epoch;
+  return token.delivery.value() <= state_.last_delivery;
 }
 
 void Settler::Finish(const std::shared_ptr<TokenBatch>& batch) {

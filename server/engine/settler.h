@@ -1,15 +1,16 @@
-// Ack, nack, release, extend, dead-letter: by tag from sessions, by token from calls. One judgement of
-// whether a token is good.
+// Ack, nack, release, extend, dead-letter: by tag from sessions, by token from calls. What a settlement does
+// is a plan first (settle_plan.h), then applied, with nothing in between; what has to wait is planned anew
+// when it comes up.
 #pragma once
 
 #include <map>
 #include <memory>
+#include <variant>
 #include <vector>
 
-#include "absl/functional/any_invocable.h"
 #include "server/engine/life_cycle.h"
 #include "server/engine/locator.h"
-#include "server/engine/standing.h"
+#include "server/engine/settle_plan.h"
 
 namespace baton {
 
@@ -31,34 +32,46 @@ class Settler {
     Promise promise = Promise::kApplied;
   };
 
-  Outcome Decide(Message* message, const LeaseToken& token, const Settlement& settlement, Duration lease,
-                 Instant now);
-
-  static Locator::Need NeedOf(const Settlement& settlement);
-  bool MustWait(const Settlement& settlement, const Message& message) const;
-  void PutOff(Session& session, uint64_t number, QueueId queue, std::vector<uint64_t> tags,
-              const Settlement& settlement);
-  struct TagPlace {  // where the outcome for a tag is recorded
+  // One settlement of one delivery that cannot be decided at once, whoever asks: its message has to be read,
+  // or waits for room in the turn's budget.
+  struct ByTag {
     SessionId session;
     uint64_t number = 0;
     uint64_t tag = 0;
   };
+  struct ByToken {
+    std::shared_ptr<TokenBatch> batch;
+    size_t index = 0;
+  };
+  struct Settling {
+    LeaseToken token;
+    Settlement settlement;
+    std::variant<ByTag, ByToken> asker;
+  };
+  // Finds the message, makes the plan, applies it, tells who asked.
+  void Settle(const Settling& settling, Instant now);
+  // REQUIRES: `plan` was made of this message, and nothing has happened since.
+  // `lease`: of an Extend; 0 = the queue's.
+  Outcome Apply(const SettlePlan& plan, Message* message, const Settlement& settlement, Duration lease,
+                Instant now);
+  bool MustWait(QueueId queue, Cost cost) const;
+  void Tell(const Settling& settling, bool is_gone, Outcome outcome);
+  void Tell(const ByTag& asker, Outcome outcome);
+
+  void PutOff(Session& session, uint64_t number, QueueId queue, std::vector<uint64_t> tags,
+              const Settlement& settlement);
   static absl::Status CheckTags(const Session& session, const SettleTags& command);
   using TagsByQueue = std::map<QueueId, std::vector<uint64_t>>;  // those that wait for room
   void SettleRange(Session& session, uint64_t number, const TagRange& range, const Settlement& settlement,
                    TagsByQueue& waiting, Instant now);
   void Refuse(Session& session, SettleFailure failure);
   void SettleTag(Session& session, uint64_t number, uint64_t tag, const Settlement& settlement, Instant now);
-  // The same for a message that is not in memory.
-  void SearchTag(const TagPlace& place, const LeaseToken& token, const Settlement& settlement, Duration lease,
-                 Instant now);
-  void Record(SessionId session, uint64_t number, uint64_t tag, Outcome outcome);
+  // How long an Extend of this delivery lasts.
+  static Duration LeaseOf(const Settlement& settlement, const Subscription* subscription);
+  void Record(Session& session, uint64_t number, uint64_t tag, Outcome outcome);
   void Conclude(Session& session, uint64_t number);
   void MarkReady(SessionId session, uint64_t number);
-  void DecideToken(TokenBatch& batch, size_t index, Message* message, const LeaseToken& token,
-                   const Settlement& settlement, Instant now);
-  void SettleToken(const std::shared_ptr<TokenBatch>& batch, size_t index, const LeaseToken& token,
-                   const Settlement& settlement, Instant now);
+  bool IsPossible(const LeaseToken& token) const;
   void Finish(const std::shared_ptr<TokenBatch>& batch);
 
   BrokerState& state_;

@@ -114,8 +114,7 @@ class TurnBudget {
   const Producers& producers_;
   const Queues& queues_;
 
-  MemoryRoom
-      memory_room_;  // what this turn's commit may hold of memory queues; none, until the store says so
+  MemoryRoom memory_room_;  // what this turn's commit may hold of memory queues; none, until the store says
   size_t reserved_in_memory_ = 0;
   size_t arrows_left_ = kArrowsPerPhase;
   bool timed_ = false;

@@ -42,10 +42,9 @@ struct MessageRecord {
   Instant deadline = kNever;  // at which its expiry hint is, unless its attempts row tells another one
   ProducerId producer;        // none: `sequence` means nothing
   uint64_t sequence = 0;
-  std::optional<MessageId>
-      id;                   // absent: the one the row's key tells (the message never left its place of birth)
-  uint32_t hops = 0;        // dead-letterings so far
-  std::string_view reason;  // parked: why
+  std::optional<MessageId> id;  // absent: the one the row's key tells (it never left its place of birth)
+  uint32_t hops = 0;            // dead-letterings so far
+  std::string_view reason;      // parked: why
   std::optional<Instant> own_deadline;  // by its own TTL; absent: `deadline` is
   std::optional<Seq> delay_stamp;       // delayed by a nack: when its due time was written (ClockSteps)
   std::optional<Instant> arrived;       // in its queue; absent: when it was born, or, after a hop, not known

@@ -1,9 +1,9 @@
 // DataDirectory is the folder in which a broker keeps everything, held by one process at a time.
 //
 //   lock        locked (flock) while a broker runs; holds its process id, for people
-//   identity    what this folder is: format, UUID, the secret of its write marks, whether its store was
-//   completed store/      RocksDB's files ballast     space kept back for a full disk
-//   (storage/rocks/ballast.h)
+//   identity    what this folder is: format, UUID, the secret of its write marks, whether its store is there
+//   store/      RocksDB's files
+//   ballast     space kept back for a full disk (storage/rocks/ballast.h)
 //
 // identity is text, one `name value` a line, and is replaced as a whole (write, sync, rename, sync the
 // folder):
