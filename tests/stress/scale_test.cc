@@ -403,8 +403,9 @@ TEST_P(AtScale, NothingIsLostInventedOrKeptInMemory) {
               static_cast<unsigned long long>(memory_peak >> 20),
               static_cast<unsigned long long>(GetParam().budget_mib), longest_turn);
 #if !defined(__SANITIZE_ADDRESS__)
-  // And of the largest messages one in each place on its way (docs/operations.md).
-  EXPECT_LE(memory_peak, GetParam().budget_mib * (1u << 20) * 17 / 10 + 32 * GetParam().body_bytes);
+  // And of the largest messages one in each place on its way (docs/operations.md): the more of them the less
+  // the machine has time for each.
+  EXPECT_LE(memory_peak, GetParam().budget_mib * (1u << 20) * 17 / 10 + 40 * GetParam().body_bytes);
 #endif
   // 50 ms are promised; a machine that does other things may stop a turn in between.
   EXPECT_LE(longest_turn, 2.5);
