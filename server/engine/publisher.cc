@@ -174,14 +174,14 @@ void Publisher::Run(Publish command, Instant now) {
   Answer(command, queue, std::move(results));
 }
 
-// Somebody idle is forgotten for it, where there are too many.
+// Somebody idle is forgotten for it.
 void Publisher::MakeRoomFor(ProducerId producer, uint64_t sequence, Instant now) {
   const auto in_use = [this](ProducerId id) { return state_.producer_sessions.contains(id); };
   // More than one when a store holds more of them than there is room for.
   for (int i = 0; i < kGivenUpAtOnceMax; ++i) {
-    if (state_.producers.Check(producer, sequence) != Producers::Verdict::kTooMany) return;
     if (!state_.producers.MakeRoom(now, in_use, state_.turn.commit())) return;
     state_.turn.Require(Promise::kWritten);
+    if (state_.producers.Check(producer, sequence) != Producers::Verdict::kTooMany) return;
   }
 }
 
@@ -202,10 +202,11 @@ Publisher::Plan Publisher::PlanPublish(Queue& queue, const NewMessage& message, 
                 "known any more; keep fewer messages unconfirmed",
                 sequence, kProducerWindow)));
       case Producers::Verdict::kTooMany:
-        return refuse(MakeError(absl::StatusCode::kResourceExhausted, reason::kProducerLimit,
-                                fmt::format("the broker remembers {} producers already, and all of them "
-                                            "are connected: use fewer, or raise memory_budget",
-                                            state_.producers.size())));
+        return {.refusal = MakeError(absl::StatusCode::kResourceExhausted, reason::kProducerLimit,
+                                     fmt::format("the broker remembers {} producers already, and all of them "
+                                                 "are connected: use fewer, or raise memory_budget",
+                                                 state_.producers.size())),
+                .too_many_producers = true};
     }
   }
   if (absl::Status status = CheckDelay(message, queue); !status.ok()) return refuse(std::move(status));
@@ -218,8 +219,11 @@ Publisher::Plan Publisher::PlanPublish(Queue& queue, const NewMessage& message, 
 
 PublishResult Publisher::PublishOne(Queue& queue, NewMessage message, const Publishing& by, uint64_t sequence,
                                     Instant now) {
-  if (by.producer) MakeRoomFor(by.producer, sequence, now);
   Plan plan = PlanPublish(queue, message, by.producer, sequence);
+  if (plan.too_many_producers) {
+    MakeRoomFor(by.producer, sequence, now);
+    plan = PlanPublish(queue, message, by.producer, sequence);
+  }
   overflow_.Apply(queue, plan.room, BytesOf(message), now);
   PublishResult result{.status = std::move(plan.refusal), .id = {}, .duplicate = plan.duplicate};
   if (!result.status.ok() || result.duplicate) return result;

@@ -66,6 +66,7 @@ class Publisher {
   struct Plan {
     absl::Status refusal = absl::OkStatus();
     bool duplicate = false;  // it was accepted before
+    bool too_many_producers = false;
     Overflow::Plan room = {};
   };
   void MakeRoomFor(ProducerId producer, uint64_t sequence, Instant now);
