@@ -70,7 +70,7 @@ Settler::Outcome Settler::Apply(const SettlePlan& plan, Message* found, const Se
     case SettleArrow::kNone:
       break;
     case SettleArrow::kExpire:
-      if (state_.budget.Allows(queue.number, CostOfExpiry(queue))) life_cycle_.Expire(message, now);
+      if (!MustWait(queue.number, CostOfExpiry(queue))) life_cycle_.Expire(message, now);
       break;
     case SettleArrow::kAck:
       life_cycle_.Ack(message, now);

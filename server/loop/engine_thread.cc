@@ -78,7 +78,9 @@ void EngineThread::OnProgress(CommitNumber written, CommitNumber synced) {
   if (inbox_->PostProgress(written, synced) && !TryTurnHere()) parking_->Wake();
 }
 
-// Takes the turn of the thread, which sleeps. False: it must be woken.
+// Takes the turn of the thread, which sleeps. False: it must be woken. Measured (`baton_bench open-loop`,
+// three runs each, medians): a durable publish over rings is confirmed after 0.54 ms with it, 0.61 without,
+// at 1,000 messages/s; 1.05 and 1.30 at 10,000.
 bool EngineThread::TryTurnHere() {
   if (!turn_mutex_.TryLock()) return false;
   if (ended_) {  // since the news were posted
